@@ -1,0 +1,65 @@
+//! Addresses of connections, as both sides of the kernel boundary hold them.
+
+#[cfg(feature = "user")]
+use bytemuck::{Pod, Zeroable};
+
+use crate::record::Task;
+
+/// `AF_INET`.
+pub const IPV4: u16 = 2;
+/// `AF_INET6`.
+pub const IPV6: u16 = 10;
+
+/// The process connected.
+pub const OUTBOUND: u16 = 1;
+/// The process accepted.
+pub const INBOUND: u16 = 2;
+
+/// The two ends of a connection.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "user", derive(Pod, Zeroable))]
+pub struct Endpoints {
+    /// This side's address in network order; IPv4 in the first four bytes.
+    pub local: [u8; 16],
+    /// The other side's address, likewise.
+    pub remote: [u8; 16],
+    /// This side's port.
+    pub local_port: u16,
+    /// The other side's port.
+    pub remote_port: u16,
+    /// [`IPV4`] or [`IPV6`].
+    pub family: u16,
+    /// [`OUTBOUND`] or [`INBOUND`].
+    pub direction: u16,
+    /// Inode number of the network namespace.
+    pub namespace: u32,
+    /// No meaning; keeps the size a multiple of eight.
+    pub reserved: u32,
+}
+
+/// An open connection: the value of the kernel's table, which is keyed by the socket's address.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, Default)]
+#[cfg_attr(feature = "user", derive(Pod, Zeroable))]
+pub struct Connection {
+    /// Who connected or accepted; of an inbound connection that nobody accepted yet, who listens.
+    pub owner: Task,
+    /// Both ends.
+    pub endpoints: Endpoints,
+    /// Bytes sent when it was last reported.
+    pub sent: u64,
+    /// Bytes received when it was last reported.
+    pub received: u64,
+}
+
+/// Key of the table of listening sockets.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "user", derive(Pod, Zeroable))]
+pub struct Listener {
+    /// Inode number of the network namespace.
+    pub namespace: u32,
+    /// Port.
+    pub port: u32,
+}

@@ -1,0 +1,259 @@
+//! The records that the sensor's programs write into the rings.
+//!
+//! A record is a fixed struct that begins with [`Header`], followed by its sections: byte strings whose
+//! lengths the struct names, one after the other without gaps.
+//!
+//! A *path section* holds the components of a path from its last to its first, each ended by NUL: the order
+//! in which the kernel's dentries lead. The root has no component.
+
+#[cfg(feature = "user")]
+use bytemuck::{Pod, Zeroable};
+
+/// [`Header::kind`]: a process made a child.
+pub const FORK: u32 = 1;
+/// [`Header::kind`]: a process runs another program.
+pub const EXEC: u32 = 2;
+/// [`Header::kind`]: the last thread of a process ended.
+pub const EXIT: u32 = 3;
+/// [`Header::kind`]: a process that was there before the sensor.
+pub const EXISTING: u32 = 4;
+/// [`Header::kind`]: a system call that may change credentials returned without an error.
+pub const CREDENTIALS: u32 = 5;
+/// [`Header::kind`]: a file was opened; see [`FileRecord`].
+pub const FILE_OPEN: u32 = 6;
+/// [`Header::kind`]: something was done to a path; see [`FileRecord`].
+pub const FILE_PATH: u32 = 7;
+/// [`Header::kind`]: a TCP connection; see [`NetworkRecord`].
+pub const NETWORK: u32 = 8;
+
+/// No such id: what the kernel calls `INVALID_UID`, and an unset loginuid.
+pub const NO_ID: u32 = u32::MAX;
+
+/// Who did it.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "user", derive(Pod, Zeroable))]
+pub struct Task {
+    /// Start of the thread group leader, nanoseconds since boot (`start_boottime`).
+    pub start: u64,
+    /// Thread group id (what users call the pid), initial pid namespace.
+    pub tgid: u32,
+    /// Thread id, initial pid namespace.
+    pub tid: u32,
+    /// Real user id, initial user namespace.
+    pub uid: u32,
+    /// Effective user id, initial user namespace.
+    pub euid: u32,
+    /// Real group id, initial user namespace.
+    pub gid: u32,
+    /// Effective group id, initial user namespace.
+    pub egid: u32,
+}
+
+/// What every record begins with.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, Default)]
+#[cfg_attr(feature = "user", derive(Pod, Zeroable))]
+pub struct Header {
+    /// One of the constants of this module.
+    pub kind: u32,
+    /// Bits, meanings by kind: see the `FLAG_` constants.
+    pub flags: u32,
+    /// When, nanoseconds since boot.
+    pub time: u64,
+    /// Who.
+    pub task: Task,
+}
+
+/// [`Header::flags`]: the arguments were longer than what was taken.
+pub const FLAG_ARGS_CUT: u32 = 1;
+/// [`Header::flags`]: the arguments could not be read.
+pub const FLAG_ARGS_UNREADABLE: u32 = 1 << 1;
+/// [`Header::flags`]: the (first) path was too deep and lacks its beginning.
+pub const FLAG_PATH_CUT: u32 = 1 << 2;
+/// [`Header::flags`]: the second path was too deep and lacks its beginning.
+pub const FLAG_PATH2_CUT: u32 = 1 << 3;
+/// [`Header::flags`]: the program is run by an interpreter; the caller's path is that of the script.
+pub const FLAG_SCRIPT: u32 = 1 << 4;
+
+/// Most bytes of arguments that are taken.
+pub const ARGS_MAX: usize = 4096;
+
+/// A fork, exec, exit, or a process that was there before. Sections: control group path, the path as the
+/// caller passed it to exec (ended by NUL), arguments (each ended by NUL), executable (path section),
+/// working directory (path section). Fork and exit have none.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, Default)]
+#[cfg_attr(feature = "user", derive(Pod, Zeroable))]
+pub struct ProcessRecord {
+    /// Common to all.
+    pub header: Header,
+    /// Start of the parent, nanoseconds since boot.
+    pub parent_start: u64,
+    /// Of a fork: start of the process that forked, which `CLONE_PARENT` makes another than the parent.
+    pub forker_start: u64,
+    /// Thread group id of the parent.
+    pub parent: u32,
+    /// Of a fork: thread group id of the process that forked.
+    pub forker: u32,
+    /// The login user, or [`NO_ID`].
+    pub loginuid: u32,
+    /// Pid of the session leader, initial pid namespace; 0 where unknown.
+    pub session: u32,
+    /// Inode number of the pid namespace; 0 where unknown.
+    pub pid_ns: u32,
+    /// Inode number of the mount namespace; 0 where unknown.
+    pub mnt_ns: u32,
+    /// Inode number of the network namespace; 0 where unknown.
+    pub net_ns: u32,
+    /// Of an exit: the status as `wait` has it (`code << 8 | signal`).
+    pub exit_status: u32,
+    /// Name of the controlling terminal, ended by NUL; empty where there is none.
+    pub tty: [u8; 32],
+    /// Lengths of the sections in bytes.
+    pub sections: [u32; 5],
+    /// How many arguments exec was given.
+    pub argc: u32,
+}
+
+/// An open file, or an act upon a path.
+///
+/// Sections: the path as the caller passed it, a second such path (the new name of a rename, a link's name),
+/// each ended by NUL; then, as path sections, the directories at which they begin (empty for an absolute
+/// path). Of an open file only the third is there, the file's own path.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, Default)]
+#[cfg_attr(feature = "user", derive(Pod, Zeroable))]
+pub struct FileRecord {
+    /// Common to all.
+    pub header: Header,
+    /// Inode number, of an open file.
+    pub inode: u64,
+    /// Device number as the kernel has it: `major << 20 | minor`.
+    pub device: u32,
+    /// Type and permission bits; of chmod, the permission bits asked for.
+    pub mode: u32,
+    /// Owner.
+    pub uid: u32,
+    /// Owner's group.
+    pub gid: u32,
+    /// One of [`crate::syscall`]'s operations; of an open file, what the open did.
+    pub operation: u32,
+    /// Lengths of the sections in bytes.
+    pub sections: [u32; 4],
+    /// File mode of the open (`FMODE_`), of an open file.
+    pub open_mode: u32,
+}
+
+/// [`NetworkRecord::action`]: the connection is established (inbound: accepted).
+pub const NET_ESTABLISHED: u32 = 1;
+/// [`NetworkRecord::action`]: it carried data since the record before.
+pub const NET_PROGRESS: u32 = 2;
+/// [`NetworkRecord::action`]: it ended; the bytes are final.
+pub const NET_CLOSED: u32 = 3;
+/// [`NetworkRecord::action`]: it was never established.
+pub const NET_FAILED: u32 = 4;
+
+/// A TCP connection. [`Header::task`] is the process that owns it, not the one that ran at that time.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, Default)]
+#[cfg_attr(feature = "user", derive(Pod, Zeroable))]
+pub struct NetworkRecord {
+    /// Common to all.
+    pub header: Header,
+    /// Tells the connection from every other that is open: the kernel address of its socket, scrambled by
+    /// nothing since it goes to root only.
+    pub socket: u64,
+    /// Payload bytes sent, retransmissions left out.
+    pub sent: u64,
+    /// Payload bytes received.
+    pub received: u64,
+    /// This side and the other.
+    pub endpoints: crate::network::Endpoints,
+    /// One of the `NET_` constants.
+    pub action: u32,
+    /// State of the TCP connection, as `include/net/tcp_states.h` numbers them.
+    pub state: u32,
+}
+
+/// Why something was not carried: the indices of the kernel's loss counters.
+pub mod loss {
+    /// The process ring was full.
+    pub const PROCESS_RING: u32 = 0;
+    /// The event ring was full.
+    pub const EVENT_RING: u32 = 1;
+    /// The table of open connections was full.
+    pub const CONNECTIONS: u32 = 2;
+    /// A path was too deep to be walked whole: not lost, but sent without its beginning, and marked.
+    pub const WALK: u32 = 3;
+    /// What belongs to the agent itself: not lost, left out.
+    pub const OWN: u32 = 4;
+    /// The same access by the same process within a second: not lost, counted here instead.
+    pub const REPEATED: u32 = 5;
+    /// Reads of paths that no rule watches: not lost, left out.
+    pub const UNWATCHED: u32 = 6;
+    /// Entries of the connection table whose connection had ended unseen.
+    pub const STALE: u32 = 7;
+    /// How many counters there are.
+    pub const COUNT: u32 = 8;
+    /// Names, by index.
+    pub const NAMES: [&str; COUNT as usize] = [
+        "process_ring_full",
+        "event_ring_full",
+        "connection_table_full",
+        "path_cut",
+        "own_activity",
+        "repeated_access",
+        "unwatched_read",
+        "stale_connection",
+    ];
+    /// From this index on the counters are of what was not lost.
+    pub const FIRST_FILTER: u32 = WALK;
+}
+
+/// What the agent tells the sensor's programs, in the one entry of the control map.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "user", derive(Pod, Zeroable))]
+pub struct Control {
+    /// Thread group whose activity is counted and left out: the agent.
+    pub own: u32,
+    /// One of the `READS_` constants.
+    pub reads: u32,
+    /// Not 0: the files of tasks are listed for their connections rather than their listening sockets.
+    pub connections: u32,
+    /// Inode number of the mount namespace in which the watched paths were looked up.
+    pub mnt_ns: u32,
+}
+
+/// [`Control::reads`]: no read is of interest.
+pub const READS_NONE: u32 = 0;
+/// [`Control::reads`]: reads of what the watch map holds.
+pub const READS_WATCHED: u32 = 1;
+/// [`Control::reads`]: every read.
+pub const READS_ALL: u32 = 2;
+
+/// Key of the map of watched directories and files.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "user", derive(Pod, Zeroable))]
+pub struct WatchKey {
+    /// Inode number.
+    pub inode: u64,
+    /// Device number as the kernel has it.
+    pub device: u32,
+    /// No meaning; keeps the size a multiple of eight.
+    pub reserved: u32,
+}
+
+/// What is watched at an inode.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "user", derive(Pod, Zeroable))]
+pub struct Watch {
+    /// Not 0: everything below it.
+    pub subtree: u64,
+    /// Direct children whose names have one of these lengths: bit n for n bytes, bit 63 for more. A name is
+    /// told by its length here and by its letters in the agent.
+    pub name_lengths: u64,
+}

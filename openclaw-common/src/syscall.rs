@@ -1,0 +1,99 @@
+//! Which system calls matter, and where their paths are: one word for each, which the agent writes into the
+//! table that the sensor's `sys_exit` program looks up.
+
+/// A file was opened to be read.
+pub const READ: u32 = 1;
+/// A file was opened to be written.
+pub const WRITE: u32 = 2;
+/// A file, directory, node or link was created.
+pub const CREATE: u32 = 3;
+/// A file or directory was deleted.
+pub const DELETE: u32 = 4;
+/// A file or directory was renamed.
+pub const RENAME: u32 = 5;
+/// Permissions were changed.
+pub const CHMOD: u32 = 6;
+
+/// The call returns a descriptor of a file that it opened.
+pub const SHAPE_OPEN: u32 = 1;
+/// The call acts upon a path that is among its arguments.
+pub const SHAPE_PATH: u32 = 2;
+/// The call acts upon two paths.
+pub const SHAPE_TWO_PATHS: u32 = 3;
+/// The call acts upon an open file, its first argument.
+pub const SHAPE_DESCRIPTOR: u32 = 4;
+/// The call returns a descriptor of a connection that it accepted.
+pub const SHAPE_ACCEPT: u32 = 5;
+/// The call may change credentials.
+pub const SHAPE_CREDENTIALS: u32 = 6;
+/// How many shapes there are, 0 (of no interest) included.
+pub const SHAPES: u32 = 7;
+
+/// [`Call::argument`]: the descriptor of the directory at which the path begins.
+pub const ARGUMENT_DIR: u32 = 8;
+/// [`Call::argument`]: the path.
+pub const ARGUMENT_PATH: u32 = 12;
+/// [`Call::argument`]: the descriptor of the directory at which the second path begins.
+pub const ARGUMENT_DIR2: u32 = 16;
+/// [`Call::argument`]: the second path.
+pub const ARGUMENT_PATH2: u32 = 20;
+/// [`Call::argument`]: the permission bits.
+pub const ARGUMENT_MODE: u32 = 24;
+
+/// An argument's index that stands for "the working directory".
+pub const CWD: u32 = 0xf;
+/// An argument's index that stands for "there is none".
+pub const NONE: u32 = 0xe;
+
+/// Entries of the table, by number of the call. Each holds two words: that of the 64-bit call below, that of
+/// the 32-bit call of the same number above.
+pub const TABLE: u32 = 512;
+
+/// What one system call does, packed: `shape | operation << 4 | dir << 8 | path << 12 | dir2 << 16 |
+/// path2 << 20 | mode << 24`, in which the last five are argument indices.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Call(pub u32);
+
+impl Call {
+    /// A call of that shape without paths.
+    pub const fn plain(shape: u32) -> Call {
+        Call(shape | NONE << 8 | NONE << 12 | NONE << 16 | NONE << 20 | NONE << 24)
+    }
+
+    /// A call that acts upon the path in argument `path`, which begins at the directory in argument `dir`.
+    pub const fn path(operation: u32, dir: u32, path: u32) -> Call {
+        Call(SHAPE_PATH | operation << 4 | dir << 8 | path << 12 | NONE << 16 | NONE << 20 | NONE << 24)
+    }
+
+    /// A call that acts upon two paths.
+    pub const fn two_paths(operation: u32, dir: u32, path: u32, dir2: u32, path2: u32) -> Call {
+        Call(SHAPE_TWO_PATHS | operation << 4 | dir << 8 | path << 12 | dir2 << 16 | path2 << 20 | NONE << 24)
+    }
+
+    /// The shape, one of the `SHAPE_` constants.
+    pub const fn shape(self) -> u32 {
+        self.0 & 0xf
+    }
+
+    /// The operation.
+    pub const fn operation_of(self) -> u32 {
+        (self.0 >> 4) & 0xf
+    }
+
+    /// Index of the argument at `field`, one of the `ARGUMENT_` constants; [`CWD`] or [`NONE`] may stand there.
+    pub const fn argument(self, field: u32) -> u32 {
+        (self.0 >> field) & 0xf
+    }
+
+    /// The same call, with the permission bits in argument `mode`.
+    #[must_use]
+    pub const fn mode(self, mode: u32) -> Call {
+        Call(self.0 & !(0xf << 24) | mode << 24)
+    }
+
+    /// The same call as another operation.
+    #[must_use]
+    pub const fn operation(self, operation: u32) -> Call {
+        Call(self.0 & !(0xf << 4) | operation << 4)
+    }
+}
