@@ -1,0 +1,273 @@
+//! Files, by the system calls that open them or act upon their paths.
+
+use aya_ebpf::{
+    EbpfContext,
+    bindings::BPF_ANY,
+    macros::{map, raw_tracepoint},
+    maps::{LruHashMap, PerCpuArray},
+    programs::RawTracePointContext,
+};
+use openclaw_common::{
+    record::{
+        FILE_OPEN, FILE_PATH, FLAG_PATH_CUT, FLAG_PATH2_CUT, FileRecord, Header, READS_ALL, READS_NONE, loss,
+    },
+    syscall::{
+        ARGUMENT_DIR, ARGUMENT_DIR2, ARGUMENT_MODE, ARGUMENT_PATH, ARGUMENT_PATH2, CREATE, CWD, NONE, READ,
+        SHAPE_DESCRIPTOR, SHAPE_TWO_PATHS, SHAPES, WRITE,
+    },
+};
+use openclaw_ebpf::{
+    kernel::{Ptr, current_task},
+    offset,
+};
+
+use crate::{
+    emit,
+    scratch::{CAPACITY, Scratch},
+    syscall::{HANDLERS, Returned, file_of, is_own},
+    task, walk,
+};
+
+#[map]
+static FILE_SCRATCH: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(1, 0);
+
+/// When a process last did the same to the same file, nanoseconds since boot.
+#[map]
+static RECENT: LruHashMap<Access, u64> = LruHashMap::with_max_entries(16384, 0);
+
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct Access {
+    start: u64,
+    inode: u64,
+    device: u32,
+    operation: u32,
+}
+
+/// How long the same access is counted rather than sent: one second.
+const REPEAT_NS: u64 = 1_000_000_000;
+
+/// `FMODE_WRITE`, `FMODE_PATH` and `FMODE_CREATED` of the kernel.
+const FMODE_WRITE: u32 = 0x2;
+const FMODE_PATH: u32 = 0x4000;
+const FMODE_CREATED: u32 = 0x10_0000;
+
+/// `S_IFMT` and the types that are told apart.
+const TYPE: u16 = 0o170_000;
+const FIFO: u16 = 0o010_000;
+const CHARACTER_DEVICE: u16 = 0o020_000;
+const SOCKET: u16 = 0o140_000;
+
+/// A call has opened a file. Run by `syscall_exit`.
+#[raw_tracepoint(tracepoint = "sys_exit")]
+pub fn file_opened(ctx: RawTracePointContext) -> i32 {
+    let Some(scratch) = FILE_SCRATCH.get_ptr_mut(0) else { return 0 };
+    // SAFETY: the map's value, of this CPU and this family of hooks only.
+    let scratch = unsafe { &mut *scratch };
+    if !is_own(&ctx) && opened(scratch, ctx.arg(1)).is_some() {
+        walk_on(&ctx, scratch);
+    }
+    0
+}
+
+#[inline(always)]
+fn opened(scratch: &mut Scratch, descriptor: u64) -> Option<()> {
+    let file = file_of(descriptor);
+    let open_mode: u32 = file.get(offset!(file_mode));
+    let reads = emit::control().reads;
+    let operation = if open_mode & FMODE_CREATED != 0 {
+        CREATE
+    } else if open_mode & FMODE_WRITE != 0 {
+        WRITE
+    } else {
+        READ
+    };
+    if open_mode & FMODE_PATH != 0 || (operation == READ && reads == READS_NONE) {
+        return None;
+    }
+    let inode = file.follow(offset!(file_inode));
+    let mode: u16 = inode.get(offset!(inode_mode));
+    // 0: there is no such file.
+    if matches!(mode & TYPE, FIFO | SOCKET | 0) || (mode & TYPE == CHARACTER_DEVICE && is_everyday(inode)) {
+        return None;
+    }
+    let who = task::identify(current_task());
+    let record = begin(scratch, FILE_OPEN, operation, who);
+    record.open_mode = open_mode;
+    describe_inode(record, inode);
+    // A file that was created is never the same one again, though it may get a number that was just given up.
+    if operation != CREATE && is_repeated(record) {
+        emit::count(loss::REPEATED);
+        return None;
+    }
+    scratch.walk.first(file.member(offset!(file_path)));
+    let selective = operation == READ && reads != READS_ALL;
+    scratch.walk.look = u32::from(selective && is_in_agents_namespace());
+    Some(())
+}
+
+/// Whether a character device is one that is opened all the time and tells nothing: terminals, `/dev/null` and
+/// its kin. Numbers of `Documentation/admin-guide/devices.txt`.
+#[inline(always)]
+fn is_everyday(inode: Ptr) -> bool {
+    let device: u32 = inode.get(offset!(inode_rdev));
+    let (major, minor) = (device >> 20, device & 0xf_ffff);
+    matches!((major, minor), (1, 3 | 5 | 7 | 8 | 9) | (4 | 5 | 136..=143, _))
+}
+
+/// Whether the process sees the files that the agent sees. In another mount namespace the same path leads to
+/// another inode, so there every read is reported, and the agent looks at its path.
+#[inline(always)]
+fn is_in_agents_namespace() -> bool {
+    let namespace: u32 = current_task()
+        .follow(offset!(task_nsproxy))
+        .follow(offset!(nsproxy_mnt_ns))
+        .get(offset!(mnt_namespace_inum));
+    namespace == emit::control().mnt_ns
+}
+
+/// A call has acted upon one or two paths, or upon an open file. Run by `syscall_exit`.
+#[raw_tracepoint(tracepoint = "sys_exit")]
+pub fn path_changed(ctx: RawTracePointContext) -> i32 {
+    let Some(scratch) = FILE_SCRATCH.get_ptr_mut(0) else { return 0 };
+    // SAFETY: the map's value, of this CPU and this family of hooks only.
+    let scratch = unsafe { &mut *scratch };
+    if !is_own(&ctx) && changed(scratch, &ctx).is_some() {
+        walk_on(&ctx, scratch);
+    }
+    0
+}
+
+#[inline(always)]
+fn changed(scratch: &mut Scratch, ctx: &RawTracePointContext) -> Option<()> {
+    let call = Returned::of(ctx)?;
+    let who = task::identify(current_task());
+    let open = call.what.shape() == SHAPE_DESCRIPTOR;
+    let kind = if open { FILE_OPEN } else { FILE_PATH };
+    let record = begin(scratch, kind, call.what.operation_of(), who);
+    if open {
+        let file = file_of(call.argument(0));
+        describe_inode(record, file.follow(offset!(file_inode)));
+        scratch.walk.first(file.member(offset!(file_path)));
+    } else {
+        let mode = call.what.argument(ARGUMENT_MODE);
+        if mode != NONE {
+            record.mode = call.argument(mode) as u32;
+        }
+        let passed = scratch.append_user_string(call.argument(call.what.argument(ARGUMENT_PATH)));
+        scratch.fixed::<FileRecord>().sections[0] = passed;
+        let base = base_of(&call, ARGUMENT_DIR);
+        scratch.walk.first(base);
+        if call.what.shape() == SHAPE_TWO_PATHS {
+            let passed = scratch.append_user_string(call.argument(call.what.argument(ARGUMENT_PATH2)));
+            scratch.fixed::<FileRecord>().sections[1] = passed;
+            let base = base_of(&call, ARGUMENT_DIR2);
+            scratch.walk.second(base);
+        }
+    }
+    Some(())
+}
+
+/// The `struct path` of the directory at which a path of the call begins.
+#[inline(always)]
+fn base_of(call: &Returned, field: u32) -> Ptr {
+    /// `AT_FDCWD`.
+    const AT_CWD: i32 = -100;
+    let index = call.what.argument(field);
+    let descriptor = if index == CWD { AT_CWD } else { call.argument(index) as i32 };
+    if descriptor == AT_CWD {
+        return current_task().follow(offset!(task_fs)).member(offset!(fs_pwd));
+    }
+    file_of(descriptor as u32 as u64).member(offset!(file_path))
+}
+
+#[inline(always)]
+fn begin(
+    scratch: &mut Scratch,
+    kind: u32,
+    operation: u32,
+    who: openclaw_common::record::Task,
+) -> &mut FileRecord {
+    scratch.begin(FileRecord {
+        header: Header { kind, flags: 0, time: emit::now(), task: who },
+        operation,
+        ..FileRecord::default()
+    })
+}
+
+#[inline(always)]
+fn describe_inode(record: &mut FileRecord, inode: Ptr) {
+    record.inode = inode.get(offset!(inode_ino));
+    record.mode = u32::from(inode.get::<u16>(offset!(inode_mode)));
+    record.uid = inode.get(offset!(inode_uid));
+    record.gid = inode.get(offset!(inode_gid));
+    record.device = inode.follow(offset!(inode_sb)).get(offset!(super_block_dev));
+}
+
+/// Whether the process did the same to this file within the last second.
+#[inline(always)]
+fn is_repeated(record: &FileRecord) -> bool {
+    let access = Access {
+        start: record.header.task.start ^ u64::from(record.header.task.tgid) << 40,
+        inode: record.inode,
+        device: record.device,
+        operation: record.operation,
+    };
+    let now = record.header.time;
+    // SAFETY: the value is one word.
+    if let Some(last) = unsafe { RECENT.get(access) }
+        && now - *last < REPEAT_NS
+    {
+        return true;
+    }
+    // A map that cannot take it costs a repeated event, no more.
+    let _ = RECENT.insert(access, now, u64::from(BPF_ANY));
+    false
+}
+
+/// Walks the paths of a file record, and goes on with that. Run by the programs above.
+#[raw_tracepoint(tracepoint = "sys_exit")]
+pub fn file_walk(ctx: RawTracePointContext) -> i32 {
+    let Some(scratch) = FILE_SCRATCH.get_ptr_mut(0) else { return 0 };
+    // SAFETY: the map's value, of this CPU and this family of hooks only.
+    let scratch = unsafe { &mut *scratch };
+    if walk::advance(scratch) {
+        finish(scratch);
+    } else {
+        walk_on(&ctx, scratch);
+    }
+    0
+}
+
+/// Runs the walker. When that cannot be, since it ran too often, the record is sent with what there is.
+#[inline(always)]
+fn walk_on(ctx: &impl EbpfContext, scratch: &mut Scratch) {
+    // SAFETY: the array holds programs for this tracepoint only.
+    unsafe { HANDLERS.tail_call(ctx, SHAPES) };
+    walk::give_up(scratch);
+    finish(scratch);
+}
+
+#[inline(always)]
+fn finish(scratch: &mut Scratch) {
+    let walk = &scratch.walk;
+    let (lengths, cut) = (walk.lengths, walk.cut);
+    // A path that lacks its beginning is never filtered away: else nesting would evade the rules.
+    if walk.look != 0 && walk.watched == 0 && cut == 0 {
+        emit::count(loss::UNWATCHED);
+        return;
+    }
+    let record = scratch.fixed::<FileRecord>();
+    record.sections[2] = lengths[0];
+    record.sections[3] = lengths[1];
+    if cut & 1 != 0 {
+        record.header.flags |= FLAG_PATH_CUT;
+    }
+    if cut & 2 != 0 {
+        record.header.flags |= FLAG_PATH2_CUT;
+    }
+    let len = scratch.len;
+    if len <= CAPACITY {
+        emit::to_event_ring(scratch.data.as_mut_ptr(), len);
+    }
+}

@@ -1,0 +1,25 @@
+#![no_std]
+#![no_main]
+//! The programs that observe. None of them changes what the kernel does.
+//!
+//! Each subject has a file: an attribute function per hook over one function that reads as what happens.
+
+mod credential;
+mod emit;
+mod file;
+mod network;
+mod process;
+mod scratch;
+mod syscall;
+mod task;
+mod walk;
+
+/// The kernel lends its helpers to programs under the GPL only.
+#[unsafe(link_section = "license")]
+#[unsafe(no_mangle)]
+static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";
+
+#[panic_handler]
+fn panic(_info: &core::panic::PanicInfo) -> ! {
+    loop {}
+}

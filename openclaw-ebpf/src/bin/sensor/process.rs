@@ -1,0 +1,210 @@
+//! Process life: fork, exec, exit, and the processes that were there before.
+
+use aya_ebpf::{
+    helpers::generated::bpf_seq_write,
+    macros::{map, raw_tracepoint},
+    maps::{PerCpuArray, ProgramArray},
+    programs::RawTracePointContext,
+};
+use openclaw_common::record::{
+    ARGS_MAX, EXEC, EXISTING, EXIT, FLAG_ARGS_CUT, FLAG_ARGS_UNREADABLE, FLAG_PATH_CUT, FLAG_PATH2_CUT,
+    FLAG_SCRIPT, FORK, Header, ProcessRecord,
+};
+use openclaw_ebpf::{
+    kernel::{Ptr, current_task},
+    offset,
+};
+
+use crate::{
+    emit,
+    scratch::{CAPACITY, Scratch},
+    task, walk,
+};
+
+#[map]
+static EXEC_SCRATCH: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(1, 0);
+
+/// The scratch of the task iterator, which may be interrupted by the hooks.
+#[map]
+static LIST_SCRATCH: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(1, 0);
+
+/// The program that walks the paths of an exec, which calls itself.
+#[map]
+static EXEC_WALKER: ProgramArray = ProgramArray::with_max_entries(1, 0);
+
+/// `sched_process_fork(struct task_struct *parent, struct task_struct *child)`, since 2.6.
+#[raw_tracepoint(tracepoint = "sched_process_fork")]
+pub fn process_fork(ctx: RawTracePointContext) -> i32 {
+    fork(Ptr(ctx.arg(0)), Ptr(ctx.arg(1)));
+    0
+}
+
+#[inline(always)]
+fn fork(forker: Ptr, child: Ptr) {
+    let who = task::identify(child);
+    if who.tid != who.tgid {
+        // A thread, not a process.
+        return;
+    }
+    let mut record = ProcessRecord {
+        header: Header { kind: FORK, flags: 0, time: emit::now(), task: who },
+        ..ProcessRecord::default()
+    };
+    task::describe(child, &mut record);
+    (record.forker, record.forker_start) = task::key(forker);
+    emit::to_process_ring((&raw mut record).cast(), size_of::<ProcessRecord>() as u64);
+}
+
+/// `sched_process_exit(struct task_struct *task)`, since 2.6; `group_dead` since 6.15.
+#[raw_tracepoint(tracepoint = "sched_process_exit")]
+pub fn process_exit(ctx: RawTracePointContext) -> i32 {
+    exit(Ptr(ctx.arg(0)));
+    0
+}
+
+#[inline(always)]
+fn exit(exiting: Ptr) {
+    let signal = exiting.follow(offset!(task_signal));
+    // Not when the leader leaves: it can do so before its threads.
+    if signal.get_or::<u32>(offset!(signal_live), 1) != 0 {
+        return;
+    }
+    let group: u32 = signal.get(offset!(signal_group_exit_code));
+    let own: u32 = exiting.follow(offset!(task_group_leader)).get(offset!(task_exit_code));
+    let mut record = ProcessRecord {
+        header: Header { kind: EXIT, flags: 0, time: emit::now(), task: task::identify(exiting) },
+        exit_status: if group != 0 { group } else { own },
+        ..ProcessRecord::default()
+    };
+    emit::to_process_ring((&raw mut record).cast(), size_of::<ProcessRecord>() as u64);
+}
+
+/// `sched_process_exec(struct task_struct *p, pid_t old_pid, struct linux_binprm *bprm)`, since 3.4.
+#[raw_tracepoint(tracepoint = "sched_process_exec")]
+pub fn process_exec(ctx: RawTracePointContext) -> i32 {
+    let Some(scratch) = EXEC_SCRATCH.get_ptr_mut(0) else { return 0 };
+    // SAFETY: the map's value, of this CPU and this family of hooks only.
+    let scratch = unsafe { &mut *scratch };
+    exec(scratch, Ptr(ctx.arg(2)));
+    walk_on(&ctx, scratch);
+    0
+}
+
+#[inline(always)]
+fn exec(scratch: &mut Scratch, bprm: Ptr) {
+    let current = current_task();
+    let record = scratch.begin(ProcessRecord {
+        header: Header { kind: EXEC, flags: 0, time: emit::now(), task: task::identify(current) },
+        ..ProcessRecord::default()
+    });
+    task::describe(current, record);
+    record.argc = bprm.get(offset!(binprm_argc));
+    let filename = bprm.follow(offset!(binprm_filename));
+    if bprm.follow(offset!(binprm_interp)) != filename {
+        record.header.flags |= FLAG_SCRIPT;
+    }
+    let cgroup = task::append_cgroup(current, scratch);
+    let passed = scratch.append_kernel_string::<4096>(filename.0);
+    let (args, flags) = append_args(scratch, current);
+    let record = scratch.fixed::<ProcessRecord>();
+    record.sections[0] = cgroup;
+    record.sections[1] = passed;
+    record.sections[2] = args;
+    record.header.flags |= flags;
+    scratch.walk.first(bprm.follow(offset!(binprm_file)).member(offset!(file_path)));
+    scratch.walk.second(current.follow(offset!(task_fs)).member(offset!(fs_pwd)));
+}
+
+/// Appends the arguments. Returns how many bytes, and flags about them.
+#[inline(always)]
+fn append_args(scratch: &mut Scratch, current: Ptr) -> (u32, u32) {
+    let mm = current.follow(offset!(task_mm));
+    let begin: u64 = mm.get(offset!(mm_arg_start));
+    let end: u64 = mm.get(offset!(mm_arg_end));
+    let len = end - begin;
+    let cut = if len > ARGS_MAX as u64 { FLAG_ARGS_CUT } else { 0 };
+    match scratch.append_user_bytes(begin, len) {
+        Some(read) => (read, cut),
+        None => (0, FLAG_ARGS_UNREADABLE),
+    }
+}
+
+/// Walks the paths of an exec, and goes on with that.
+#[raw_tracepoint(tracepoint = "sched_process_exec")]
+pub fn process_exec_walk(ctx: RawTracePointContext) -> i32 {
+    let Some(scratch) = EXEC_SCRATCH.get_ptr_mut(0) else { return 0 };
+    // SAFETY: the map's value, of this CPU and this family of hooks only.
+    let scratch = unsafe { &mut *scratch };
+    if walk::advance(scratch) {
+        finish_exec(scratch);
+    } else {
+        walk_on(&ctx, scratch);
+    }
+    0
+}
+
+/// Runs the walker. When that cannot be, since it ran too often, the record is sent with what there is.
+#[inline(always)]
+fn walk_on(ctx: &RawTracePointContext, scratch: &mut Scratch) {
+    // SAFETY: the array holds programs for this tracepoint only.
+    unsafe { EXEC_WALKER.tail_call(ctx, 0) };
+    walk::give_up(scratch);
+    finish_exec(scratch);
+}
+
+#[inline(always)]
+fn finish_exec(scratch: &mut Scratch) {
+    let (lengths, cut) = (scratch.walk.lengths, scratch.walk.cut);
+    let record = scratch.fixed::<ProcessRecord>();
+    record.sections[3] = lengths[0];
+    record.sections[4] = lengths[1];
+    if cut & 1 != 0 {
+        record.header.flags |= FLAG_PATH_CUT;
+    }
+    if cut & 2 != 0 {
+        record.header.flags |= FLAG_PATH2_CUT;
+    }
+    let len = scratch.len;
+    if len <= CAPACITY {
+        emit::to_process_ring(scratch.data.as_mut_ptr(), len);
+    }
+}
+
+/// `iter/task`, since 5.8: one record for each process, read by the agent at start and after losses. What
+/// lies in the process's own memory and paths the agent takes from /proc.
+#[unsafe(no_mangle)]
+#[unsafe(link_section = "iter/task")]
+pub extern "C" fn list_processes(ctx: *const [u64; 2]) -> i32 {
+    // SAFETY: `struct bpf_iter__task` is two pointers: `meta` and `task`.
+    let [meta, listed] = unsafe { [(*ctx)[0], (*ctx)[1]] };
+    if meta == 0 || listed == 0 {
+        return 0;
+    }
+    list(meta, Ptr(listed));
+    0
+}
+
+#[inline(always)]
+fn list(meta: u64, listed: Ptr) {
+    let who = task::identify(listed);
+    let Some(scratch) = LIST_SCRATCH.get_ptr_mut(0) else { return };
+    if who.tid != who.tgid {
+        return;
+    }
+    // SAFETY: the map's value; iterators run on one CPU without being preempted by themselves.
+    let scratch = unsafe { &mut *scratch };
+    let record = scratch.begin(ProcessRecord {
+        header: Header { kind: EXISTING, flags: 0, time: emit::now(), task: who },
+        ..ProcessRecord::default()
+    });
+    task::describe(listed, record);
+    let cgroup = task::append_cgroup(listed, scratch);
+    scratch.fixed::<ProcessRecord>().sections[0] = cgroup;
+    let len = scratch.len;
+    if len > CAPACITY {
+        return;
+    }
+    // SAFETY: `struct bpf_iter_meta` begins with the `seq_file`; the verifier checks its type, and that the
+    // record is at least `len` long.
+    unsafe { bpf_seq_write(*(meta as *const *mut _), scratch.data.as_ptr().cast(), len as u32) };
+}
