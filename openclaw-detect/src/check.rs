@@ -1,0 +1,470 @@
+//! Does the condition make sense? Fields exist, operators and values fit their types, lists are known; what
+//! does is made ready for evaluation.
+
+use crate::ast::{Expr, Literal, Operand, Operator, Test};
+use crate::compile::{Comparison, Matcher, Node};
+use crate::diagnostic::{Level, Problem, Span};
+use crate::field::Type;
+use crate::lists::Lists;
+use crate::literal;
+use crate::network::{AddressSet, Network};
+use crate::suggest::did_you_mean;
+use crate::text::{TextMatcher, glob, ignoring_case, regular_expression};
+use crate::{EventKind, Field};
+
+/// The condition made ready, or every mistake in it. Warnings come with either.
+pub(crate) fn check(expr: &Expr, lists: &Lists) -> (Option<Node>, Vec<Problem>) {
+    let mut checker = Checker { lists, problems: Vec::new() };
+    let node = checker.expr(expr);
+    let failed = checker.problems.iter().any(|problem| problem.level == Level::Error);
+    (node.filter(|_| !failed), checker.problems)
+}
+
+struct Checker<'a> {
+    lists: &'a Lists,
+    problems: Vec<Problem>,
+}
+
+/// A value on the right side, and the list that it comes from, where it does.
+struct Item<'a> {
+    text: &'a str,
+    quoted: bool,
+    span: Span,
+    list: Option<&'a str>,
+}
+
+impl Item<'_> {
+    /// A mistake in this value, said of the list where it comes from one.
+    fn problem(&self, message: String) -> Problem {
+        match self.list {
+            Some(list) => Problem::error(self.span, format!("in the list `{list}`: {message}")),
+            None => Problem::error(self.span, message),
+        }
+    }
+}
+
+const fn article(value_type: Type) -> &'static str {
+    match value_type {
+        Type::Str => "a text",
+        Type::Int => "a number",
+        Type::Bool => "true or false",
+        Type::Ip => "an address",
+        Type::List => "a list of texts",
+    }
+}
+
+impl<'a> Checker<'a> {
+    fn expr(&mut self, expr: &'a Expr) -> Option<Node> {
+        match expr {
+            Expr::And(parts) => self.parts(parts).map(Node::and),
+            Expr::Or(parts) => self.parts(parts).map(Node::or),
+            Expr::Not(inner) => self.expr(inner).map(|inner| inner.negate_if(true)),
+            Expr::Test(test) => self.test(test),
+        }
+    }
+
+    /// All parts are checked, also after a mistake, so that all mistakes are told at once.
+    fn parts(&mut self, parts: &'a [Expr]) -> Option<Vec<Node>> {
+        let nodes: Vec<Option<Node>> = parts.iter().map(|part| self.expr(part)).collect();
+        nodes.into_iter().collect()
+    }
+
+    fn test(&mut self, test: &'a Test) -> Option<Node> {
+        let Some(field) = Field::from_name(&test.field.text) else {
+            let names =
+                Field::ALL.iter().flat_map(|f| std::iter::once(f.name()).chain(f.aliases().iter().copied()));
+            self.problems.push(
+                Problem::error(test.field.span, format!("unknown field `{}`", test.field.text))
+                    .help("`openclaw rules fields` lists the fields")
+                    .maybe_help(did_you_mean(&test.field.text, names)),
+            );
+            return None;
+        };
+        if test.operator == Operator::Exists {
+            return Some(Node::Exists(field).negate_if(test.negated));
+        }
+        if !fits(test.operator, field.value_type()) {
+            let allowed: Vec<_> = Operator::NAMES
+                .iter()
+                .copied()
+                .filter(|name| Operator::from_name(name).is_some_and(|o| fits(o, field.value_type())))
+                .collect();
+            self.problems.push(
+                Problem::error(
+                    test.operator_span,
+                    format!(
+                        "`{}` cannot be used on `{}`, which is {}",
+                        test.operator.name(),
+                        test.field.text,
+                        article(field.value_type())
+                    ),
+                )
+                .help(format!("use one of {}", allowed.join(" "))),
+            );
+            return None;
+        }
+        let items = self.items(test, field)?;
+        let matcher = match field.value_type() {
+            Type::Str | Type::List => Matcher::Text(self.text(test, &items)?),
+            Type::Int => self.number(test, &items)?,
+            Type::Bool => self.bool(&items)?,
+            Type::Ip => self.addresses(test, &items)?,
+        };
+        let negated = test.negated != (test.operator == Operator::NotEqual);
+        if field == Field::EventAction {
+            self.known_actions(&items);
+        }
+        Some(Node::Test(field, matcher).negate_if(negated))
+    }
+
+    /// The values on the right side, lists replaced by their members.
+    fn items(&mut self, test: &'a Test, field: Field) -> Option<Vec<Item<'a>>> {
+        let (literals, listed) = match &test.operand {
+            Operand::None => (&[][..], false),
+            Operand::One(one) => (std::slice::from_ref(one), false),
+            Operand::Many(many, span) => {
+                if is_comparison(test.operator) {
+                    self.problems.push(
+                        Problem::error(*span, format!("`{}` compares with one value", test.operator.name()))
+                            .help("write `in` or `not in` for a list of values"),
+                    );
+                    return None;
+                }
+                (&many[..], true)
+            }
+        };
+        let expands = listed || test.operator == Operator::In;
+        let mut items = Vec::new();
+        for literal in literals {
+            if expands && self.lists.contains(&literal.text) {
+                items.extend(self.lists.members(&literal.text).into_iter().map(|text| Item {
+                    text,
+                    quoted: true,
+                    span: literal.span,
+                    list: Some(&literal.text),
+                }));
+                continue;
+            }
+            if expands && !self.is_value(literal, field) {
+                return None;
+            }
+            items.push(Item { text: &literal.text, quoted: literal.quoted, span: literal.span, list: None });
+        }
+        Some(items)
+    }
+
+    /// Whether a word that names no list is a value; says so where it most likely is a list's name.
+    fn is_value(&mut self, literal: &Literal, field: Field) -> bool {
+        let text = &literal.text;
+        let name_like = text.chars().all(|c| c.is_alphanumeric() || c == '_')
+            && text.chars().next().is_some_and(char::is_alphabetic);
+        let near = did_you_mean(text, self.lists.names());
+        let problem = match field.value_type() {
+            Type::Ip if Network::parse(text).is_none() => {
+                Problem::error(literal.span, format!("`{text}` is no address, no network and no list"))
+                    .help("define it under `lists:`, or write an address such as 192.0.2.7 or 10.0.0.0/8")
+            }
+            Type::Int | Type::Bool if name_like => {
+                Problem::error(literal.span, format!("there is no list `{text}`"))
+                    .help("define it under `lists:`")
+            }
+            Type::Str | Type::List if !literal.quoted => {
+                Problem::error(literal.span, format!("there is no list `{text}`"))
+                    .help(format!("define it under `lists:`, or write \"{text}\" where the text is meant"))
+            }
+            // A list's name is a plural, or nearly that of a list: `unix_chkpwd` is neither.
+            Type::Str | Type::List
+                if name_like
+                    && text.contains('_')
+                    && (near.is_some() || text.ends_with('s'))
+                    && field != Field::EventAction =>
+            {
+                let problem =
+                    Problem::warning(literal.span, format!("there is no list `{text}`: taken as a text"));
+                self.problems.push(problem.maybe_help(near));
+                return true;
+            }
+            _ => return true,
+        };
+        self.problems.push(problem.maybe_help(near));
+        false
+    }
+
+    fn text(&mut self, test: &Test, items: &[Item<'_>]) -> Option<TextMatcher> {
+        for item in items {
+            if !item.quoted {
+                let message = format!("`{}` is {}: texts stand in quotes", test.field.text, "a text");
+                self.problems
+                    .push(Problem::error(item.span, message).help(format!("write \"{}\"", item.text)));
+                return None;
+            }
+            let partial = !matches!(test.operator, Operator::Equal | Operator::NotEqual | Operator::In);
+            if partial && item.text.is_empty() {
+                let message = format!("`{}` with an empty text is always true", test.operator.name());
+                self.problems
+                    .push(item.problem(message).help("write `exists` to ask whether the field is there"));
+                return None;
+            }
+        }
+        let texts = || items.iter().map(|item| Box::from(item.text));
+        Some(match test.operator {
+            Operator::Contains => TextMatcher::Contains(texts().collect()),
+            Operator::StartsWith => TextMatcher::StartsWith(texts().collect()),
+            Operator::EndsWith => TextMatcher::EndsWith(texts().collect()),
+            Operator::IContains => TextMatcher::Matches(self.each(items, ignoring_case)?.into()),
+            Operator::Matches => TextMatcher::Matches(self.each(items, regular_expression)?.into()),
+            Operator::Glob => {
+                let (patterns, prefixes): (Vec<_>, Vec<_>) = self.each(items, glob)?.into_iter().unzip();
+                TextMatcher::Glob { patterns: patterns.into(), prefixes: prefixes.into() }
+            }
+            _ => TextMatcher::one_of(texts().collect()),
+        })
+    }
+
+    fn number(&mut self, test: &Test, items: &[Item<'_>]) -> Option<Matcher> {
+        for item in items {
+            if item.quoted && item.list.is_none() {
+                let message = format!("`{}` is a number: numbers stand without quotes", test.field.text);
+                self.problems.push(Problem::error(item.span, message).help(format!("write {}", item.text)));
+                return None;
+            }
+            if literal::duration(item.text).is_some() {
+                let message = format!("`{}` is a plain number, not a length of time", test.field.text);
+                self.problems.push(item.problem(message).help("write a number or a size, such as 100MB"));
+                return None;
+            }
+            if let Some(other) = Field::from_name(item.text) {
+                let message = format!("two fields cannot be compared: `{}` is a field", other.name());
+                self.problems.push(item.problem(message).help("write a number"));
+                return None;
+            }
+        }
+        let mut numbers = self.each(items, literal::number)?;
+        let comparison = match test.operator {
+            Operator::Less => Comparison::Less,
+            Operator::LessOrEqual => Comparison::LessOrEqual,
+            Operator::Greater => Comparison::Greater,
+            Operator::GreaterOrEqual => Comparison::GreaterOrEqual,
+            Operator::In => {
+                numbers.sort_unstable();
+                return Some(Matcher::NumberIn(numbers.into()));
+            }
+            _ => Comparison::Equal,
+        };
+        Some(Matcher::Number(comparison, *numbers.first()?))
+    }
+
+    fn bool(&mut self, items: &[Item<'_>]) -> Option<Matcher> {
+        let item = items.first()?;
+        if item.text.eq_ignore_ascii_case("true") {
+            return Some(Matcher::Bool(true));
+        }
+        if item.text.eq_ignore_ascii_case("false") {
+            return Some(Matcher::Bool(false));
+        }
+        self.problems.push(item.problem(format!("expected true or false, found `{}`", item.text)));
+        None
+    }
+
+    fn addresses(&mut self, test: &Test, items: &[Item<'_>]) -> Option<Matcher> {
+        let networks = self.each(items, |text| {
+            Network::parse(text).ok_or_else(|| format!("`{text}` is no address and no network"))
+        })?;
+        for (item, network) in items.iter().zip(&networks) {
+            if is_comparison(test.operator) && !network.is_address() {
+                let message = format!("`{}` is a network, which holds many addresses", item.text);
+                let operator = if test.operator == Operator::Equal { "in" } else { "not in" };
+                self.problems
+                    .push(item.problem(message).help(format!("write `{operator} [\"{}\"]`", item.text)));
+                return None;
+            }
+            if network.host_bits {
+                let message = format!("`{}` has bits set behind its prefix, which are ignored", item.text);
+                self.problems.push(Problem { level: Level::Warning, ..item.problem(message) });
+            }
+        }
+        Some(Matcher::Address(AddressSet::new(&networks)))
+    }
+
+    /// Every value read by `read`, or all the mistakes in them.
+    fn each<T>(&mut self, items: &[Item<'_>], read: impl Fn(&str) -> Result<T, String>) -> Option<Vec<T>> {
+        let mut values = Vec::with_capacity(items.len());
+        for item in items {
+            match read(item.text) {
+                Ok(value) => values.push(value),
+                Err(message) => self.problems.push(item.problem(message)),
+            }
+        }
+        (values.len() == items.len()).then_some(values)
+    }
+
+    /// Warns of an action that no event has.
+    fn known_actions(&mut self, items: &[Item<'_>]) {
+        let known = || EventKind::ALL.iter().flat_map(|kind| kind.actions()).copied();
+        for item in items {
+            // A part or a pattern is in order when it could be part of a name.
+            if known().all(|action| action != item.text)
+                && item.text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+                && known().all(|action| !action.contains(item.text))
+            {
+                let problem = Problem::warning(item.span, format!("no event has the action `{}`", item.text));
+                self.problems.push(problem.maybe_help(did_you_mean(item.text, known())));
+            }
+        }
+    }
+}
+
+/// Whether the operator compares with exactly one value.
+const fn is_comparison(operator: Operator) -> bool {
+    matches!(
+        operator,
+        Operator::Equal
+            | Operator::NotEqual
+            | Operator::Less
+            | Operator::LessOrEqual
+            | Operator::Greater
+            | Operator::GreaterOrEqual
+    )
+}
+
+/// Whether a field of this type can be compared so.
+pub(crate) const fn fits(operator: Operator, value_type: Type) -> bool {
+    match operator {
+        Operator::Exists | Operator::Equal | Operator::NotEqual => true,
+        Operator::In => !matches!(value_type, Type::Bool),
+        Operator::Less | Operator::LessOrEqual | Operator::Greater | Operator::GreaterOrEqual => {
+            matches!(value_type, Type::Int)
+        }
+        Operator::Contains
+        | Operator::IContains
+        | Operator::StartsWith
+        | Operator::EndsWith
+        | Operator::Matches
+        | Operator::Glob => matches!(value_type, Type::Str | Type::List),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::parser::parse;
+
+    fn lists() -> Lists {
+        let mut lists = Lists::default();
+        lists.define("authorized_processes".into(), vec!["systemd".into(), "sshd".into()]);
+        lists.define("trusted_ips".into(), vec!["10.0.0.0/8".into()]);
+        lists.define("ports".into(), vec!["80".into(), "443".into()]);
+        lists
+    }
+
+    /// The mistakes in a condition, as `level: message [help]`.
+    fn mistakes(text: &str) -> Vec<String> {
+        let (node, problems) = check(&parse(text).unwrap(), &lists());
+        assert_eq!(node.is_none(), problems.iter().any(|p| p.level == Level::Error), "{text}");
+        problems
+            .into_iter()
+            .map(|p| format!("{}: {} [{}]", p.level, p.message, p.help.unwrap_or_default()))
+            .collect()
+    }
+
+    #[test]
+    fn conditions_that_make_sense_have_no_mistakes() {
+        for text in [
+            "process.name in [\"nc\"] AND process.parent not in [\"authorized_processes\"]",
+            "process.parent in authorized_processes",
+            "process.parent in \"authorized_processes\"",
+            "destination not in [\"trusted_ips\", 192.0.2.7, '::1']",
+            "destination in 10.0.0.0/8",
+            "destination == 192.0.2.7",
+            "destination.port in [\"ports\", 8080]",
+            "network.outbound.bytes > 100MB",
+            "file.path_resolved == false",
+            "file.mode >= 0o4000",
+            "process.args == '-e' or process.args not contains ['x', 'y']",
+            "process.tty not exists",
+            "process.name in ['unix_chkpwd']",
+            "event.action in ['connection_closed', 'read']",
+            "event.action startswith 'connection'",
+            "file.path glob ['/etc/**', '/root/{a,b}']",
+        ] {
+            assert_eq!(mistakes(text), Vec::<String>::new(), "{text}");
+        }
+    }
+
+    #[test]
+    fn each_mistake_says_what_is_wrong_and_what_is_right() {
+        for (text, expected) in [
+            ("proces.name == 'x'", "error: unknown field `proces.name` [did you mean `process.name`?]"),
+            ("zzzzzzzz == 'x'", "error: unknown field `zzzzzzzz` [`openclaw rules fields` lists the fields]"),
+            (
+                "process.pid contains 'x'",
+                "error: `contains` cannot be used on `process.pid`, which is a number [use one of == != < <= > >= in exists]",
+            ),
+            (
+                "destination.ip > 3",
+                "error: `>` cannot be used on `destination.ip`, which is an address [use one of == != in exists]",
+            ),
+            (
+                "process.uid == '0'",
+                "error: `process.uid` is a number: numbers stand without quotes [write 0]",
+            ),
+            (
+                "process.uid == 10m",
+                "error: `process.uid` is a plain number, not a length of time [write a number or a size, such as 100MB]",
+            ),
+            (
+                "process.uid == process.gid",
+                "error: two fields cannot be compared: `process.group.id` is a field [write a number]",
+            ),
+            ("process.uid == abc", "error: `abc` is no number []"),
+            ("process.name == nc", "error: `process.name` is a text: texts stand in quotes [write \"nc\"]"),
+            (
+                "process.name == ['nc']",
+                "error: `==` compares with one value [write `in` or `not in` for a list of values]",
+            ),
+            (
+                "process.name in authorised_processes",
+                "error: there is no list `authorised_processes` [did you mean `authorized_processes`?]",
+            ),
+            (
+                "process.name in ['authorised_processes']",
+                "warning: there is no list `authorised_processes`: taken as a text [did you mean `authorized_processes`?]",
+            ),
+            (
+                "process.name in ['known_shells']",
+                "warning: there is no list `known_shells`: taken as a text []",
+            ),
+            (
+                "destination in ['trusted_ip']",
+                "error: `trusted_ip` is no address, no network and no list [did you mean `trusted_ips`?]",
+            ),
+            (
+                "destination == 10.0.0.0/8",
+                "error: `10.0.0.0/8` is a network, which holds many addresses [write `in [\"10.0.0.0/8\"]`]",
+            ),
+            (
+                "destination in [10.0.0.1/8]",
+                "warning: `10.0.0.1/8` has bits set behind its prefix, which are ignored []",
+            ),
+            (
+                "destination in ['authorized_processes']",
+                "error: in the list `authorized_processes`: `systemd` is no address and no network []",
+            ),
+            ("destination.port in [prots]", "error: there is no list `prots` [did you mean `ports`?]"),
+            ("file.path_resolved == 1", "error: expected true or false, found `1` []"),
+            ("file.path matches '('", "error: not a regular expression: unclosed group []"),
+            ("event.action == 'raed'", "warning: no event has the action `raed` [did you mean `read`?]"),
+            (
+                "file.path startswith ''",
+                "error: `startswith` with an empty text is always true [write `exists` to ask whether the field is there]",
+            ),
+        ] {
+            assert_eq!(mistakes(text).first().map(String::as_str), Some(expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn all_mistakes_are_told_at_once() {
+        assert_eq!(mistakes("a == 1 and (b == 2 or not c exists)").len(), 3);
+    }
+}

@@ -1,0 +1,84 @@
+//! A condition made ready to be asked often.
+
+use crate::Field;
+use crate::network::AddressSet;
+use crate::text::TextMatcher;
+
+/// A condition or a part of one, with every text, number and pattern prepared.
+#[derive(Debug, Clone)]
+pub(crate) enum Node {
+    /// All are true.
+    And(Box<[Node]>),
+    /// At least one is true.
+    Or(Box<[Node]>),
+    /// It is false.
+    Not(Box<Node>),
+    /// The event has the field.
+    Exists(Field),
+    /// The field's value passes.
+    Test(Field, Matcher),
+}
+
+/// What a value must be.
+#[derive(Debug, Clone)]
+pub(crate) enum Matcher {
+    /// A text, or an item of a list of texts.
+    Text(TextMatcher),
+    /// A number that compares so with this one.
+    Number(Comparison, i64),
+    /// One of these numbers, which are in order.
+    NumberIn(Box<[i64]>),
+    /// Yes, or no.
+    Bool(bool),
+    /// One of these addresses.
+    Address(AddressSet),
+}
+
+/// How two numbers compare.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Comparison {
+    Equal,
+    Less,
+    LessOrEqual,
+    Greater,
+    GreaterOrEqual,
+}
+
+impl Node {
+    /// All of `parts`, the cheapest asked first: the order changes no answer.
+    pub(crate) fn and(mut parts: Vec<Node>) -> Node {
+        parts.sort_by_key(Node::cost);
+        Node::And(parts.into())
+    }
+
+    /// One of `parts`, the cheapest asked first.
+    pub(crate) fn or(mut parts: Vec<Node>) -> Node {
+        parts.sort_by_key(Node::cost);
+        Node::Or(parts.into())
+    }
+
+    /// The opposite, where `negated`.
+    #[must_use]
+    pub(crate) fn negate_if(self, negated: bool) -> Node {
+        if negated { Node::Not(Box::new(self)) } else { self }
+    }
+
+    fn cost(&self) -> u32 {
+        match self {
+            Node::And(parts) | Node::Or(parts) => parts.iter().map(Node::cost).sum(),
+            Node::Not(inner) => inner.cost(),
+            Node::Exists(_) => 1,
+            Node::Test(_, Matcher::Text(text)) => 1 + text.cost(),
+            Node::Test(_, _) => 1,
+        }
+    }
+
+    /// Calls `visit` with each field that the condition names.
+    pub(crate) fn fields(&self, visit: &mut impl FnMut(Field)) {
+        match self {
+            Node::And(parts) | Node::Or(parts) => parts.iter().for_each(|part| part.fields(visit)),
+            Node::Not(inner) => inner.fields(visit),
+            Node::Exists(field) | Node::Test(field, _) => visit(*field),
+        }
+    }
+}

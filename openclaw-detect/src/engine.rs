@@ -1,0 +1,403 @@
+//! Runs the rules over events: which rules see an event, and when they fire.
+
+use std::net::IpAddr;
+
+use crate::eval::{Truth, evaluate};
+use crate::interest::{Interest, ReadInterest, reads};
+use crate::ruleset::{Compiled, RuleSet};
+use crate::state::{Key, Ports, State};
+use crate::{Event, EventKind, Field, KindSet, ProcessId, Rule, Value};
+
+/// How many rules may be true of processes and addresses at once before the oldest is forgotten.
+const DEFAULT_CAPACITY: usize = 65_536;
+
+/// The rules at work. One engine serves one thread; its memory is bounded.
+#[derive(Debug)]
+pub struct Engine {
+    rules: RuleSet,
+    /// The numbers of the rules that run on each kind.
+    by_kind: Vec<Box<[u32]>>,
+    state: State,
+}
+
+/// What the engine holds and what it had to forget.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct EngineStats {
+    /// Rules.
+    pub rules: usize,
+    /// Rules that are true at present, counted once for each process and address.
+    pub active: usize,
+    /// How many of those were forgotten to make room. Each may fire once more than it should.
+    pub evicted: u64,
+}
+
+impl Engine {
+    /// An engine for these rules, with the usual bound on memory.
+    pub fn new(rules: RuleSet) -> Self {
+        Engine::with_capacity(rules, DEFAULT_CAPACITY)
+    }
+
+    /// An engine that remembers at most `capacity` true rules, counted once for each process and address.
+    pub fn with_capacity(rules: RuleSet, capacity: usize) -> Self {
+        let by_kind = EventKind::ALL
+            .iter()
+            .map(|kind| {
+                let runs = |rule: &Compiled| rule.rule.kinds.contains(*kind);
+                (0u32..)
+                    .zip(rules.compiled())
+                    .filter(|(_, rule)| runs(rule))
+                    .map(|(number, _)| number)
+                    .collect()
+            })
+            .collect();
+        let state = State::new(rules.len(), capacity);
+        Engine { rules, by_kind, state }
+    }
+
+    /// The rules.
+    pub fn rules(&self) -> &RuleSet {
+        &self.rules
+    }
+
+    /// What it holds and what it had to forget.
+    pub fn stats(&self) -> EngineStats {
+        EngineStats { rules: self.rules.len(), active: self.state.len(), evicted: self.state.evicted() }
+    }
+
+    /// What the sensor must watch for these rules.
+    pub fn interest(&self) -> Interest {
+        let mut interest = Interest { kinds: KindSet::NONE, reads: ReadInterest::None };
+        for compiled in self.rules.compiled() {
+            interest.kinds = interest.kinds.union(compiled.rule.kinds);
+            if !compiled.every_event {
+                interest.kinds = interest.kinds.union(LIFE);
+            }
+            if compiled.rule.kinds.contains(EventKind::FileAccess) {
+                interest.reads = interest.reads.union(reads(&compiled.condition, true));
+            }
+        }
+        interest
+    }
+
+    /// Asks the rules of this event's kind, and calls `on_match` with each that fires, in their order.
+    ///
+    /// Events of one process must come in the order of time.
+    pub fn evaluate<E, F>(&mut self, event: &E, mut on_match: F)
+    where
+        E: Event + ?Sized,
+        F: FnMut(&Rule),
+    {
+        let kind = event.kind();
+        if kind == EventKind::ProcessFork
+            && !self.state.is_empty()
+            && let (Some(parent), Some(child)) = (event.parent(), event.process())
+        {
+            self.state.inherit(parent, child);
+        }
+        for &number in &self.by_kind[kind as usize] {
+            let compiled = &self.rules.compiled()[number as usize];
+            let truth = evaluate(&compiled.condition, event);
+            if compiled.every_event {
+                if truth == Truth::True {
+                    on_match(&compiled.rule);
+                }
+                continue;
+            }
+            // What is unknown changes nothing, and what is false has nothing to end where nothing is true.
+            if truth == Truth::Unknown || (truth == Truth::False && self.state.is_empty()) {
+                continue;
+            }
+            let process = event.process().unwrap_or(NOBODY);
+            let remote = if compiled.by_remote { remote(event) } else { None };
+            let connection = if compiled.by_connection { ports(event) } else { None };
+            let key = Key { rule: number, remote };
+            if truth == Truth::False {
+                self.state.clear(process, key, connection);
+            } else if self.state.set(process, key, connection) {
+                on_match(&compiled.rule);
+            }
+        }
+        if kind == EventKind::ProcessExit
+            && !self.state.is_empty()
+            && let Some(process) = event.process()
+        {
+            self.state.end(process, event.time());
+        }
+    }
+}
+
+/// The kinds that tell which processes there are.
+const LIFE: KindSet = KindSet::of(&[EventKind::ProcessFork, EventKind::ProcessExit]);
+
+/// Stands for the process of events that have none. Pid 0 is the kernel's idle task, which does nothing.
+const NOBODY: ProcessId = ProcessId { pid: 0, start: 0 };
+
+/// The ports of a connection, source and destination.
+fn ports(event: &(impl Event + ?Sized)) -> Option<Ports> {
+    match (event.get(Field::SourcePort), event.get(Field::DestinationPort)) {
+        (Some(Value::Int(source)), Some(Value::Int(destination))) => Some((source, destination)),
+        _ => None,
+    }
+}
+
+/// The address of the other side of a connection: the destination of one that this host made, the source of
+/// one that it took.
+pub(crate) fn remote(event: &(impl Event + ?Sized)) -> Option<IpAddr> {
+    let inbound = event.get(Field::NetworkDirection) == Some(Value::Str("inbound"));
+    match event.get(if inbound { Field::SourceIp } else { Field::DestinationIp }) {
+        Some(Value::Ip(address)) => Some(address.to_canonical()),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::{RecordedEvent, Source, Timestamp};
+
+    const fn process(pid: u32) -> ProcessId {
+        ProcessId { pid, start: 1 }
+    }
+
+    fn engine(rules: &str) -> Engine {
+        let source = Source { name: "x.yml".to_owned(), text: rules.to_owned() };
+        Engine::new(RuleSet::load(&[Source::shipped_lists(), source]).unwrap())
+    }
+
+    fn shipped() -> Engine {
+        Engine::new(RuleSet::load(&Source::shipped()).unwrap())
+    }
+
+    fn event(kind: EventKind, pid: u32) -> RecordedEvent {
+        RecordedEvent::new(kind, Timestamp(1)).with_process(process(pid))
+    }
+
+    fn fired(engine: &mut Engine, event: &RecordedEvent) -> Vec<String> {
+        let mut names = Vec::new();
+        engine.evaluate(event, |rule| names.push(rule.name.clone()));
+        names
+    }
+
+    fn exec(pid: u32, name: &str, parent: &str) -> RecordedEvent {
+        event(EventKind::ProcessCreate, pid)
+            .with(Field::ProcessName, name)
+            .with(Field::ProcessParentName, parent)
+            .with(Field::ProcessUid, 1000)
+            .with(Field::UserNormalUid, 1000)
+    }
+
+    fn sent(pid: u32, to: [u8; 4], bytes: i64) -> RecordedEvent {
+        event(EventKind::NetworkConnection, pid)
+            .with(Field::NetworkDirection, "outbound")
+            .with(Field::DestinationIp, IpAddr::from(to))
+            .with(Field::NetworkOutboundBytes, bytes)
+    }
+
+    #[test]
+    fn netcat_fires_unless_an_authorized_process_started_it() {
+        let mut engine = shipped();
+        assert_eq!(fired(&mut engine, &exec(1, "nc", "bash")), ["suspicious_process"]);
+        assert!(fired(&mut engine, &exec(2, "nc", "systemd")).is_empty());
+        assert!(fired(&mut engine, &exec(3, "nc.openbsd", "bash")).is_empty());
+        let orphan = event(EventKind::ProcessCreate, 4).with(Field::ProcessName, "nc");
+        assert!(fired(&mut engine, &orphan).is_empty(), "the parent is not known");
+    }
+
+    #[test]
+    fn a_rule_without_event_fires_once_for_each_process_until_it_is_false_again() {
+        let mut engine = shipped();
+        assert_eq!(fired(&mut engine, &exec(1, "nc", "bash")).len(), 1);
+        assert!(fired(&mut engine, &exec(1, "ncat", "bash")).is_empty(), "it was true already");
+        assert_eq!(fired(&mut engine, &exec(2, "nc", "bash")).len(), 1, "another process");
+        let unknown = event(EventKind::ProcessCreate, 1).with(Field::ProcessName, "nc");
+        assert!(fired(&mut engine, &unknown).is_empty());
+        assert!(fired(&mut engine, &exec(1, "nc", "bash")).is_empty(), "unknown ended nothing");
+        assert!(fired(&mut engine, &exec(1, "ls", "bash")).is_empty());
+        assert_eq!(fired(&mut engine, &exec(1, "nc", "bash")).len(), 1, "false ended it");
+    }
+
+    #[test]
+    fn exfiltration_fires_once_for_each_address() {
+        let mut engine = shipped();
+        assert!(fired(&mut engine, &sent(1, [192, 0, 2, 7], 100_000_000)).is_empty(), "not more than 100 MB");
+        assert_eq!(fired(&mut engine, &sent(1, [192, 0, 2, 7], 100_000_001)), ["data_exfiltration"]);
+        assert!(fired(&mut engine, &sent(1, [198, 51, 100, 1], 5)).is_empty());
+        assert!(fired(&mut engine, &sent(1, [192, 0, 2, 7], 200_000_000)).is_empty(), "it was told");
+        assert_eq!(fired(&mut engine, &sent(1, [198, 51, 100, 1], 200_000_000)).len(), 1, "another address");
+        assert_eq!(fired(&mut engine, &sent(2, [192, 0, 2, 7], 200_000_000)).len(), 1, "another process");
+        assert!(fired(&mut engine, &sent(3, [127, 0, 0, 1], 200_000_000)).is_empty(), "trusted");
+    }
+
+    #[test]
+    fn the_child_of_a_privileged_process_does_not_fire_again() {
+        let mut engine = shipped();
+        let root = |kind, pid, parent| {
+            event(kind, pid)
+                .with_parent(process(parent))
+                .with(Field::ProcessUid, 0)
+                .with(Field::UserNormalUid, 1000)
+        };
+        assert_eq!(fired(&mut engine, &root(EventKind::ProcessCreate, 1, 9)), ["privilege_escalation"]);
+        assert!(fired(&mut engine, &root(EventKind::ProcessFork, 2, 1)).is_empty());
+        assert!(fired(&mut engine, &root(EventKind::ProcessCreate, 2, 1)).is_empty());
+        assert!(fired(&mut engine, &root(EventKind::PrivilegeChange, 2, 1)).is_empty());
+        assert_eq!(fired(&mut engine, &root(EventKind::ProcessFork, 3, 8)).len(), 1, "of another parent");
+    }
+
+    #[test]
+    fn what_is_true_of_a_connection_is_not_inherited() {
+        let mut engine = shipped();
+        assert_eq!(fired(&mut engine, &sent(1, [192, 0, 2, 7], 200_000_000)).len(), 1);
+        fired(&mut engine, &event(EventKind::ProcessFork, 2).with_parent(process(1)));
+        assert_eq!(fired(&mut engine, &sent(2, [192, 0, 2, 7], 200_000_000)).len(), 1);
+    }
+
+    /// The end of a process that no rule knows, long after all that was before.
+    fn much_later(engine: &mut Engine) {
+        let exit = RecordedEvent::new(EventKind::ProcessExit, Timestamp(crate::state::REMEMBERED + 2));
+        fired(engine, &exit.with_process(process(99)));
+    }
+
+    #[test]
+    fn a_process_that_ended_is_forgotten_when_its_last_events_have_come() {
+        let mut engine = shipped();
+        assert_eq!(fired(&mut engine, &sent(1, [192, 0, 2, 7], 200_000_000)).len(), 1);
+        fired(&mut engine, &event(EventKind::ProcessExit, 1));
+        let closed = sent(1, [192, 0, 2, 7], 210_000_000);
+        assert!(fired(&mut engine, &closed).is_empty(), "the kernel closes connections after the process");
+        assert_eq!(engine.stats().active, 1);
+        much_later(&mut engine);
+        assert_eq!(engine.stats().active, 0);
+    }
+
+    #[test]
+    fn a_rule_sees_the_end_of_a_process_with_what_is_true_of_it() {
+        let mut engine =
+            engine("rules: [{name: a, condition: process.name == 'x' or process.exit_code == 1}]");
+        assert_eq!(fired(&mut engine, &exec(1, "x", "bash")), ["a"]);
+        let exit = |pid| event(EventKind::ProcessExit, pid).with(Field::ProcessExitCode, 1);
+        assert!(fired(&mut engine, &exit(1)).is_empty());
+        assert_eq!(fired(&mut engine, &exit(2)), ["a"]);
+    }
+
+    #[test]
+    fn a_rule_with_event_fires_on_each_event_that_matches() {
+        let mut engine = engine("rules: [{name: a, event: process_create, condition: process.name == 'x'}]");
+        assert_eq!(fired(&mut engine, &exec(1, "x", "bash")), ["a"]);
+        assert_eq!(fired(&mut engine, &exec(1, "x", "bash")), ["a"]);
+        assert!(
+            fired(&mut engine, &event(EventKind::ProcessFork, 2).with(Field::ProcessName, "x")).is_empty()
+        );
+        assert_eq!(engine.stats().active, 0);
+    }
+
+    #[test]
+    fn memory_is_bounded_and_what_was_forgotten_is_counted() {
+        let mut engine = Engine::with_capacity(RuleSet::load(&Source::shipped()).unwrap(), 10);
+        for pid in 1..=25 {
+            assert_eq!(fired(&mut engine, &exec(pid, "nc", "bash")).len(), 1);
+        }
+        assert_eq!(engine.stats(), EngineStats { rules: 3, active: 10, evicted: 15 });
+    }
+
+    #[test]
+    fn the_sensor_is_told_what_the_rules_need() {
+        let interest = shipped().interest();
+        assert_eq!(interest.reads, ReadInterest::None);
+        assert!(!interest.kinds.contains(EventKind::FileAccess));
+        let two = "rules: [{name: a, condition: file.path == '/etc/shadow' and event.action == 'read'}, \
+                   {name: b, event: file_access, condition: file.path startswith '/root/'}]";
+        let interest = engine(two).interest();
+        assert_eq!(interest.reads, ReadInterest::Prefixes(vec!["/etc/shadow".into(), "/root/".into()]));
+        assert_eq!(interest.kinds, LIFE.union(KindSet::of(&[EventKind::FileAccess])));
+        let each = engine("rules: [{name: b, event: file_access, condition: file.path startswith '/root/'}]");
+        assert_eq!(each.interest().kinds, KindSet::of(&[EventKind::FileAccess]));
+    }
+
+    #[test]
+    fn two_connections_of_which_one_is_true_do_not_fire_by_turns() {
+        let mut engine = engine("rules: [{name: x, condition: 'network.bytes_sent > 10'}]");
+        let sample = |port: i64, sent: i64| {
+            event(EventKind::NetworkConnection, 1)
+                .with(Field::NetworkDirection, "outbound")
+                .with(Field::SourcePort, port)
+                .with(Field::DestinationPort, 443)
+                .with(Field::DestinationIp, IpAddr::from([192, 0, 2, 7]))
+                .with(Field::NetworkBytesSent, sent)
+        };
+        let samples = [sample(1, 20), sample(2, 5), sample(1, 21), sample(2, 6), sample(1, 22)];
+        assert_eq!(samples.iter().map(|sample| fired(&mut engine, sample).len()).sum::<usize>(), 1);
+        // The one that made it true makes it false again.
+        assert!(fired(&mut engine, &sample(1, 0)).is_empty());
+        assert_eq!(fired(&mut engine, &sample(1, 20)).len(), 1);
+    }
+
+    #[test]
+    fn the_remote_side_is_the_one_that_is_not_this_host() {
+        let both = event(EventKind::NetworkConnection, 1)
+            .with(Field::SourceIp, "::ffff:192.0.2.1".parse::<IpAddr>().unwrap())
+            .with(Field::DestinationIp, IpAddr::from([198, 51, 100, 1]));
+        let to = |direction| remote(&both.clone().with(Field::NetworkDirection, direction));
+        assert_eq!(to("outbound"), Some(IpAddr::from([198, 51, 100, 1])));
+        assert_eq!(to("inbound"), Some(IpAddr::from([192, 0, 2, 1])));
+        assert_eq!(remote(&event(EventKind::ProcessCreate, 1)), None);
+    }
+
+    /// What may happen to one of a few processes.
+    #[derive(Debug, Clone)]
+    enum Step {
+        /// It runs a program of which the condition is true, false or neither.
+        Exec(u32, Option<bool>),
+        Fork(u32, u32),
+        Exit(u32),
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        prop_oneof![
+            (1..5u32, any::<Option<bool>>()).prop_map(|(pid, truth)| Step::Exec(pid, truth)),
+            (1..5u32, 1..5u32).prop_map(|(parent, child)| Step::Fork(parent, child)),
+            (1..5u32).prop_map(Step::Exit),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn a_rule_fires_exactly_when_it_turns_true(steps in prop::collection::vec(step(), 0..60)) {
+            let mut engine = engine("rules: [{name: a, condition: process.name == 'x'}]");
+            let mut is_true = HashSet::new();
+            for step in steps {
+                let (event, fires) = match step {
+                    Step::Exec(pid, truth) => {
+                        let event = event(EventKind::ProcessCreate, pid);
+                        match truth {
+                            Some(true) => (event.with(Field::ProcessName, "x"), is_true.insert(pid)),
+                            Some(false) => {
+                                is_true.remove(&pid);
+                                (event.with(Field::ProcessName, "y"), false)
+                            }
+                            None => (event, false),
+                        }
+                    }
+                    Step::Fork(parent, child) => {
+                        if is_true.contains(&parent) {
+                            is_true.insert(child);
+                        }
+                        (event(EventKind::ProcessFork, child).with_parent(process(parent)), false)
+                    }
+                    Step::Exit(pid) => {
+                        is_true.remove(&pid);
+                        fired(&mut engine, &event(EventKind::ProcessExit, pid));
+                        much_later(&mut engine);
+                        continue;
+                    }
+                };
+                prop_assert_eq!(fired(&mut engine, &event).len(), usize::from(fires));
+                prop_assert_eq!(engine.stats().active, is_true.len());
+            }
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! The one table of fields: names, types, the kinds that carry them, and their help.
+//!
+//! The evaluator, the checker, the JSON writer, `openclaw rules fields` and the handbook are made from it.
+
+use crate::{EventKind, KindSet};
+
+/// What type of value a field has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Type {
+    /// [`crate::Value::Str`]
+    Str,
+    /// [`crate::Value::Int`]
+    Int,
+    /// [`crate::Value::Bool`]
+    Bool,
+    /// [`crate::Value::Ip`]
+    Ip,
+    /// [`crate::Value::List`]
+    List,
+}
+
+macro_rules! fields {
+    ($($variant:ident = $name:literal $(| $alias:literal)*, $type:ident, on $kinds:expr, changes $changes:expr, $help:literal;)*) => {
+        /// A field of an event.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[repr(u16)]
+        pub enum Field { $(#[doc = $help] $variant,)* }
+
+        impl Field {
+            /// Every field, in the order in which JSON and help show them.
+            pub const ALL: &'static [Field] = &[$(Field::$variant,)*];
+
+            /// The name, that of the Elastic Common Schema where it has one.
+            pub const fn name(self) -> &'static str {
+                match self { $(Field::$variant => $name,)* }
+            }
+
+            /// Other names that rules may use.
+            pub const fn aliases(self) -> &'static [&'static str] {
+                match self { $(Field::$variant => &[$($alias,)*],)* }
+            }
+
+            /// The type of its values.
+            pub const fn value_type(self) -> Type {
+                match self { $(Field::$variant => Type::$type,)* }
+            }
+
+            /// The kinds of event that carry it.
+            pub const fn kinds(self) -> KindSet {
+                match self { $(Field::$variant => $kinds,)* }
+            }
+
+            /// The kinds of event at which its value can be another than at the event before: a rule that
+            /// names no kinds runs on these.
+            pub const fn changes(self) -> KindSet {
+                match self { $(Field::$variant => $changes,)* }
+            }
+
+            /// One line of help.
+            pub const fn help(self) -> &'static str {
+                match self { $(Field::$variant => $help,)* }
+            }
+
+            /// The field of that name or alias.
+            pub fn from_name(name: &str) -> Option<Field> {
+                match name { $($name $(| $alias)* => Some(Field::$variant),)* _ => None }
+            }
+        }
+    };
+}
+
+const ALL: KindSet = KindSet::ALL;
+const NONE: KindSet = KindSet::NONE;
+const START: KindSet = KindSet::of(&[EventKind::ProcessCreate, EventKind::ProcessFork]);
+const EXEC: KindSet = KindSet::of(&[EventKind::ProcessCreate]);
+const EXIT: KindSet = KindSet::of(&[EventKind::ProcessExit]);
+const FILE: KindSet = KindSet::of(&[EventKind::FileAccess]);
+const NET: KindSet = KindSet::of(&[EventKind::NetworkConnection]);
+const CRED: KindSet = KindSet::of(&[EventKind::PrivilegeChange]);
+const START_OR_CRED: KindSet = START.union(CRED);
+
+fields! {
+    EventAction = "event.action", Str, on ALL, changes ALL, "what was done, such as exec, read or connection_established; each kind of event has actions of its own";
+    HostId = "host.id", Str, on ALL, changes NONE, "the machine id";
+    HostName = "host.name", Str, on ALL, changes NONE, "the host's name";
+
+    ProcessPid = "process.pid", Int, on ALL, changes START, "process id in the initial pid namespace";
+    ProcessEntityId = "process.entity_id", Str, on ALL, changes START, "pid and start time: one process, even when its pid is used again";
+    ProcessStart = "process.start", Int, on ALL, changes START, "start time, nanoseconds since the Unix epoch";
+    ProcessName = "process.name", Str, on ALL, changes EXEC, "last part of the path passed to exec, uncut";
+    ProcessExecutable = "process.executable", Str, on ALL, changes EXEC, "path of the executable as the kernel resolved it";
+    ProcessScript = "process.script", Str, on ALL, changes EXEC, "path of the script as the caller spelled it, where an interpreter runs one";
+    ProcessCommandLine = "process.command_line", Str, on ALL, changes EXEC, "arguments joined by spaces, 4 KiB at most";
+    ProcessArgs = "process.args", List, on ALL, changes EXEC, "arguments, 4 KiB at most";
+    ProcessArgsCount = "process.args_count", Int, on ALL, changes EXEC, "number of arguments";
+    ProcessArgsTruncated = "process.args_truncated", Bool, on ALL, changes EXEC, "whether the arguments were longer than 4 KiB";
+    ProcessWorkingDirectory = "process.working_directory", Str, on ALL, changes EXEC, "working directory at exec";
+    ProcessUid = "process.user.id" | "process.uid", Int, on ALL, changes START_OR_CRED, "effective user id in the initial user namespace";
+    ProcessRealUid = "process.real_user.id", Int, on ALL, changes START_OR_CRED, "real user id in the initial user namespace";
+    ProcessGid = "process.group.id" | "process.gid", Int, on ALL, changes START_OR_CRED, "effective group id in the initial user namespace";
+    ProcessRealGid = "process.real_group.id", Int, on ALL, changes START_OR_CRED, "real group id in the initial user namespace";
+    ProcessPreviousUid = "process.previous_user.id", Int, on CRED, changes CRED, "effective user id before the change";
+    UserNormalUid = "user.normal_uid", Int, on ALL, changes START_OR_CRED, "the login user; where there is none, the last non-root real user id of the process or the ancestor that it was forked from; 0 if never one";
+    UserAuditId = "user.audit.id", Int, on ALL, changes START, "the kernel's loginuid; absent where no login set it";
+    ProcessSessionId = "process.session_id", Int, on ALL, changes START, "pid of the session leader";
+    ProcessTty = "process.tty", Str, on ALL, changes START, "controlling terminal";
+    ProcessCgroup = "process.cgroup", Str, on ALL, changes START, "control group path";
+    ProcessPidNamespace = "process.namespace.pid", Int, on ALL, changes START, "inode number of the pid namespace";
+    ProcessMountNamespace = "process.namespace.mount", Int, on ALL, changes START, "inode number of the mount namespace";
+    ProcessNetworkNamespace = "process.namespace.network", Int, on ALL, changes START, "inode number of the network namespace";
+    ProcessParentPid = "process.parent.pid", Int, on ALL, changes START, "process id of the parent";
+    ProcessParentEntityId = "process.parent.entity_id", Str, on ALL, changes START, "entity id of the parent";
+    ProcessParentName = "process.parent.name" | "process.parent", Str, on ALL, changes START, "name of the parent";
+    ProcessParentExecutable = "process.parent.executable", Str, on ALL, changes START, "executable of the parent";
+    ProcessParentCommandLine = "process.parent.command_line", Str, on ALL, changes START, "command line of the parent";
+    ProcessAncestors = "process.ancestors", List, on ALL, changes START, "names of the ancestors, the parent first";
+    ProcessExitCode = "process.exit_code", Int, on EXIT, changes EXIT, "exit code, where the process ended by itself";
+    ProcessExitSignal = "process.exit_signal", Int, on EXIT, changes EXIT, "number of the signal that ended the process";
+
+    FilePath = "file.path", Str, on FILE, changes FILE, "path; of a rename, the new one";
+    FileName = "file.name", Str, on FILE, changes FILE, "last part of the path";
+    FileDirectory = "file.directory", Str, on FILE, changes FILE, "the path without its last part";
+    FileExtension = "file.extension", Str, on FILE, changes FILE, "what follows the last dot of the name";
+    FileOriginalPath = "file.original.path", Str, on FILE, changes FILE, "path before a rename";
+    FileResolved = "file.path_resolved", Bool, on FILE, changes FILE, "whether the path is the kernel's (true) or joined from what the caller passed (false)";
+    FileTruncated = "file.path_truncated", Bool, on FILE, changes FILE, "whether the path was too deep and lacks its beginning";
+    FileInode = "file.inode", Int, on FILE, changes FILE, "inode number";
+    FileDevice = "file.device", Int, on FILE, changes FILE, "device number as the kernel has it (major << 20 | minor)";
+    FileMode = "file.mode", Int, on FILE, changes FILE, "permission bits, setuid (0o4000) and setgid (0o2000) included";
+    FileUid = "file.uid", Int, on FILE, changes FILE, "owner's user id";
+    FileGid = "file.gid", Int, on FILE, changes FILE, "owner's group id";
+
+    SourceIp = "source.ip" | "source", Ip, on NET, changes NET, "address of the side that connected";
+    SourcePort = "source.port", Int, on NET, changes NET, "port of the side that connected";
+    DestinationIp = "destination.ip" | "destination", Ip, on NET, changes NET, "address that was connected to";
+    DestinationPort = "destination.port", Int, on NET, changes NET, "port that was connected to";
+    NetworkType = "network.type", Str, on NET, changes NET, "ipv4 or ipv6";
+    NetworkTransport = "network.transport", Str, on NET, changes NET, "transport protocol: tcp";
+    NetworkDirection = "network.direction", Str, on NET, changes NET, "outbound (this host connected) or inbound";
+    NetworkState = "network.state", Str, on NET, changes NET, "state of the TCP connection";
+    NetworkBytesSent = "network.bytes_sent", Int, on NET, changes NET, "payload bytes that this side has sent on the connection";
+    NetworkBytesReceived = "network.bytes_received", Int, on NET, changes NET, "payload bytes that this side has received on the connection";
+    NetworkOutboundBytes = "network.outbound.bytes", Int, on NET, changes NET, "payload bytes that the process has sent to this address over connections that it initiated, since it started";
+}

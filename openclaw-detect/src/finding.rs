@@ -1,0 +1,101 @@
+//! A rule that fired on an event: what the SOC hears of, and what is answered.
+
+use std::net::IpAddr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::engine::remote;
+use crate::{Action, Event, EventKind, Field, ProcessId, Rule, Severity, Timestamp, Value, json, message};
+
+/// A match of a rule, with everything that an answer or a reader needs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Finding {
+    /// Unique, and in the order of time.
+    pub id: String,
+    /// The rule's name.
+    pub rule: String,
+    /// How bad it is.
+    pub severity: Severity,
+    /// How sure it is, 0 to 1.
+    pub confidence: f64,
+    /// One line: what was found.
+    pub title: String,
+    /// One sentence that says what happened, to be read without the event.
+    pub message: String,
+    /// When the event happened.
+    pub timestamp: Timestamp,
+    /// What the rule asks for.
+    pub actions: Vec<Action>,
+    /// How long a block or isolation should last, in seconds, where the rule says so.
+    pub response_seconds: Option<u64>,
+    /// The rule's tags.
+    pub tags: Vec<String>,
+    /// The process that did it.
+    pub process: Option<ProcessId>,
+    /// The other side of the connection, where there is one: what `block` would cut off.
+    pub remote: Option<IpAddr>,
+    /// The event as ECS JSON.
+    pub event: serde_json::Value,
+}
+
+impl Finding {
+    /// The finding of a rule that fired on an event. `id` must be unique, and in the order of time.
+    pub fn new(id: String, rule: &Rule, event: &(impl Event + ?Sized)) -> Finding {
+        Finding {
+            id,
+            rule: rule.name.clone(),
+            severity: rule.severity,
+            confidence: rule.confidence,
+            title: format!("{}: {}", rule.name, headline(event)),
+            message: format!("{} — rule {}", message::describe(event), rule.name),
+            timestamp: event.time(),
+            actions: rule.actions.clone(),
+            response_seconds: rule.response_for.map(|time| time.as_secs()),
+            tags: rule.tags.clone(),
+            process: event.process(),
+            remote: remote(event),
+            event: json::to_json(event),
+        }
+    }
+}
+
+/// What the finding is about, in a few words.
+fn headline(event: &(impl Event + ?Sized)) -> String {
+    let who = match event.get(Field::ProcessName) {
+        Some(Value::Str(name)) => message::one_line(name),
+        _ => "an unknown process".to_owned(),
+    };
+    match (event.kind(), remote(event), event.get(Field::FilePath)) {
+        (EventKind::NetworkConnection, Some(address), _) => format!("{who} and {address}"),
+        (EventKind::FileAccess, _, Some(Value::Str(path))) => format!("{who} on {}", message::one_line(path)),
+        _ => who,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{RecordedEvent, RuleSet, Source};
+
+    #[test]
+    fn a_finding_says_enough_to_act_on() {
+        let rules = RuleSet::load(&Source::shipped()).unwrap();
+        let event = RecordedEvent::new(EventKind::ProcessCreate, Timestamp(5))
+            .with_process(ProcessId { pid: 4242, start: 1 })
+            .with(Field::ProcessName, "nc")
+            .with(Field::ProcessUid, 1000)
+            .with(Field::ProcessParentName, "bash")
+            .with(Field::ProcessCommandLine, "nc -lvp 4444");
+        let finding = Finding::new("1".to_owned(), rules.get("suspicious_process").unwrap(), &event);
+        assert_eq!(finding.title, "suspicious_process: nc");
+        assert_eq!(
+            finding.message,
+            "nc (pid 4242, user 1000, parent bash) ran: nc -lvp 4444 — rule suspicious_process"
+        );
+        assert_eq!(finding.process, Some(ProcessId { pid: 4242, start: 1 }));
+        assert_eq!(finding.actions, [Action::Alert, Action::Isolate]);
+        assert_eq!(finding.event["process"]["parent"]["name"], "bash");
+        let json = serde_json::to_string(&finding).unwrap();
+        assert_eq!(serde_json::from_str::<Finding>(&json).unwrap(), finding);
+    }
+}

@@ -1,0 +1,45 @@
+//! The event model and the rule language of OpenClaw.
+//!
+//! Pure by design: this crate does no I/O, reads no clock and knows nothing of eBPF, of tokio or of the
+//! agent. Time comes from the events. So it is tested, fuzzed and measured without privilege.
+
+mod ast;
+mod check;
+mod compile;
+pub mod condition;
+pub mod diagnostic;
+pub mod engine;
+mod eval;
+pub mod event;
+pub mod field;
+pub mod finding;
+pub mod interest;
+pub mod json;
+mod kinds;
+mod lexer;
+mod lists;
+mod literal;
+mod message;
+mod network;
+mod parser;
+pub mod recorded;
+pub mod rule;
+mod rule_file;
+pub mod ruleset;
+mod state;
+mod suggest;
+mod text;
+pub mod value;
+mod yaml;
+
+pub use condition::Condition;
+pub use diagnostic::{Diagnostic, Diagnostics, Level};
+pub use engine::{Engine, EngineStats};
+pub use event::{Event, EventKind, KindSet, ParseProcessIdError, ProcessId, Timestamp};
+pub use field::Field;
+pub use finding::Finding;
+pub use interest::{Interest, ReadInterest};
+pub use recorded::{RecordError, RecordedEvent};
+pub use rule::{Action, Rule, Severity};
+pub use ruleset::{RuleSet, Source};
+pub use value::{StrList, Value};

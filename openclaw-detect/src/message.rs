@@ -1,0 +1,278 @@
+//! What happened, in a sentence: who, what and where.
+
+use std::fmt::Write as _;
+
+use crate::{Event, EventKind, Field, Value};
+
+/// How long a command line is told.
+const COMMAND_LENGTH: usize = 200;
+
+/// The event in a sentence, such as `nc (pid 4242, user 1000, parent bash) ran: nc -lvp 4444`.
+pub(crate) fn describe(event: &(impl Event + ?Sized)) -> String {
+    let text = |field| text(event, field);
+    let number = |field| number(event, field);
+    let mut out = text(Field::ProcessName).unwrap_or_else(|| "an unknown process".to_owned());
+    let mut about = Vec::new();
+    about.extend(number(Field::ProcessPid).map(|pid| format!("pid {pid}")));
+    about.extend(user(event));
+    about.extend(text(Field::ProcessParentName).map(|parent| format!("parent {parent}")));
+    if !about.is_empty() {
+        let _ = write!(out, " ({})", about.join(", "));
+    }
+    out.push(' ');
+    match event.kind() {
+        EventKind::ProcessCreate => {
+            let command = text(Field::ProcessCommandLine).or_else(|| text(Field::ProcessExecutable));
+            let _ = write!(out, "ran: {}", command.as_deref().unwrap_or("a program"));
+        }
+        EventKind::ProcessFork => {
+            let command = text(Field::ProcessCommandLine).map(|c| format!(", which runs: {c}"));
+            let _ = write!(out, "was forked{}", command.unwrap_or_default());
+        }
+        EventKind::ProcessExit => {
+            out.push_str("ended");
+            if let Some(signal) = number(Field::ProcessExitSignal) {
+                let _ = write!(out, " by signal {signal}");
+            } else if let Some(code) = number(Field::ProcessExitCode) {
+                let _ = write!(out, " with code {code}");
+            }
+        }
+        EventKind::FileAccess => file(event, &mut out),
+        EventKind::NetworkConnection => connection(event, &mut out),
+        EventKind::PrivilegeChange => credentials(event, &mut out),
+    }
+    // What runs says most of what it is about, where the event itself does not say it.
+    if !matches!(event.kind(), EventKind::ProcessCreate | EventKind::ProcessFork)
+        && let Some(command) = text(Field::ProcessCommandLine)
+    {
+        let _ = write!(out, "; it runs: {command}");
+    }
+    out
+}
+
+/// `user 1000`, and who that was before where it is another.
+fn user(event: &(impl Event + ?Sized)) -> Option<String> {
+    let user = number(event, Field::ProcessUid)?;
+    Some(match number(event, Field::UserNormalUid) {
+        Some(normal) if normal != user => format!("user {user}, normally {normal}"),
+        _ => format!("user {user}"),
+    })
+}
+
+fn credentials(event: &(impl Event + ?Sized), out: &mut String) {
+    let action = event.get(Field::EventAction);
+    if action == Some(Value::Str("setgid")) {
+        out.push_str("changed its group");
+        if let Some(group) = number(event, Field::ProcessGid) {
+            let _ = write!(out, " to {group}");
+        }
+        return;
+    }
+    out.push_str("changed its user");
+    if let Some(before) = number(event, Field::ProcessPreviousUid) {
+        let _ = write!(out, " from {before}");
+    }
+    if let Some(after) = number(event, Field::ProcessUid) {
+        let _ = write!(out, " to {after}");
+    }
+    if action == Some(Value::Str("unexplained")) {
+        out.push_str(" without a system call that does so");
+    }
+}
+
+fn file(event: &(impl Event + ?Sized), out: &mut String) {
+    let done = match event.get(Field::EventAction) {
+        Some(Value::Str("read")) => "opened for reading",
+        Some(Value::Str("write")) => "opened for writing",
+        Some(Value::Str("create")) => "created",
+        Some(Value::Str("delete")) => "deleted",
+        Some(Value::Str("rename")) => "renamed",
+        Some(Value::Str("chmod")) => "changed the permissions of",
+        _ => "accessed",
+    };
+    let path = text(event, Field::FilePath).unwrap_or_else(|| "a file".to_owned());
+    let _ = match text(event, Field::FileOriginalPath) {
+        Some(original) => write!(out, "{done} {original} to {path}"),
+        None => write!(out, "{done} {path}"),
+    };
+    if let (Some(Value::Str("chmod")), Some(mode)) =
+        (event.get(Field::EventAction), number(event, Field::FileMode))
+    {
+        let _ = write!(out, " to {mode:04o}");
+    }
+}
+
+fn connection(event: &(impl Event + ?Sized), out: &mut String) {
+    let inbound = event.get(Field::NetworkDirection) == Some(Value::Str("inbound"));
+    let destination = endpoint(event, Field::DestinationIp, Field::DestinationPort);
+    let source = endpoint(event, Field::SourceIp, Field::SourcePort);
+    let action = match event.get(Field::EventAction) {
+        Some(Value::Str(action)) => action,
+        _ => "",
+    };
+    let _ = match (action, inbound) {
+        ("connection_failed", _) => write!(out, "failed to connect to {destination}"),
+        ("connection_closed", false) => write!(out, "closed a connection to {destination}"),
+        ("connection_closed", true) => write!(out, "closed a connection from {source} to {destination}"),
+        ("connection_progress", false) => write!(out, "has a connection to {destination}"),
+        ("connection_progress", true) => write!(out, "has a connection from {source} to {destination}"),
+        (_, false) => write!(out, "connected to {destination}"),
+        (_, true) => write!(out, "accepted a connection from {source} to {destination}"),
+    };
+    if let Some(total) = number(event, Field::NetworkOutboundBytes).filter(|total| *total > 0) {
+        let _ = write!(out, ", {} sent to that address in all", bytes(total));
+    } else if let (Some(sent), Some(received)) =
+        (number(event, Field::NetworkBytesSent), number(event, Field::NetworkBytesReceived))
+        && sent.saturating_add(received) > 0
+    {
+        let _ = write!(out, ", {} sent, {} received", bytes(sent), bytes(received));
+    }
+}
+
+/// `192.0.2.7:443`, `[2001:db8::1]:443`.
+fn endpoint(event: &(impl Event + ?Sized), address: Field, port: Field) -> String {
+    let Some(Value::Ip(address)) = event.get(address) else { return "an unknown address".to_owned() };
+    match number(event, port) {
+        Some(port) if address.is_ipv6() => format!("[{address}]:{port}"),
+        Some(port) => format!("{address}:{port}"),
+        None => address.to_string(),
+    }
+}
+
+/// `104.9 MB`, in units of 1000.
+fn bytes(count: i64) -> String {
+    let mut amount = count as f64;
+    for unit in ["B", "kB", "MB", "GB"] {
+        if amount < 1000.0 {
+            return if unit == "B" { format!("{count} B") } else { format!("{amount:.1} {unit}") };
+        }
+        amount /= 1000.0;
+    }
+    format!("{amount:.1} TB")
+}
+
+fn number(event: &(impl Event + ?Sized), field: Field) -> Option<i64> {
+    match event.get(field) {
+        Some(Value::Int(number)) => Some(number),
+        _ => None,
+    }
+}
+
+fn text(event: &(impl Event + ?Sized), field: Field) -> Option<String> {
+    match event.get(field) {
+        Some(Value::Str(text)) if !text.is_empty() => Some(one_line(text)),
+        _ => None,
+    }
+}
+
+/// A text that others wrote, made safe for a line of a log and a terminal, and not too long.
+pub(crate) fn one_line(text: &str) -> String {
+    let mut line = String::with_capacity(text.len().min(COMMAND_LENGTH));
+    for (count, c) in text.chars().enumerate() {
+        if count == COMMAND_LENGTH {
+            line.push('…');
+            break;
+        }
+        if is_unsafe(c) {
+            line.extend(c.escape_default());
+        } else {
+            line.push(c);
+        }
+    }
+    line
+}
+
+/// Control characters, and those that turn the direction of writing.
+fn is_unsafe(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::IpAddr;
+
+    use super::*;
+    use crate::{ProcessId, RecordedEvent, Timestamp};
+
+    fn nc(kind: EventKind) -> RecordedEvent {
+        RecordedEvent::new(kind, Timestamp(1))
+            .with_process(ProcessId { pid: 4242, start: 1 })
+            .with(Field::ProcessName, "nc")
+            .with(Field::ProcessUid, 1000)
+            .with(Field::UserNormalUid, 1000)
+            .with(Field::ProcessParentName, "bash")
+            .with(Field::ProcessCommandLine, "nc -lvp 4444")
+    }
+
+    #[test]
+    fn a_sentence_says_who_did_what_to_what() {
+        let who = "nc (pid 4242, user 1000, parent bash)";
+        let net = |direction, action| {
+            nc(EventKind::NetworkConnection)
+                .with(Field::EventAction, action)
+                .with(Field::NetworkDirection, direction)
+                .with(Field::SourceIp, IpAddr::from([192, 0, 2, 1]))
+                .with(Field::SourcePort, 5000)
+                .with(Field::DestinationIp, "2001:db8::1".parse::<IpAddr>().unwrap())
+                .with(Field::DestinationPort, 443)
+        };
+        let file = |action| {
+            nc(EventKind::FileAccess)
+                .with(Field::EventAction, action)
+                .with(Field::FilePath, "/etc/x\u{1b}[2J")
+                .with(Field::FileMode, 0o4755)
+        };
+        for (event, expected) in [
+            (nc(EventKind::ProcessCreate), "ran: nc -lvp 4444".to_owned()),
+            (nc(EventKind::ProcessFork), "was forked, which runs: nc -lvp 4444".to_owned()),
+            (nc(EventKind::ProcessExit).with(Field::ProcessExitSignal, 9), "ended by signal 9; it runs: nc -lvp 4444".to_owned()),
+            (file("chmod"), r"changed the permissions of /etc/x\u{1b}[2J to 4755; it runs: nc -lvp 4444".to_owned()),
+            (
+                file("rename").with(Field::FileOriginalPath, "/tmp/a"),
+                r"renamed /tmp/a to /etc/x\u{1b}[2J; it runs: nc -lvp 4444".to_owned(),
+            ),
+            (
+                net("outbound", "connection_progress").with(Field::NetworkOutboundBytes, 104_857_600),
+                "has a connection to [2001:db8::1]:443, 104.9 MB sent to that address in all; it runs: nc -lvp 4444"
+                    .to_owned(),
+            ),
+            (
+                net("inbound", "connection_established"),
+                "accepted a connection from 192.0.2.1:5000 to [2001:db8::1]:443; it runs: nc -lvp 4444".to_owned(),
+            ),
+        ] {
+            assert_eq!(describe(&event), format!("{who} {expected}"));
+        }
+        let root =
+            nc(EventKind::PrivilegeChange).with(Field::ProcessPreviousUid, 1000).with(Field::ProcessUid, 0);
+        assert_eq!(
+            describe(&root),
+            "nc (pid 4242, user 0, normally 1000, parent bash) changed its user from 1000 to 0; it runs: nc -lvp 4444"
+        );
+    }
+
+    #[test]
+    fn a_change_of_group_and_one_without_a_system_call_are_told_apart() {
+        let told = |action| {
+            let event = nc(EventKind::PrivilegeChange).with(Field::EventAction, action);
+            describe(&event.with(Field::ProcessGid, 7))
+        };
+        assert!(told("setuid").contains(" changed its user to 1000;"));
+        assert!(told("setgid").contains(" changed its group to 7;"));
+        assert!(told("unexplained").contains(" to 1000 without a system call that does so;"));
+    }
+
+    #[test]
+    fn an_event_of_which_nothing_is_known_is_still_a_sentence() {
+        for kind in EventKind::ALL {
+            let sentence = describe(&RecordedEvent::new(*kind, Timestamp(1)));
+            assert!(sentence.starts_with("an unknown process "), "{sentence}");
+        }
+    }
+
+    #[test]
+    fn what_others_wrote_is_one_line_of_bounded_length() {
+        assert_eq!(one_line("a\n\u{202e}b"), r"a\n\u{202e}b");
+        assert_eq!(one_line(&"x".repeat(500)).chars().count(), COMMAND_LENGTH + 1);
+    }
+}

@@ -1,0 +1,74 @@
+//! The path that most events take, that of an event which matches nothing, takes no memory.
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+
+use openclaw_detect::{Engine, EventKind, Field, ProcessId, RecordedEvent, RuleSet, Source, Timestamp, json};
+
+thread_local! {
+    static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
+}
+
+/// The system's allocator, which counts what each thread asks of it.
+struct Counting;
+
+// SAFETY: every call goes to the system's allocator as it came.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATIONS.set(ALLOCATIONS.get() + 1);
+        // SAFETY: the caller keeps the contract, which is the same.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: the caller keeps the contract, which is the same.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+fn allocations(work: impl FnOnce()) -> usize {
+    let before = ALLOCATIONS.get();
+    work();
+    ALLOCATIONS.get() - before
+}
+
+fn event(kind: EventKind, pid: u32, name: &str) -> RecordedEvent {
+    RecordedEvent::new(kind, Timestamp(1))
+        .with_process(ProcessId { pid, start: 1 })
+        .with(Field::ProcessName, name)
+        .with(Field::ProcessParentName, "bash")
+        .with(Field::ProcessUid, 1000)
+        .with(Field::UserNormalUid, 1000)
+        .with(Field::NetworkOutboundBytes, 5)
+}
+
+#[test]
+fn an_event_that_matches_nothing_takes_no_memory() {
+    let mut engine = Engine::new(RuleSet::load(&Source::shipped()).unwrap());
+    let quiet: Vec<_> = EventKind::ALL.iter().map(|kind| event(*kind, 1, "ls")).collect();
+    let evaluate = |engine: &mut Engine, events: &[RecordedEvent]| {
+        allocations(|| {
+            for event in events {
+                engine.evaluate(event, |rule| panic!("{} fired", rule.name));
+            }
+        })
+    };
+    assert_eq!(evaluate(&mut engine, &quiet), 0);
+    let netcat = [event(EventKind::ProcessCreate, 2, "nc")];
+    engine.evaluate(&netcat[0], |_| {});
+    assert_eq!(engine.stats().active, 1);
+    assert_eq!(evaluate(&mut engine, &quiet), 0, "with a rule that is true of another process");
+    assert_eq!(evaluate(&mut engine, &netcat), 0, "of what was true already");
+}
+
+#[test]
+fn writing_an_event_takes_no_memory_but_the_buffers() {
+    let event = event(EventKind::NetworkConnection, 1, "ls");
+    let mut out = Vec::with_capacity(4096);
+    json::write(&event, &mut out);
+    out.clear();
+    assert_eq!(allocations(|| json::write(&event, &mut out)), 0);
+}
