@@ -1,0 +1,195 @@
+//! The thread that answers: findings first in the kernel, then in the store, on stdout and to the SOC; what
+//! people ask for; and what ends by itself.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use openclaw_detect::{Finding, ProcessId};
+
+use super::stdout::Stdout;
+use crate::alert::{Alert, Alerts};
+use crate::api::protocol::Isolate;
+use crate::pipeline::Processes;
+use crate::respond::{ActionKind, ActionRecord, Outcome, ProcessLookup, Responder};
+use crate::store::Writer;
+
+/// How many findings and requests wait at most.
+const QUEUE: usize = 8192;
+
+/// How long after an isolation the process table is asked again: who was forked while the programs were being
+/// attached is in it by then.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
+/// How long the thread sleeps at most.
+const IDLE: Duration = Duration::from_secs(1);
+
+/// Something to do for the thread.
+pub(super) enum Message {
+    /// A rule fired; with the descendants of the process.
+    Finding(Box<(Finding, Vec<ProcessId>)>),
+    /// A person asks for something.
+    Request(Box<dyn FnOnce(&mut Answers) + Send>),
+    /// End, and take the verdicts back where that is said.
+    Finish {
+        /// Whether verdicts are taken back rather than left to run out.
+        release: bool,
+    },
+}
+
+/// What the thread works with.
+pub(super) struct Answers {
+    pub(super) responder: Responder,
+    pub(super) store: Writer,
+    pub(super) stdout: Stdout,
+    pub(super) alerts: Alerts,
+    pub(super) host: String,
+    /// The process table.
+    pub(super) processes: Processes,
+    /// How many verdicts are in force, for the status.
+    pub(super) in_force: Arc<AtomicU64>,
+    /// When to ask the process table again for descendants of isolated processes.
+    pub(super) look_again: Option<Instant>,
+}
+
+/// The thread, and the way to it.
+pub(super) struct AnswersThread {
+    thread: JoinHandle<()>,
+    messages: SyncSender<Message>,
+}
+
+impl Answers {
+    /// Starts the thread.
+    pub(super) fn start(self) -> io::Result<(SyncSender<Message>, AnswersThread)> {
+        let (messages, queue) = sync_channel(QUEUE);
+        let thread =
+            std::thread::Builder::new().name("openclaw-answers".into()).spawn(move || self.run(&queue))?;
+        Ok((messages.clone(), AnswersThread { thread, messages }))
+    }
+
+    fn run(mut self, queue: &Receiver<Message>) {
+        let mut due = Instant::now();
+        loop {
+            self.in_force.store(self.responder.live().len() as u64, Relaxed);
+            match queue.recv_timeout(due.saturating_duration_since(Instant::now())) {
+                Ok(Message::Finding(finding)) => self.answer(finding.0, finding.1),
+                Ok(Message::Request(request)) => request(&mut self),
+                Ok(Message::Finish { release }) => return self.finish(release),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return self.finish(false),
+            }
+            let soonest = Instant::now() + self.responder.next_tick().unwrap_or(IDLE).min(IDLE);
+            // A burst of findings must not make it look through the isolated trees after each of them.
+            if Instant::now() >= due {
+                self.look_after_verdicts();
+                due = Instant::now() + self.responder.next_tick().unwrap_or(IDLE).min(IDLE);
+            } else {
+                due = due.min(soonest);
+            }
+        }
+    }
+
+    fn look_after_verdicts(&mut self) {
+        for record in self.responder.tick() {
+            self.tell(record);
+        }
+        if self.look_again.take_if(|at| Instant::now() >= *at).is_some() {
+            self.responder.look_again(&Asked(&self.processes));
+        }
+    }
+
+    /// Isolates a process tree because a person asks for it.
+    pub(super) fn isolate(&mut self, request: Isolate) -> ActionRecord {
+        let Isolate { pid, reason, duration } = request;
+        self.look_again = Some(Instant::now() + LOOK_AGAIN);
+        self.responder.isolate(pid, reason, duration, &Asked(&self.processes))
+    }
+
+    fn answer(&mut self, finding: Finding, descendants: Vec<ProcessId>) {
+        let actions = self.responder.on_finding(&finding, &Tree { descendants });
+        if actions.iter().any(|action| action.kind == ActionKind::Isolate && action.outcome == Outcome::Done)
+        {
+            self.look_again = Some(Instant::now() + LOOK_AGAIN);
+        }
+        tracing::info!(
+            id = finding.id,
+            rule = finding.rule,
+            severity = finding.severity.name(),
+            "{}",
+            finding.message
+        );
+        if let Some(alert) = Alert::of_finding(&finding, &actions, &self.host) {
+            self.alerts.send(&alert);
+        }
+        self.store.finding(finding.clone());
+        for action in &actions {
+            self.store.action(action.clone());
+        }
+        self.stdout.finding(finding, actions);
+    }
+
+    /// Tells of an action that no finding tells of: a person's, or one that has ended.
+    pub(super) fn tell(&mut self, record: ActionRecord) {
+        tracing::info!(id = record.id, "{}", crate::output::sentence(&record));
+        if let Some(alert) = Alert::of_action(&record, &self.host) {
+            self.alerts.send(&alert);
+        }
+        self.store.action(record.clone());
+        self.stdout.action(record);
+    }
+
+    fn finish(mut self, release: bool) {
+        match self.responder.shutdown(release) {
+            Ok(ended) => ended.into_iter().for_each(|record| self.tell(record)),
+            Err(error) => tracing::error!("verdicts could not be taken back: {error:#}"),
+        }
+    }
+}
+
+impl AnswersThread {
+    /// Whether the thread has ended, which it does by itself only when it panics.
+    pub(super) fn has_ended(&self) -> bool {
+        self.thread.is_finished()
+    }
+
+    /// Answers what is queued, and ends.
+    ///
+    /// # Errors
+    /// When the thread has panicked. Verdicts in force end by themselves.
+    pub(super) fn finish(self, release: bool) -> anyhow::Result<()> {
+        // An error says that the thread has ended already, which joining shows.
+        let _ = self.messages.send(Message::Finish { release });
+        self.thread.join().map_err(|_| anyhow::anyhow!("the thread that answers has panicked: see the log"))
+    }
+}
+
+/// The process table, asked when it is needed.
+struct Asked<'a>(&'a Processes);
+
+impl ProcessLookup for Asked<'_> {
+    fn descendants(&self, of: ProcessId) -> Vec<ProcessId> {
+        self.0.descendants(of.pid)
+    }
+
+    fn name(&self, _of: ProcessId) -> Option<String> {
+        None
+    }
+}
+
+/// The process tree as the sensor's thread knew it when the rule fired.
+struct Tree {
+    descendants: Vec<ProcessId>,
+}
+
+impl ProcessLookup for Tree {
+    fn descendants(&self, _of: ProcessId) -> Vec<ProcessId> {
+        self.descendants.clone()
+    }
+
+    fn name(&self, _of: ProcessId) -> Option<String> {
+        None
+    }
+}

@@ -1,0 +1,196 @@
+//! What people ask of the running agent over its socket.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use openclaw_detect::EventKind;
+
+use super::answers::{Answers, Message};
+use super::stdout::Stdout;
+use crate::alert::Alerts;
+use crate::api::protocol::{Block, Isolate};
+use crate::api::status::{EventCount, Loss, Status};
+use crate::api::{self, Refusal, Subscribers, Subscription};
+use crate::capability::Capability;
+use crate::config::Mode;
+use crate::output::Format;
+use crate::pipeline::Snapshot;
+use crate::respond::{self, ActionRecord, Network};
+use crate::store::{Store, Writer};
+
+/// How long a request may wait for the thread that answers.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Most actions that are listed from the store.
+const LIMIT: u32 = 1000;
+
+/// The agent, as its socket sees it.
+pub(super) struct Control {
+    pub(super) started: Instant,
+    pub(super) host: String,
+    pub(super) mode: Mode,
+    pub(super) rules: u64,
+    pub(super) hooks: Vec<Capability>,
+    pub(super) snapshot: Arc<Mutex<Snapshot>>,
+    pub(super) answers: SyncSender<Message>,
+    pub(super) findings_lost: Arc<AtomicU64>,
+    pub(super) in_force: Arc<AtomicU64>,
+    pub(super) alerts: Alerts,
+    pub(super) store: Writer,
+    pub(super) store_path: PathBuf,
+    pub(super) stdout: Stdout,
+    pub(super) subscribers: Arc<Subscribers>,
+}
+
+impl Control {
+    /// Has the thread that answers do something, and waits for what comes of it.
+    fn ask<T: Send + 'static>(
+        &self,
+        request: impl FnOnce(&mut Answers) -> T + Send + 'static,
+    ) -> Result<T, Refusal> {
+        let (reply, answer) = sync_channel(1);
+        let message = Message::Request(Box::new(move |answers| {
+            // Nobody waits any more: the request was carried out all the same.
+            let _ = reply.send(request(answers));
+        }));
+        self.answers
+            .try_send(message)
+            .map_err(|_| Refusal("the agent has too much to answer: try again in a moment".into()))?;
+        answer
+            .recv_timeout(PATIENCE)
+            .map_err(|_| Refusal("the agent did not answer in time: see its log".into()))
+    }
+
+    /// As `ask`, for what ends in an action that is to be told.
+    fn act(
+        &self,
+        request: impl FnOnce(&mut Answers) -> anyhow::Result<ActionRecord> + Send + 'static,
+    ) -> Result<ActionRecord, Refusal> {
+        self.ask(move |answers| {
+            let record = request(answers)?;
+            answers.tell(record.clone());
+            Ok(record)
+        })?
+        .map_err(refusal)
+    }
+
+    fn losses(&self, snapshot: &Snapshot) -> Vec<Loss> {
+        let loss =
+            |stage: &str, reason: &str, count| Loss { stage: stage.into(), reason: reason.into(), count };
+        let mut losses: Vec<Loss> = snapshot
+            .losses
+            .named()
+            .into_iter()
+            .map(|(stage, reason, count)| loss(stage, reason, count))
+            .collect();
+        losses.extend([
+            loss("decode", "malformed_record", snapshot.counts.malformed),
+            loss("findings", "queue_full", self.findings_lost.load(Relaxed)),
+            loss("store", "queue_full", self.store.lost()),
+            loss("stdout", "reader_too_slow", self.stdout.lost()),
+            loss("alert", "queue_full", self.alerts.counts().lost),
+        ]);
+        losses.retain(|loss| loss.count > 0);
+        losses
+    }
+}
+
+impl api::Control for Control {
+    fn status(&self) -> Status {
+        let snapshot = self.snapshot.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let counts = snapshot.counts.events.into_iter().zip(snapshot.rates);
+        let events: BTreeMap<String, EventCount> = EventKind::ALL
+            .iter()
+            .zip(counts)
+            .map(|(kind, (total, per_second))| (kind.name().to_owned(), EventCount { total, per_second }))
+            .collect();
+        Status {
+            version: env!("CARGO_PKG_VERSION").into(),
+            host: self.host.clone(),
+            pid: std::process::id(),
+            uptime_seconds: self.started.elapsed().as_secs(),
+            mode: self.mode,
+            hooks: self.hooks.clone(),
+            events,
+            losses: self.losses(&snapshot),
+            rules: self.rules,
+            findings: snapshot.counts.findings,
+            alerts: self.alerts.counts(),
+            active_verdicts: self.in_force.load(Relaxed),
+        }
+    }
+
+    fn block(&self, request: Block) -> Result<ActionRecord, Refusal> {
+        self.act(move |answers| {
+            Ok(answers.responder.block(request.network, request.reason, request.duration))
+        })
+    }
+
+    fn unblock(&self, network: Network) -> Result<ActionRecord, Refusal> {
+        self.act(move |answers| answers.responder.unblock(network))
+    }
+
+    fn isolate(&self, request: Isolate) -> Result<ActionRecord, Refusal> {
+        self.act(move |answers| Ok(answers.isolate(request)))
+    }
+
+    fn release(&self, id: &str) -> Result<ActionRecord, Refusal> {
+        let id = id.to_owned();
+        self.act(move |answers| {
+            let id = whole_id(&answers.responder, &id)?;
+            answers.responder.release(&id)
+        })
+    }
+
+    fn actions(&self, all: bool) -> Result<Vec<ActionRecord>, Refusal> {
+        if !all {
+            return self.ask(|answers| answers.responder.live());
+        }
+        let store = Store::open_read_only(&self.store_path).map_err(|error| Refusal(error.to_string()))?;
+        store.actions(LIMIT).map_err(|error| Refusal(error.to_string()))
+    }
+
+    fn undo(&self, id: &str) -> Result<ActionRecord, Refusal> {
+        let id = id.to_owned();
+        self.act(move |answers| {
+            let id = whole_id(&answers.responder, &id)?;
+            answers.responder.undo(&id)
+        })
+    }
+
+    fn undo_all(&self) -> Result<Vec<ActionRecord>, Refusal> {
+        self.ask(|answers| {
+            let ended = answers.responder.undo_all()?;
+            ended.iter().cloned().for_each(|record| answers.tell(record));
+            Ok(ended)
+        })?
+        .map_err(refusal)
+    }
+
+    fn subscribe(&self, condition: Option<&str>, format: Format) -> Result<Subscription, Refusal> {
+        self.subscribers.subscribe(condition, format)
+    }
+}
+
+/// The id of the one verdict in force whose id begins so.
+fn whole_id(responder: &respond::Responder, beginning: &str) -> anyhow::Result<String> {
+    let mut ids = responder.live().into_iter().map(|record| record.id).filter(|id| id.starts_with(beginning));
+    match (ids.next(), ids.next()) {
+        (Some(id), None) => Ok(id),
+        (Some(_), Some(_)) => {
+            anyhow::bail!("more than one verdict's id begins with {beginning}: write more of it")
+        }
+        (None, _) => {
+            anyhow::bail!("no verdict {beginning} is in force: `openclaw response list` shows those that are")
+        }
+    }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "so that it can be named in `map_err`")]
+fn refusal(error: anyhow::Error) -> Refusal {
+    Refusal(format!("{error:#}"))
+}

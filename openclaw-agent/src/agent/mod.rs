@@ -1,0 +1,18 @@
+//! The running agent: its threads, put together and taken apart again.
+//!
+//! The sensor's thread has the events and finds; the answers' thread acts on findings and on what people ask
+//! for; one thread writes to stdout, one to the store; alerts and the control socket are tokio's.
+
+mod answers;
+mod control;
+mod doctor;
+mod options;
+mod outlet;
+mod run;
+mod stdout;
+mod trigger;
+
+pub use doctor::doctor;
+pub use options::RunOptions;
+pub use run::run;
+pub use trigger::trigger;

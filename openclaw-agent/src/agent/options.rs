@@ -1,0 +1,25 @@
+//! What `openclaw run` is told.
+
+use std::path::PathBuf;
+
+use crate::config::Config;
+use crate::output::Format;
+
+/// What the agent is asked to do.
+#[derive(Debug, Clone)]
+pub struct RunOptions {
+    /// The configuration, with what the command line overrides.
+    pub config: Config,
+    /// The configuration's file, where there is one.
+    pub config_path: Option<PathBuf>,
+    /// `--rules`: where not empty, they take the place of the shipped and the configured rules.
+    pub rules: Vec<PathBuf>,
+    /// Whether every event is printed.
+    pub events: bool,
+    /// How findings, actions and events are printed.
+    pub output: Format,
+    /// Where the control socket is to be.
+    pub socket: PathBuf,
+    /// Where the database is to be.
+    pub store: PathBuf,
+}

@@ -1,0 +1,177 @@
+//! `openclaw run`: starts the parts in the order in which they need one another, and stops them in the
+//! opposite one.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use openclaw_detect::Engine;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tracing::{info, warn};
+
+use super::answers::Answers;
+use super::control::Control;
+use super::options::RunOptions;
+use super::outlet::Outlet;
+use super::stdout::Stdout;
+use crate::alert::Alerts;
+use crate::api::socket::BoundSocket;
+use crate::api::{Server, Subscribers};
+use crate::config::Mode;
+use crate::enrich::HostFacts;
+use crate::kernel::{btf::Btf, layout};
+use crate::respond::Responder;
+use crate::sensor::RingSizes;
+use crate::store::{Limits, Writer};
+use crate::{pipeline, rules};
+
+/// How often it is looked whether the threads are alive: an agent that sees or answers nothing must not go on.
+const HEALTH: Duration = Duration::from_secs(1);
+
+/// How long a stopping agent tries to deliver alerts.
+const LAST_ALERTS: Duration = Duration::from_secs(5);
+
+/// Runs the agent until SIGINT or SIGTERM.
+///
+/// # Errors
+/// When it cannot work at all: no root, no BTF, rules with mistakes, another agent running, no hook.
+pub fn run(options: RunOptions) -> Result<()> {
+    require_root()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .thread_name("openclaw-io")
+        .enable_all()
+        .build()
+        .context("cannot start the agent's threads")?;
+    runtime.block_on(run_until_stopped(options))
+}
+
+/// The kernel lets root alone load the programs.
+fn require_root() -> Result<()> {
+    // SAFETY: the call has no preconditions.
+    if unsafe { libc::geteuid() } != 0 {
+        bail!("the kernel lets only root load the sensor's programs: run `sudo openclaw run`");
+    }
+    Ok(())
+}
+
+async fn run_until_stopped(options: RunOptions) -> Result<()> {
+    let config = &options.config;
+    let rules = rules::load(&config.security.rules, &options.rules, rules::Writers::Trusted)?;
+    for warning in rules.warnings().iter() {
+        warn!("{warning}");
+    }
+    // Before anything is attached: a second agent ends here.
+    let socket = BoundSocket::bind(&options.socket)?;
+    let btf = Btf::of_running_kernel()?;
+    let resolved = layout::resolve(&btf);
+    if !resolved.missing.is_empty() {
+        warn!(missing = ?resolved.missing, "this kernel lacks fields: what needs them is left out, see `openclaw doctor`");
+    }
+    let mut stop = Stop::listen()?;
+
+    let host = HostFacts::of_this_host();
+    let limits = Limits::from(&config.store);
+    let (store, store_thread) = Writer::start(&options.store, limits)?;
+    if let Some(aside) = &store_thread.moved_aside {
+        warn!("the database was damaged: it is at {} now, and a new one was begun", aside.display());
+    }
+    let (stdout, stdout_thread) = Stdout::start(options.output)?;
+    let alerts = Alerts::start(&config.security.alerting)?;
+    let responder = Responder::new(config.response_settings(), resolved.layout);
+    for notice in responder.notices() {
+        warn!("{notice}");
+    }
+    if let Some(impediment) = responder.impediment() {
+        warn!("nothing can be blocked or isolated: {impediment}");
+    }
+    let (processes, questions) = pipeline::questions();
+    let in_force = Arc::new(AtomicU64::new(0));
+    let answers = Answers {
+        responder,
+        store: store.clone(),
+        stdout: stdout.clone(),
+        alerts: alerts.clone(),
+        host: host.name.clone(),
+        processes,
+        in_force: Arc::clone(&in_force),
+        look_again: None,
+    };
+    let (messages, answers_thread) = answers.start()?;
+
+    let subscribers = Arc::new(Subscribers::default());
+    let findings_lost = Arc::new(AtomicU64::new(0));
+    let mode = config.security.response.mode;
+    let outlet = Outlet {
+        enforce: mode == Mode::Enforce,
+        answers: messages.clone(),
+        lost: Arc::clone(&findings_lost),
+        subscribers: Arc::clone(&subscribers),
+        stdout: options.events.then(|| stdout.clone()),
+    };
+    let rule_count = rules.len() as u64;
+    let sensor = config.security.sensor;
+    let rings = RingSizes { process: sensor.process_ring, event: sensor.event_ring };
+    let settings =
+        pipeline::Settings { layout: resolved, rings, engine: Engine::new(rules), host: host.clone() };
+    let sensor = pipeline::start(settings, questions, outlet)?;
+    let control = Control {
+        started: Instant::now(),
+        host: host.name,
+        mode,
+        rules: rule_count,
+        hooks: sensor.hooks().to_vec(),
+        snapshot: sensor.snapshots(),
+        answers: messages,
+        findings_lost,
+        in_force,
+        alerts: alerts.clone(),
+        store,
+        store_path: options.store.clone(),
+        stdout,
+        subscribers,
+    };
+    let server = Server::start(socket, Arc::new(control))?;
+    for hook in sensor.hooks().iter().filter(|hook| hook.reason.is_some()) {
+        warn!(capability = hook.capability, hook = hook.hook, reason = hook.reason, "not available");
+    }
+    let file = options.config_path.as_ref().map_or("none".to_owned(), |path| path.display().to_string());
+    info!(rules = rule_count, mode = mode.name(), config = file, "watching");
+
+    let mut health = tokio::time::interval(HEALTH);
+    loop {
+        tokio::select! {
+            () = stop.wait() => break,
+            _ = health.tick() => if sensor.has_ended() || answers_thread.has_ended() { break },
+        }
+    }
+    info!("stopping");
+    let stopped = tokio::task::spawn_blocking(move || sensor.stop()).await?;
+    let answered = answers_thread.finish(config.security.response.release_on_exit);
+    server.stop().await;
+    alerts.close(LAST_ALERTS).await;
+    store_thread.finish();
+    stdout_thread.finish();
+    stopped?;
+    answered
+}
+
+/// The signals that ask the agent to stop.
+struct Stop {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Stop {
+    fn listen() -> Result<Stop> {
+        Ok(Stop { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+    }
+
+    async fn wait(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! What the doctor has done to see whether it is seen: each thing that a hook is for, once.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::os::unix::fs::PermissionsExt;
+use std::process::{Child, Command, Stdio};
+
+use anyhow::{Context, Result, bail};
+
+/// Bytes that are sent over a connection at a time.
+pub(super) const PAYLOAD: usize = 1000;
+
+/// The process that does what should be seen.
+pub(super) struct Trigger {
+    child: Child,
+    output: BufReader<std::process::ChildStdout>,
+}
+
+impl Trigger {
+    pub(super) fn start() -> Result<Self> {
+        let program = std::env::current_exe().context("cannot find the openclaw program itself")?;
+        let mut child = Command::new(program)
+            .args(["doctor", "--trigger"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .context("cannot start the process that triggers the hooks")?;
+        let output = child.stdout.take().context("the trigger has no output")?;
+        let mut trigger = Trigger { child, output: BufReader::new(output) };
+        trigger.wait_for("ready")?;
+        Ok(trigger)
+    }
+
+    pub(super) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub(super) fn go(&mut self) -> Result<()> {
+        self.child.stdin.as_mut().context("the trigger has no input")?.write_all(b"go\n")?;
+        self.wait_for("done")
+    }
+
+    fn wait_for(&mut self, word: &str) -> Result<()> {
+        let mut line = String::new();
+        self.output.read_line(&mut line)?;
+        if line.trim() != word {
+            bail!("the process that triggers the hooks ended early: see the message above");
+        }
+        Ok(())
+    }
+
+    pub(super) fn end(&mut self) -> Result<()> {
+        drop(self.child.stdin.take());
+        self.child.wait()?;
+        Ok(())
+    }
+}
+
+impl Drop for Trigger {
+    fn drop(&mut self) {
+        // It ends by itself when its input is closed; killed where it hangs. Both may have happened already.
+        drop(self.child.stdin.take());
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Does what each hook should see, as the doctor's child.
+///
+/// # Errors
+/// When something cannot be done.
+pub fn trigger() -> Result<()> {
+    let mut input = std::io::stdin().lock();
+    let listener = TcpListener::bind(("127.0.0.1", 0))?;
+    let (mut old, mut old_peer) = pair(&listener)?;
+    send(&mut old, &mut old_peer)?;
+    say("ready")?;
+    let mut line = String::new();
+    input.read_line(&mut line)?;
+
+    let (mut new, mut new_peer) = pair(&listener)?;
+    send(&mut new, &mut new_peer)?;
+    send(&mut old, &mut old_peer)?;
+    let path = std::env::temp_dir().join(format!("openclaw-doctor-{}", std::process::id()));
+    fs::write(&path, "x")?;
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o600))?;
+    fs::remove_file(&path)?;
+    Command::new(std::env::current_exe()?).arg("--version").stdout(Stdio::null()).status()?;
+    // SAFETY: the calls have no preconditions. The process is root, and gives it up for a moment.
+    let changed = unsafe { libc::seteuid(65534) == 0 && libc::seteuid(0) == 0 };
+    if !changed {
+        bail!("cannot change the effective user for a moment: {}", std::io::Error::last_os_error());
+    }
+    say("done")?;
+    // The connections stay open until the doctor has sampled them.
+    input.read_line(&mut line)?;
+    Ok(())
+}
+
+fn pair(listener: &TcpListener) -> Result<(TcpStream, TcpStream)> {
+    let client = TcpStream::connect(listener.local_addr()?)?;
+    Ok((client, listener.accept()?.0))
+}
+
+fn send(from: &mut TcpStream, to: &mut TcpStream) -> Result<()> {
+    from.write_all(&[b'x'; PAYLOAD])?;
+    to.read_exact(&mut [0; PAYLOAD])?;
+    Ok(())
+}
+
+fn say(word: &str) -> Result<()> {
+    let mut out = std::io::stdout();
+    writeln!(out, "{word}")?;
+    Ok(out.flush()?)
+}

@@ -1,0 +1,201 @@
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener};
+use std::sync::mpsc as std_mpsc;
+use std::thread;
+
+use openclaw_detect::Severity;
+use serde_json::{Value, json};
+
+use super::super::Trigger;
+use super::*;
+use crate::config::Webhook;
+
+/// What a real HTTP server received.
+struct Received {
+    headers: Vec<String>,
+    body: Value,
+}
+
+/// Serves requests on `listener`, answering with each of `answers` in turn, then hangs up for good.
+fn serve(listener: TcpListener, answers: Vec<&'static str>) -> std_mpsc::Receiver<Received> {
+    let (sender, receiver) = std_mpsc::channel();
+    thread::spawn(move || {
+        for answer in answers {
+            let (stream, _) = listener.accept().unwrap();
+            let mut stream = BufReader::new(stream);
+            let mut headers = Vec::new();
+            loop {
+                let mut line = String::new();
+                stream.read_line(&mut line).unwrap();
+                if line.trim().is_empty() {
+                    break;
+                }
+                headers.push(line.trim().to_owned());
+            }
+            let length = headers.iter().find_map(|line| line.strip_prefix("content-length: ")).unwrap();
+            let mut body = vec![0; length.parse().unwrap()];
+            stream.read_exact(&mut body).unwrap();
+            let close = "connection: close\r\ncontent-length: 0\r\n\r\n";
+            write!(stream.get_mut(), "HTTP/1.1 {answer}\r\n{close}").unwrap();
+            let received = Received { headers, body: serde_json::from_slice(&body).unwrap() };
+            if sender.send(received).is_err() {
+                return;
+            }
+        }
+    });
+    receiver
+}
+
+fn listener() -> (TcpListener, SocketAddr) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    (listener, address)
+}
+
+fn webhook(address: SocketAddr) -> Webhook {
+    Webhook::new("webhook", format!("http://{address}/hook").parse().unwrap())
+}
+
+fn start(webhooks: Vec<Webhook>) -> Alerts {
+    Alerts::start(&Alerting { enabled: true, webhooks }).unwrap()
+}
+
+fn alert(id: &str) -> Alert {
+    Alert {
+        id: id.to_owned(),
+        severity: Severity::High,
+        title: "Title".to_owned(),
+        message: "Message".to_owned(),
+        timestamp: "2026-01-30T22:30:45.123Z".to_owned(),
+        details: json!({"rule": "suspicious_process"}),
+        trigger: Trigger::Finding,
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_long_pause_is_cut_short_when_the_agent_stops() {
+    let (listener, address) = listener();
+    let received = serve(listener, vec!["429 Too Many Requests\r\nretry-after: 500", "200 OK"]);
+    let alerts = start(vec![webhook(address)]);
+    alerts.send(&alert("a1"));
+    while alerts.counts().retries == 0 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(alerts.close(PATIENCE).await.delivered, 1);
+    assert_eq!(received.iter().count(), 2);
+}
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_alert_arrives_as_json_with_the_configured_headers() {
+    let (listener, address) = listener();
+    let received = serve(listener, vec!["204 No Content"]);
+    let mut webhook = webhook(address);
+    webhook.headers.push(("x-custom-header".parse().unwrap(), "value".parse().unwrap()));
+    let alerts = start(vec![webhook]);
+    alerts.send(&alert("a1"));
+    let counts = alerts.close(PATIENCE).await;
+    assert_eq!(counts, AlertCounts { delivered: 1, ..AlertCounts::default() });
+    let request = received.recv().unwrap();
+    assert_eq!(request.body, serde_json::to_value(alert("a1")).unwrap());
+    assert_eq!(request.headers[0], "POST /hook HTTP/1.1");
+    for header in ["content-type: application/json", "x-custom-header: value"] {
+        assert!(request.headers.iter().any(|line| line == header), "{header}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_endpoint_that_is_down_first_gets_the_alerts_when_it_is_up_in_order() {
+    let (closed, address) = listener();
+    drop(closed);
+    let alerts = start(vec![webhook(address)]);
+    alerts.send(&alert("a1"));
+    alerts.send(&alert("a2"));
+    while alerts.counts().retries == 0 {
+        tokio::task::yield_now().await;
+    }
+    let received = serve(TcpListener::bind(address).unwrap(), vec!["200 OK", "200 OK"]);
+    let counts = alerts.close(PATIENCE).await;
+    assert_eq!((counts.delivered, counts.failed, counts.lost), (2, 0, 0));
+    let ids: Vec<_> = received.iter().take(2).map(|request| request.body["id"].clone()).collect();
+    assert_eq!(ids, ["a1", "a2"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_alert_that_was_answered_with_500_is_sent_again() {
+    let (listener, address) = listener();
+    let received = serve(listener, vec!["500 Internal Server Error", "503 Service Unavailable", "200 OK"]);
+    let alerts = start(vec![webhook(address)]);
+    alerts.send(&alert("a1"));
+    let counts = alerts.close(PATIENCE).await;
+    assert_eq!((counts.delivered, counts.failed, counts.lost), (1, 0, 0));
+    let ids: Vec<_> = received.iter().map(|request| request.body["id"].clone()).collect();
+    assert_eq!(ids, ["a1", "a1", "a1"], "a duplicate carries the same id");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_alert_that_the_endpoint_refuses_is_failed_and_the_next_one_goes_out() {
+    let (listener, address) = listener();
+    let received =
+        serve(listener, vec!["401 Unauthorized", "302 Found\r\nlocation: http://127.0.0.1:1/", "200 OK"]);
+    let alerts = start(vec![webhook(address)]);
+    for id in ["a1", "a2", "a3"] {
+        alerts.send(&alert(id));
+    }
+    let counts = alerts.close(PATIENCE).await;
+    assert_eq!((counts.delivered, counts.failed, counts.lost), (1, 2, 0), "redirects are not followed");
+    assert_eq!(received.iter().count(), 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_endpoint_that_is_down_delays_no_other_and_what_is_left_at_the_end_is_counted() {
+    let (closed, dead) = listener();
+    drop(closed);
+    let (listener, address) = listener();
+    let received = serve(listener, vec!["200 OK"]);
+    let alerts = start(vec![webhook(dead), webhook(address)]);
+    alerts.send(&alert("a1"));
+    assert_eq!(received.recv().unwrap().body["id"], "a1");
+    let counts = alerts.close(Duration::from_millis(50)).await;
+    assert_eq!((counts.lost, counts.queued), (1, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_queue_loses_the_newest_and_counts_it() {
+    // It accepts connections (in the kernel) and never answers.
+    let (_listener, address) = listener();
+    let alerts = start(vec![webhook(address)]);
+    let sent = QUEUE as u64 * 2;
+    for n in 0..sent {
+        alerts.send(&alert(&format!("a{n}")));
+    }
+    let counts = alerts.counts();
+    assert_eq!(counts.lost + counts.queued, sent);
+    assert!(counts.lost >= QUEUE as u64 - 1, "{counts:?}");
+    assert_eq!(alerts.close(Duration::ZERO).await.lost, sent);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_sent_where_alerting_is_switched_off() {
+    let (_listener, address) = listener();
+    let alerts = Alerts::start(&Alerting { enabled: false, webhooks: vec![webhook(address)] }).unwrap();
+    alerts.send(&alert("a1"));
+    assert_eq!(alerts.close(PATIENCE).await, AlertCounts::default());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn https_to_a_server_without_a_trusted_certificate_is_not_delivered() {
+    let (listener, address) = listener();
+    let mut webhook = webhook(address);
+    webhook.url = format!("https://{address}/").parse().unwrap();
+    let endpoint = Endpoint::new(webhook).unwrap();
+    let server = thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut hello = [0; 1];
+        stream.read_exact(&mut hello).unwrap();
+        hello[0]
+    });
+    assert!(matches!(endpoint.post(Vec::new()).await, Attempt::Later { .. }));
+    assert_eq!(server.join().unwrap(), 0x16, "what goes out is a TLS handshake, not the alert");
+}

@@ -1,0 +1,82 @@
+//! What the rest of the agent does for the control socket.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+use tokio::sync::mpsc;
+
+use super::Status;
+use super::protocol::{Block, Isolate};
+use crate::output::Format;
+use crate::respond::Network;
+use crate::respond::action::ActionRecord;
+
+/// Why a request was not carried out: a sentence for the person who made it, with what to do next.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Refusal(pub String);
+
+/// The agent, as the control socket sees it.
+///
+/// The methods may block for as long as the kernel takes: the server calls them on threads where they may.
+pub trait Control: Send + Sync + 'static {
+    /// How the agent does.
+    fn status(&self) -> Status;
+
+    /// Cuts an address or a network off, in both modes, under the guard rails.
+    ///
+    /// # Errors
+    /// It could not be asked for at all; a refusal by a guard rail is a record.
+    fn block(&self, request: Block) -> Result<ActionRecord, Refusal>;
+
+    /// Takes a block back.
+    ///
+    /// # Errors
+    /// Nothing of that name is blocked, or the kernel did not let go.
+    fn unblock(&self, network: Network) -> Result<ActionRecord, Refusal>;
+
+    /// Cuts a process tree off from the network, in both modes, under the guard rails.
+    ///
+    /// # Errors
+    /// There is no such process; a refusal by a guard rail is a record.
+    fn isolate(&self, request: Isolate) -> Result<ActionRecord, Refusal>;
+
+    /// Takes an isolation back. `id` may be the beginning of an id.
+    ///
+    /// # Errors
+    /// No isolation, or more than one, has that id, or the kernel did not let go.
+    fn release(&self, id: &str) -> Result<ActionRecord, Refusal>;
+
+    /// The actions that are in force, or with `all` every one that is known, the newest first.
+    ///
+    /// # Errors
+    /// They could not be read.
+    fn actions(&self, all: bool) -> Result<Vec<ActionRecord>, Refusal>;
+
+    /// Takes one action back. `id` may be the beginning of an id.
+    ///
+    /// # Errors
+    /// No action, or more than one, has that id, or the kernel did not let go.
+    fn undo(&self, id: &str) -> Result<ActionRecord, Refusal>;
+
+    /// Takes every action back, and returns them.
+    ///
+    /// # Errors
+    /// The kernel did not let go.
+    fn undo_all(&self) -> Result<Vec<ActionRecord>, Refusal>;
+
+    /// From now on, each event for which `condition` is true, written in `format`.
+    ///
+    /// # Errors
+    /// The condition has a mistake, which the text shows.
+    fn subscribe(&self, condition: Option<&str>, format: Format) -> Result<Subscription, Refusal>;
+}
+
+/// Events on their way to one client. The agent never waits for it: what does not fit is counted in `lost`.
+#[derive(Debug)]
+pub struct Subscription {
+    /// Lines without their ends. Dropping the receiver ends the subscription.
+    pub lines: mpsc::Receiver<String>,
+    /// How many events were left out since the client was last told; the server takes them out.
+    pub lost: Arc<AtomicU64>,
+}

@@ -1,0 +1,112 @@
+//! What goes over the socket.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::Status;
+use crate::output::Format;
+use crate::respond::Network;
+use crate::respond::action::ActionRecord;
+
+/// What a client asks for. One JSON object on one line.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "request", rename_all = "snake_case")]
+pub enum Request {
+    /// How the agent does. Answer: [`Response::Status`].
+    Status,
+    /// Every event from now on. Answers: [`Response::Following`], then [`Response::Event`] and
+    /// [`Response::Lost`] until the client hangs up.
+    Events {
+        /// Only those for which this condition of the rule language is true.
+        condition: Option<String>,
+        /// How the events are to be written.
+        format: Format,
+    },
+    /// Cut an address or a network off. Answer: [`Response::Action`].
+    Block(Block),
+    /// Take the block of an address or a network back. Answer: [`Response::Action`].
+    Unblock {
+        /// As it was blocked.
+        network: Network,
+    },
+    /// Cut a process and its descendants off from the network. Answer: [`Response::Action`].
+    Isolate(Isolate),
+    /// Take an isolation back. Answer: [`Response::Action`].
+    Release {
+        /// The action's id, or the beginning of it that no other has.
+        id: String,
+    },
+    /// The answers that are in force, and with `all` those that are over. Answer: [`Response::Actions`].
+    Actions {
+        /// Whether those that are over, refused or failed are wanted too.
+        all: bool,
+    },
+    /// Take one answer back, whatever its kind. Answer: [`Response::Action`].
+    Undo {
+        /// The action's id, or the beginning of it that no other has.
+        id: String,
+    },
+    /// Take everything back. Answer: [`Response::Actions`], those that were taken back.
+    UndoAll,
+}
+
+/// A person's request to block.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Block {
+    /// What to cut off.
+    pub network: Network,
+    /// Why.
+    pub reason: Option<String>,
+    /// For how long; the agent's default where none is given.
+    pub duration: Option<Duration>,
+}
+
+/// A person's request to isolate.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Isolate {
+    /// The root of the process tree.
+    pub pid: u32,
+    /// Why.
+    pub reason: Option<String>,
+    /// For how long; the agent's default where none is given.
+    pub duration: Option<Duration>,
+}
+
+/// What the agent answers. One JSON object on one line.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "response", rename_all = "snake_case")]
+pub enum Response {
+    /// To [`Request::Status`].
+    Status {
+        /// How the agent does.
+        status: Box<Status>,
+    },
+    /// What became of an action.
+    Action {
+        /// The record, as it is stored.
+        action: Box<ActionRecord>,
+    },
+    /// A list of actions.
+    Actions {
+        /// The records, the newest first.
+        actions: Vec<ActionRecord>,
+    },
+    /// The condition is good: from here on events follow.
+    Following,
+    /// One event.
+    Event {
+        /// As [`crate::output`] writes it, without the line's end.
+        line: String,
+    },
+    /// Events that matched were left out, because the client did not read fast enough.
+    Lost {
+        /// How many, since the last time that this was said.
+        count: u64,
+    },
+    /// It was not done.
+    Error {
+        /// What happened, to what, and what to do next.
+        message: String,
+    },
+}

@@ -1,0 +1,220 @@
+//! The client against the server, over a real socket.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use openclaw_detect::Timestamp;
+use tokio::sync::mpsc;
+
+use super::protocol::{Block, Isolate};
+use super::socket::BoundSocket;
+use super::*;
+use crate::config::Mode;
+use crate::output::Format;
+use crate::respond::Network;
+use crate::respond::action::{ActionKind, ActionRecord, Outcome, Target};
+
+/// An agent that remembers what it blocked, and hands its subscribers' ends to the test.
+#[derive(Default)]
+struct Agent {
+    blocked: Mutex<Vec<ActionRecord>>,
+    subscribers: Mutex<Vec<(mpsc::Sender<String>, Arc<AtomicU64>)>>,
+}
+
+impl Control for Agent {
+    fn status(&self) -> Status {
+        Status {
+            version: "1".to_owned(),
+            host: "h".to_owned(),
+            pid: 1,
+            uptime_seconds: 5,
+            mode: Mode::Enforce,
+            hooks: Vec::new(),
+            events: BTreeMap::new(),
+            losses: Vec::new(),
+            rules: 3,
+            findings: 0,
+            alerts: status::AlertCounts::default(),
+            active_verdicts: 0,
+        }
+    }
+
+    fn block(&self, request: Block) -> Result<ActionRecord, Refusal> {
+        let record = ActionRecord {
+            id: "a1".to_owned(),
+            finding: None,
+            rule: None,
+            kind: ActionKind::Block,
+            target: Target::Network(request.network.to_string()),
+            outcome: Outcome::Done,
+            reason: request.reason,
+            at: Timestamp(1),
+            expires: request.duration.map(|duration| Timestamp(1 + duration.as_nanos() as u64)),
+        };
+        self.blocked.lock().unwrap().push(record.clone());
+        Ok(record)
+    }
+
+    fn unblock(&self, network: Network) -> Result<ActionRecord, Refusal> {
+        Err(Refusal(format!("{network} is not blocked")))
+    }
+
+    fn isolate(&self, request: Isolate) -> Result<ActionRecord, Refusal> {
+        Err(Refusal(format!("there is no process {}", request.pid)))
+    }
+
+    fn release(&self, id: &str) -> Result<ActionRecord, Refusal> {
+        Err(Refusal(format!("no {id}")))
+    }
+
+    fn actions(&self, _all: bool) -> Result<Vec<ActionRecord>, Refusal> {
+        Ok(self.blocked.lock().unwrap().clone())
+    }
+
+    fn undo(&self, id: &str) -> Result<ActionRecord, Refusal> {
+        Err(Refusal(format!("no {id}")))
+    }
+
+    fn undo_all(&self) -> Result<Vec<ActionRecord>, Refusal> {
+        Ok(std::mem::take(&mut self.blocked.lock().unwrap()))
+    }
+
+    fn subscribe(&self, condition: Option<&str>, _format: Format) -> Result<Subscription, Refusal> {
+        if condition == Some("bad") {
+            return Err(Refusal("unknown field `bad`".to_owned()));
+        }
+        let (sender, lines) = mpsc::channel(16);
+        let lost = Arc::new(AtomicU64::new(0));
+        self.subscribers.lock().unwrap().push((sender, Arc::clone(&lost)));
+        Ok(Subscription { lines, lost })
+    }
+}
+
+struct Running {
+    agent: Arc<Agent>,
+    path: PathBuf,
+    server: Server,
+    _folder: tempfile::TempDir,
+}
+
+fn start() -> Running {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("openclaw.sock");
+    let agent = Arc::new(Agent::default());
+    let server = Server::start(BoundSocket::bind(&path).unwrap(), agent.clone()).unwrap();
+    Running { agent, path, server, _folder: folder }
+}
+
+async fn with_client<T: Send + 'static>(
+    path: &std::path::Path,
+    work: impl FnOnce(Client) -> T + Send + 'static,
+) -> T {
+    let path = path.to_owned();
+    tokio::task::spawn_blocking(move || work(Client::connect(&path).unwrap())).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_request_gets_its_answer_on_one_connection() {
+    let running = start();
+    let action = with_client(&running.path, |mut client| {
+        let Response::Status { status } = client.ask(&Request::Status).unwrap() else { panic!() };
+        assert_eq!((status.rules, status.mode), (3, Mode::Enforce));
+        let block = Block {
+            network: "192.0.2.0/24".parse().unwrap(),
+            reason: Some("line\nbreak".to_owned()),
+            duration: Some(std::time::Duration::from_secs(1)),
+        };
+        let Response::Action { action } = client.ask(&Request::Block(block)).unwrap() else { panic!() };
+        assert_eq!(action.expires, Some(Timestamp(1_000_000_001)));
+        let refused = client.ask(&Request::Isolate(Isolate { pid: 4711, reason: None, duration: None }));
+        assert_eq!(refused.unwrap_err().to_string(), "there is no process 4711");
+        let Response::Actions { actions } = client.ask(&Request::UndoAll).unwrap() else { panic!() };
+        assert_eq!(actions, [*action.clone()]);
+        action
+    })
+    .await;
+    assert_eq!(action.reason.as_deref(), Some("line\nbreak"));
+    assert!(running.agent.blocked.lock().unwrap().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_follower_gets_events_and_hears_of_those_that_were_left_out() {
+    let running = start();
+    let request = Request::Events { condition: None, format: Format::Json };
+    let path = running.path.clone();
+    let follower = tokio::task::spawn_blocking(move || {
+        let mut got = Vec::new();
+        let mut client = Client::connect(&path).unwrap();
+        client
+            .follow(&request, |response| {
+                got.push(response);
+                got.len() < 3
+            })
+            .unwrap();
+        got
+    });
+    let (sender, lost) = loop {
+        if let Some(subscriber) = running.agent.subscribers.lock().unwrap().pop() {
+            break subscriber;
+        }
+        tokio::task::yield_now().await;
+    };
+    sender.send("one".to_owned()).await.unwrap();
+    lost.store(7, Ordering::Relaxed);
+    sender.send("two".to_owned()).await.unwrap();
+    let got = follower.await.unwrap();
+    assert!(got.contains(&Response::Lost { count: 7 }), "{got:?}");
+    assert!(got.contains(&Response::Event { line: "two".to_owned() }), "{got:?}");
+    sender.closed().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_condition_with_a_mistake_is_told_to_the_follower() {
+    let running = start();
+    let request = Request::Events { condition: Some("bad".to_owned()), format: Format::Text };
+    let error =
+        with_client(&running.path, move |mut client| client.follow(&request, |_| true).unwrap_err()).await;
+    assert_eq!(error.to_string(), "unknown field `bad`");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn followers_end_when_the_agent_stops() {
+    let running = start();
+    let request = Request::Events { condition: None, format: Format::Text };
+    let path = running.path.clone();
+    let follower =
+        tokio::task::spawn_blocking(move || Client::connect(&path).unwrap().follow(&request, |_| true));
+    while running.agent.subscribers.lock().unwrap().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    running.server.stop().await;
+    assert!(!running.path.exists());
+    // The answer to the request may have been cut off as well: then the agent is gone just the same.
+    let _ = follower.await.unwrap();
+    let error = Client::connect(&running.path).unwrap_err().to_string();
+    assert!(error.contains("no agent is running"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_no_request_is_answered_with_an_error_and_does_not_stop_the_server() {
+    let running = start();
+    for line in ["", "{}", "{\"request\":\"no_such\"}", "\u{0}", &"x".repeat(1 << 20)] {
+        let line = format!("{line}\n");
+        let path = running.path.clone();
+        tokio::task::spawn_blocking(move || {
+            let mut stream = UnixStream::connect(&path).unwrap();
+            // The server may hang up before it has read all of it.
+            let _ = stream.write_all(line.as_bytes());
+            let mut answer = String::new();
+            let _ = BufReader::new(stream).read_line(&mut answer);
+            assert!(answer.is_empty() || answer.contains("does not understand"), "{answer}");
+        })
+        .await
+        .unwrap();
+    }
+    with_client(&running.path, |mut client| client.ask(&Request::Status).unwrap()).await;
+}

@@ -1,0 +1,38 @@
+//! `openclaw isolate`
+
+use std::time::Duration;
+
+use anyhow::Result;
+
+use super::context::{Context, act};
+use crate::api::Request;
+use crate::api::protocol::Isolate;
+use crate::config::units;
+use crate::output::Format;
+
+/// Cut a process and all its descendants off from the network, by hand: in both modes, under the guard rails
+///
+/// Connections that are open are cut too. `openclaw release ID` takes it back.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  sudo openclaw isolate 4711
+  sudo openclaw isolate 4711 --reason \"reverse shell\" --for 1d")]
+pub(super) struct Args {
+    /// The process, the root of the tree
+    pid: u32,
+    /// Why, for those who read it later
+    #[arg(long)]
+    reason: Option<String>,
+    /// For how long [default: security.response.default_duration, 1h]
+    #[arg(long = "for", value_name = "TIME", value_parser = units::parse_duration)]
+    duration: Option<Duration>,
+    /// How it is printed
+    #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
+    output: Format,
+}
+
+pub(super) fn run(args: Args, context: &Context) -> Result<()> {
+    let Args { pid, reason, duration, output } = args;
+    act(context, &Request::Isolate(Isolate { pid, reason, duration }), output)
+}

@@ -1,0 +1,151 @@
+//! `openclaw status`
+
+use std::fmt::Write as _;
+
+use anstream::print;
+use anyhow::{Result, bail};
+
+use super::context::Context;
+use super::table::Table;
+use crate::api::status::Status;
+use crate::api::{ClientError, Request, Response};
+use crate::capability::State;
+use crate::config::{Mode, units};
+use crate::output::style::{BAD, BOLD, DIM, GOOD, WARN};
+use crate::output::{Format, Printer};
+
+/// Show how the running agent does: hooks, events, losses, rules, findings, alerts
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  sudo openclaw status
+  sudo openclaw status --output json | jq .losses")]
+pub(super) struct Args {
+    /// How it is printed
+    #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
+    output: Format,
+}
+
+pub(super) fn run(args: &Args, context: &Context) -> Result<()> {
+    let Response::Status { status } = context.connect()?.ask(&Request::Status)? else {
+        bail!(ClientError::Unexpected);
+    };
+    match args.output {
+        Format::Json => {
+            let mut printer = Printer::stdout(Format::Json);
+            printer.line(&serde_json::to_string(&status)?)?;
+            printer.flush()?;
+        }
+        Format::Text => print!("{}", text(&status)),
+    }
+    Ok(())
+}
+
+/// The status for people.
+fn text(status: &Status) -> String {
+    let mut out = String::new();
+    let mode = match status.mode {
+        Mode::Observe => format!("{WARN}observe{WARN:#} (says what it would do)"),
+        Mode::Enforce => format!("{GOOD}enforce{GOOD:#}"),
+    };
+    let uptime = units::format_duration(std::time::Duration::from_secs(status.uptime_seconds));
+    let mut head = Table::default();
+    let mut line = |name: &str, value: String| head.row([format!("{BOLD}{name}{BOLD:#}"), value]);
+    line("agent", format!("{} on {}, process {}, up {uptime}", status.version, status.host, status.pid));
+    line("mode", mode);
+    line("rules", status.rules.to_string());
+    line("findings", status.findings.to_string());
+    let alerts = status.alerts;
+    line(
+        "alerts",
+        format!(
+            "{} delivered, {} queued, {}, {}{}",
+            alerts.delivered,
+            alerts.queued,
+            bad(alerts.failed, "failed"),
+            bad(alerts.lost, "lost"),
+            if alerts.retries > 0 { format!(" ({} retries)", alerts.retries) } else { String::new() },
+        ),
+    );
+    line("in force", format!("{} blocks and isolations", status.active_verdicts));
+    out.push_str(&head.text());
+
+    // Writing to a String cannot fail.
+    let _ = writeln!(out, "\n{BOLD}hooks{BOLD:#}");
+    let mut hooks = Table::default();
+    for hook in &status.hooks {
+        let colour = match hook.state {
+            State::Full | State::Attached => GOOD,
+            State::Degraded => WARN,
+            State::Missing => BAD,
+        };
+        let state = format!("{colour}{}{colour:#}", hook.state.name());
+        hooks.row([hook.capability.clone(), state, hook.hook.clone()]);
+    }
+    out.push_str(&hooks.text());
+
+    let _ = writeln!(out, "\n{BOLD}events{BOLD:#}");
+    let mut events = Table::default();
+    for (kind, count) in &status.events {
+        events.row([
+            kind.clone(),
+            format!("{:.1}/s", count.per_second),
+            format!("{DIM}{} in all{DIM:#}", count.total),
+        ]);
+    }
+    out.push_str(&events.text());
+
+    let _ = writeln!(out, "\n{BOLD}losses{BOLD:#}");
+    let mut losses = Table::default();
+    for loss in status.losses.iter().filter(|loss| loss.count > 0) {
+        losses.row([loss.stage.clone(), loss.reason.clone(), bad(loss.count, "")]);
+    }
+    let losses = losses.text();
+    out.push_str(if losses.is_empty() { "  none\n" } else { &losses });
+    out
+}
+
+/// A count that should be nought.
+fn bad(count: u64, what: &str) -> String {
+    let text = format!("{count} {what}");
+    let text = text.trim_end();
+    if count == 0 { text.to_owned() } else { format!("{BAD}{text}{BAD:#}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::api::status::{AlertCounts, EventCount, Loss};
+    use crate::capability::Capability;
+
+    #[test]
+    fn status_says_what_was_lost_and_where() {
+        let mut status = Status {
+            version: "0.1.0".to_owned(),
+            host: "web-1".to_owned(),
+            pid: 7,
+            uptime_seconds: 3723,
+            mode: Mode::Observe,
+            hooks: vec![Capability::new("process exec", "none", State::Missing)],
+            events: BTreeMap::from([(
+                "process_create".to_owned(),
+                EventCount { total: 12, per_second: 0.25 },
+            )]),
+            losses: vec![Loss { stage: "kernel".to_owned(), reason: "ring full".to_owned(), count: 3 }],
+            rules: 5,
+            findings: 1,
+            alerts: AlertCounts { delivered: 1, ..AlertCounts::default() },
+            active_verdicts: 0,
+        };
+        let plain = |status: &Status| anstream::adapter::strip_str(&text(status)).to_string();
+        let shown = plain(&status);
+        for part in ["up 1h2m3s", "missing  none", "process_create  0.2/s  12 in all", "kernel  ring full  3"]
+        {
+            assert!(shown.contains(part), "{part}\n{shown}");
+        }
+        status.losses.clear();
+        assert!(plain(&status).ends_with("losses\n  none\n"));
+    }
+}

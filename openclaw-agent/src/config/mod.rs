@@ -1,0 +1,203 @@
+//! The configuration file: found, trusted, read, checked.
+//!
+//! Everything has a default: with no file at all the agent runs and watches. The file is YAML or JSON; keys are
+//! taken in `snake_case` and `camelCase`. An unknown key is an error with its place and the nearest right name,
+//! a key of a part that this version does not have is a warning.
+
+mod file;
+pub(crate) mod node;
+mod reader;
+mod settings;
+pub mod trust;
+pub mod units;
+mod webhook;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::respond::{Network, ResponseSettings};
+
+pub use file::{ConfigError, Loaded, candidates, find, load};
+pub use node::Place;
+pub use reader::{Problem, nearest};
+pub use webhook::Webhook;
+
+/// Everything that can be set, with its defaults filled in.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Config {
+    /// What is watched, decided and told.
+    pub security: Security,
+    /// Findings and actions on disk.
+    pub store: Store,
+    /// The control socket.
+    pub api: Api,
+}
+
+impl Config {
+    /// What the responder is told.
+    pub fn response_settings(&self) -> ResponseSettings {
+        let response = &self.security.response;
+        ResponseSettings {
+            enforce: response.mode == Mode::Enforce,
+            min_confidence: response.min_confidence,
+            cgroup: response.cgroup.clone(),
+            default_duration: response.default_duration,
+            protected: response.protected.clone(),
+            never_block: response.never_block.clone(),
+            alert_endpoints: self.security.alerting.webhooks.iter().map(Webhook::host_and_port).collect(),
+            ..ResponseSettings::default()
+        }
+    }
+}
+
+/// `security`
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Security {
+    /// Capture.
+    pub sensor: Sensor,
+    /// Which rules run.
+    pub rules: Rules,
+    /// Answers.
+    pub response: Response,
+    /// Alerts.
+    pub alerting: Alerting,
+}
+
+/// `security.sensor`
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct Sensor {
+    /// Bytes of the ring for process life and credentials: a power of two, 4 KiB at least.
+    #[serde(serialize_with = "size_text")]
+    pub process_ring: u32,
+    /// Bytes of the ring for files and connections: a power of two, 4 KiB at least.
+    #[serde(serialize_with = "size_text")]
+    pub event_ring: u32,
+}
+
+impl Default for Sensor {
+    fn default() -> Sensor {
+        Sensor { process_ring: 8 << 20, event_ring: 16 << 20 }
+    }
+}
+
+/// `security.rules`: a list of folders and files, or a mapping of both keys.
+#[derive(Debug, Clone, Serialize)]
+pub struct Rules {
+    /// Whether the rules that ship with OpenClaw run too.
+    pub shipped: bool,
+    /// Folders and files with rules, read in this order.
+    pub folders: Vec<PathBuf>,
+}
+
+impl Default for Rules {
+    fn default() -> Rules {
+        Rules { shipped: true, folders: Vec::new() }
+    }
+}
+
+/// Whether answers are carried out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// Answers are checked and recorded, not carried out.
+    #[default]
+    Observe,
+    /// Answers are carried out.
+    Enforce,
+}
+
+impl Mode {
+    /// The name that configuration and JSON use.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Mode::Observe => "observe",
+            Mode::Enforce => "enforce",
+        }
+    }
+}
+
+/// `security.response`
+#[derive(Debug, Clone, Serialize)]
+pub struct Response {
+    /// Whether answers are carried out.
+    pub mode: Mode,
+    /// An automatic answer needs a confidence strictly above this, 0 to 1.
+    pub min_confidence: f64,
+    /// The cgroup v2 folder below which the verdict programs attach; none means the root of cgroup v2.
+    pub cgroup: Option<PathBuf>,
+    /// How long a block or an isolation lasts where the rule says nothing.
+    #[serde(serialize_with = "duration_text")]
+    pub default_duration: Duration,
+    /// Processes that are never acted upon, besides those that never are: names, or paths of executables.
+    pub protected: Vec<String>,
+    /// Networks that are never blocked.
+    pub never_block: Vec<Network>,
+    /// Whether a stopping agent takes its answers back instead of letting them run out.
+    pub release_on_exit: bool,
+}
+
+impl Default for Response {
+    fn default() -> Response {
+        Response {
+            mode: Mode::Observe,
+            min_confidence: 0.8,
+            cgroup: None,
+            default_duration: Duration::from_secs(3600),
+            protected: Vec::new(),
+            never_block: Vec::new(),
+            release_on_exit: false,
+        }
+    }
+}
+
+/// `security.alerting`. Channels that are switched off are not in it.
+#[derive(Debug, Clone, Serialize)]
+pub struct Alerting {
+    /// Whether alerts are delivered at all. Findings are printed, logged and stored either way.
+    pub enabled: bool,
+    /// The webhooks: `channels.webhook`, and channels of other names whose `type` is `webhook`.
+    #[serde(rename = "channels", serialize_with = "webhook::by_name")]
+    pub webhooks: Vec<Webhook>,
+}
+
+impl Default for Alerting {
+    fn default() -> Alerting {
+        Alerting { enabled: true, webhooks: Vec::new() }
+    }
+}
+
+/// `store`
+#[derive(Debug, Clone, Serialize)]
+pub struct Store {
+    /// The database file; none means the default of the user who runs the agent.
+    pub path: Option<PathBuf>,
+    /// Findings and actions that are older are deleted.
+    #[serde(serialize_with = "duration_text")]
+    pub max_age: Duration,
+    /// The oldest are deleted when the database is larger, in bytes.
+    #[serde(serialize_with = "size_text")]
+    pub max_size: u64,
+}
+
+impl Default for Store {
+    fn default() -> Store {
+        Store { path: None, max_age: Duration::from_secs(30 * 86400), max_size: 256_000_000 }
+    }
+}
+
+/// `api`
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Api {
+    /// The control socket; none means the default of the user who runs the agent.
+    pub socket: Option<PathBuf>,
+}
+
+fn duration_text<S: serde::Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&units::format_duration(*duration))
+}
+
+fn size_text<S: serde::Serializer, N: Copy + Into<u64>>(bytes: &N, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&units::format_size((*bytes).into()))
+}

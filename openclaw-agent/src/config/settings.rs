@@ -1,0 +1,432 @@
+//! From the tree to [`Config`]: each key by name, each mistake with its place.
+
+use std::path::{Path, PathBuf};
+
+use super::node::{Node, Tree};
+use super::reader::{Environment, Problem, Reader, Section, snake_case};
+use super::webhook::{self, Webhook};
+use super::{Alerting, Api, Config, Mode, Response, Rules, Security, Sensor, Store, units};
+
+/// Kinds of channel that are known by name but that this version cannot deliver to.
+const CHANNELS_NOT_BUILT: [&str; 6] = ["telegram", "slack", "email", "alertmanager", "syslog", "file"];
+
+/// Reads the text of a configuration file. Relative paths in it start at `folder`.
+///
+/// # Errors
+/// Every problem that was found, in the order of the file.
+pub(super) fn read(
+    text: &str,
+    folder: &Path,
+    environment: Environment<'_>,
+) -> Result<(Config, Vec<Problem>), Vec<Problem>> {
+    let root = Node::parse(text).map_err(|(at, message)| vec![Problem { at, message }])?;
+    let mut reader = Reader::new(environment);
+    let mut keys = reader.section("", Some(&root));
+    let config = Config {
+        security: security(&mut reader, keys.take("security"), folder),
+        store: store(&mut reader, keys.take("store"), folder),
+        api: api(&mut reader, keys.take("api"), folder),
+    };
+    keys.not_built(&mut reader, &["services", "alarms", "labels", "schedule"]);
+    keys.finish(&mut reader);
+    if reader.problems.is_empty() {
+        Ok((config, reader.warnings))
+    } else {
+        reader.problems.sort_by_key(|problem| (problem.at.line, problem.at.column));
+        Err(reader.problems)
+    }
+}
+
+fn path(folder: &Path) -> impl Fn(&str) -> Result<PathBuf, String> {
+    let folder = folder.to_owned();
+    move |text| match text {
+        "" => Err("the path is empty".to_owned()),
+        text => Ok(folder.join(text)),
+    }
+}
+
+fn security(reader: &mut Reader<'_>, node: Option<&Node>, folder: &Path) -> Security {
+    let mut keys = reader.section("security", node);
+    let security = Security {
+        sensor: sensor(reader, keys.take("sensor")),
+        rules: rules(reader, keys.take("rules"), folder),
+        response: response(reader, keys.take("response"), folder),
+        alerting: alerting(reader, keys.take("alerting")),
+    };
+    keys.not_built(reader, &["sources", "dependency_scanner", "image_scanner"]);
+    keys.finish(reader);
+    security
+}
+
+fn sensor(reader: &mut Reader<'_>, node: Option<&Node>) -> Sensor {
+    let mut sensor = Sensor::default();
+    let mut keys = reader.section("security.sensor", node);
+    let mut ring = |keys: &mut Section<'_>, key, default| {
+        let Some(node) = keys.take(key) else { return default };
+        let size = reader.parsed(&keys.name(key), node, |text| {
+            let size = units::parse_size(text)?;
+            match u32::try_from(size) {
+                Ok(size) if size.is_power_of_two() && (4096..=1 << 30).contains(&size) => Ok(size),
+                _ => Err(format!(
+                    "a ring of {text} cannot be made: write a power of two from 4KiB to 1GiB, such as 16MiB"
+                )),
+            }
+        });
+        size.unwrap_or(default)
+    };
+    sensor.process_ring = ring(&mut keys, "process_ring", sensor.process_ring);
+    sensor.event_ring = ring(&mut keys, "event_ring", sensor.event_ring);
+    keys.finish(reader);
+    sensor
+}
+
+fn rules(reader: &mut Reader<'_>, node: Option<&Node>, folder: &Path) -> Rules {
+    let mut rules = Rules::default();
+    let Some(node) = node else { return rules };
+    if !matches!(node.value, Tree::Map(_)) {
+        rules.folders = reader.list("security.rules", node, path(folder));
+        return rules;
+    }
+    let mut keys = reader.section("security.rules", Some(node));
+    if let Some(node) = keys.take("folders") {
+        rules.folders = reader.list(&keys.name("folders"), node, path(folder));
+    }
+    if let Some(node) = keys.take("shipped") {
+        rules.shipped = reader.flag(&keys.name("shipped"), node).unwrap_or(rules.shipped);
+    }
+    keys.finish(reader);
+    rules
+}
+
+fn response(reader: &mut Reader<'_>, node: Option<&Node>, folder: &Path) -> Response {
+    let mut response = Response::default();
+    let mut keys = reader.section("security.response", node);
+    if let Some(node) = keys.take("mode") {
+        let mode = reader.parsed(&keys.name("mode"), node, |text| match text {
+            "observe" => Ok(Mode::Observe),
+            "enforce" => Ok(Mode::Enforce),
+            _ => {
+                Err(format!("`{text}` is no mode: write `observe` (only says what it would do) or `enforce`"))
+            }
+        });
+        response.mode = mode.unwrap_or(response.mode);
+    }
+    if let Some(node) = keys.take("min_confidence") {
+        let confidence = reader.parsed(&keys.name("min_confidence"), node, |text| {
+            text.parse::<f64>()
+                .ok()
+                .filter(|value| (0.0..=1.0).contains(value))
+                .ok_or_else(|| format!("`{text}` is no confidence: write a number from 0 to 1, such as 0.8"))
+        });
+        response.min_confidence = confidence.unwrap_or(response.min_confidence);
+    }
+    if let Some(node) = keys.take("cgroup") {
+        response.cgroup = reader.parsed(&keys.name("cgroup"), node, path(folder));
+    }
+    if let Some(node) = keys.take("default_duration") {
+        let duration =
+            reader.parsed(&keys.name("default_duration"), node, |text| match units::parse_duration(text)? {
+                duration if duration.as_secs() == 0 => {
+                    Err("an answer must last a second at least".to_owned())
+                }
+                duration => Ok(duration),
+            });
+        response.default_duration = duration.unwrap_or(response.default_duration);
+    }
+    if let Some(node) = keys.take("protected") {
+        response.protected = reader.list(&keys.name("protected"), node, |text| match text {
+            "" => Err("an empty name protects nothing: write a process's name or the path of its executable"
+                .to_owned()),
+            text if text.contains('/') && !text.starts_with('/') => {
+                Err(format!("`{text}` is neither a name nor a full path: write `sshd` or `/usr/sbin/sshd`"))
+            }
+            text => Ok(text.to_owned()),
+        });
+    }
+    if let Some(node) = keys.take("never_block") {
+        response.never_block = reader.list(&keys.name("never_block"), node, str::parse);
+    }
+    if let Some(node) = keys.take("release_on_exit") {
+        response.release_on_exit = reader.flag(&keys.name("release_on_exit"), node).unwrap_or(false);
+    }
+    keys.finish(reader);
+    response
+}
+
+fn alerting(reader: &mut Reader<'_>, node: Option<&Node>) -> Alerting {
+    let mut alerting = Alerting::default();
+    let mut keys = reader.section("security.alerting", node);
+    if let Some(node) = keys.take("enabled") {
+        alerting.enabled = reader.flag(&keys.name("enabled"), node).unwrap_or(true);
+    }
+    let mut channels = reader.section("security.alerting.channels", keys.take("channels"));
+    for (key, node) in channels.take_rest() {
+        if let Some(webhook) = channel(reader, &key.name, key.at, node, alerting.enabled) {
+            alerting.webhooks.push(webhook);
+        }
+    }
+    keys.not_built(reader, &["triggers", "throttle", "routes", "timezone"]);
+    keys.finish(reader);
+    alerting
+}
+
+/// One channel, where it is switched on. Its type is its key, unless `type` says another.
+fn channel(
+    reader: &mut Reader<'_>,
+    name: &str,
+    at: super::Place,
+    node: &Node,
+    alerting_enabled: bool,
+) -> Option<Webhook> {
+    let mut keys = reader.section(&format!("security.alerting.channels.{name}"), Some(node));
+    let kind = match keys.take("type") {
+        Some(node) => reader.text(&keys.name("type"), node)?,
+        None => snake_case(name),
+    };
+    if CHANNELS_NOT_BUILT.contains(&kind.as_str()) {
+        let message = format!(
+            "`security.alerting.channels.{name}` has no effect: this version of OpenClaw does not have {kind} channels"
+        );
+        reader.warnings.push(Problem { at, message });
+        return None;
+    }
+    if kind != "webhook" {
+        let known = CHANNELS_NOT_BUILT.into_iter().chain(["webhook"]);
+        let hint = super::nearest(&kind, known).map(|right| format!(": did you mean `{right}`?"));
+        let message = format!(
+            "`{kind}` is no kind of channel{}",
+            hint.unwrap_or(": write `webhook`, or give its `type`".to_owned())
+        );
+        reader.problem(at, message);
+        return None;
+    }
+    let enabled = match keys.take("enabled") {
+        Some(node) => reader.flag(&keys.name("enabled"), node).unwrap_or(false),
+        None => true,
+    };
+    let webhook = if alerting_enabled && enabled {
+        Webhook::read(reader, name, &mut keys, node)
+    } else {
+        for key in webhook::KEYS {
+            keys.take(key);
+        }
+        None
+    };
+    keys.finish(reader);
+    webhook
+}
+
+fn store(reader: &mut Reader<'_>, node: Option<&Node>, folder: &Path) -> Store {
+    let mut store = Store::default();
+    let mut keys = reader.section("store", node);
+    if let Some(node) = keys.take("path") {
+        store.path = reader.parsed(&keys.name("path"), node, path(folder));
+    }
+    if let Some(node) = keys.take("max_age") {
+        store.max_age = reader.duration(&keys.name("max_age"), node).unwrap_or(store.max_age);
+    }
+    if let Some(node) = keys.take("max_size") {
+        let size = reader.parsed(&keys.name("max_size"), node, |text| match units::parse_size(text)? {
+            size if size < 1 << 20 => Err(format!("{text} holds too little: write 1MiB at least")),
+            size => Ok(size),
+        });
+        store.max_size = size.unwrap_or(store.max_size);
+    }
+    keys.finish(reader);
+    store
+}
+
+fn api(reader: &mut Reader<'_>, node: Option<&Node>, folder: &Path) -> Api {
+    let mut keys = reader.section("api", node);
+    let socket = keys.take("socket").and_then(|node| reader.parsed(&keys.name("socket"), node, path(folder)));
+    keys.finish(reader);
+    Api { socket }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn environment(name: &str) -> Option<String> {
+        (name == "WEBHOOK_TOKEN").then(|| "s3cr3t".to_owned())
+    }
+
+    fn good(text: &str) -> (Config, Vec<Problem>) {
+        read(text, Path::new("/etc/openclaw"), &environment).unwrap()
+    }
+
+    fn bad(text: &str) -> String {
+        let problems = read(text, Path::new("/"), &environment).unwrap_err();
+        problems.iter().map(|problem| format!("{problem}\n")).collect()
+    }
+
+    #[test]
+    fn nothing_at_all_is_the_default() {
+        for text in ["", "# a comment\n", "{}", "security:\n"] {
+            let (config, warnings) = good(text);
+            assert_eq!(config.security.response.mode, Mode::Observe);
+            assert_eq!(config.store.max_size, 256_000_000);
+            assert!(warnings.is_empty());
+        }
+    }
+
+    #[test]
+    fn every_key_is_read() {
+        let (config, warnings) = good(
+            "security:
+  sensor: { process_ring: 1MiB }
+  rules: [rules, /opt/rules]
+  response:
+    mode: enforce
+    min_confidence: 0.5
+    cgroup: /sys/fs/cgroup/apps
+    default_duration: 10m
+    protected: [postgres, /usr/bin/backup]
+    release_on_exit: true
+    never_block: [10.0.0.0/8, 192.0.2.7]
+  alerting:
+    channels:
+      webhook:
+        url: https://hooks.example.com/security
+        timeout: 2s
+        headers: { Authorization: 'Bearer ${WEBHOOK_TOKEN}' }
+      on-call: { type: webhook, url: 'http://127.0.0.1:8080/' }
+store: { path: findings.db, max_age: 7d, max_size: 10MB }
+api: { socket: /run/x.sock }
+",
+        );
+        assert!(warnings.is_empty());
+        let response = &config.security.response;
+        assert_eq!(
+            (response.mode, response.min_confidence, response.release_on_exit),
+            (Mode::Enforce, 0.5, true)
+        );
+        assert_eq!(response.never_block.len(), 2);
+        assert_eq!(config.security.sensor.process_ring, 1 << 20);
+        assert_eq!(
+            config.security.rules.folders,
+            [PathBuf::from("/etc/openclaw/rules"), "/opt/rules".into()]
+        );
+        assert_eq!(config.store.path.as_deref(), Some(Path::new("/etc/openclaw/findings.db")));
+        let webhooks = &config.security.alerting.webhooks;
+        assert_eq!(webhooks[0].headers[0].1.to_str().unwrap(), "Bearer s3cr3t");
+        assert_eq!(webhooks[1].name, "on-call");
+        let told = config.response_settings();
+        assert!(
+            told.enforce && told.never_block.len() == 2 && told.protected == ["postgres", "/usr/bin/backup"]
+        );
+        assert_eq!(told.alert_endpoints, ["hooks.example.com:443", "127.0.0.1:8080"]);
+    }
+
+    #[test]
+    fn json_in_camel_case_reads_like_yaml_in_snake_case() {
+        let (config, warnings) = good(
+            r#"{ "security": { "response": { "minConfidence": 0.9, "releaseOnExit": true },
+                 "alerting": { "channels": {
+                    "telegram": { "enabled": true, "botToken": "${TELEGRAM_BOT_TOKEN}" },
+                    "webhook": { "enabled": true, "allowInsecure": true, "url": "http://hooks.example.com/" } },
+                    "triggers": { "criticalEvents": { "enabled": true, "throttleMs": 300000 } } } } }"#,
+        );
+        assert_eq!(config.security.response.min_confidence, 0.9);
+        assert!(config.security.response.release_on_exit);
+        assert_eq!(config.security.alerting.webhooks.len(), 1);
+        assert_eq!(warnings.len(), 2, "{warnings:?}");
+        assert!(warnings[0].message.contains("telegram"));
+    }
+
+    #[test]
+    fn an_unknown_key_is_an_error_with_its_place_and_the_nearest_name() {
+        assert_eq!(
+            bad("security:\n  response:\n    minConfidance: 1\n"),
+            "3:5: unknown key `security.response.minConfidance`: did you mean `min_confidence`?\n"
+        );
+        assert!(bad("colour: red\n").contains("known here are security"));
+        assert!(
+            bad("security: {response: {mode: enforce, min_confidence: 0.1, minConfidence: 0.2}}")
+                .contains("twice")
+        );
+    }
+
+    #[test]
+    fn every_mistake_is_told_at_once_and_says_what_would_be_right() {
+        let text = bad(
+            "security:\n  response:\n    mode: kill\n    min_confidence: 2\n    never_block: [example.com]\nstore:\n  max_age: soon\n",
+        );
+        let lines: Vec<_> = text.lines().collect();
+        assert_eq!(lines.len(), 4, "{text}");
+        assert!(lines[0].starts_with("3:11: ") && lines[0].contains("`observe`"));
+        assert!(
+            lines[1].contains("0 to 1") && lines[2].contains("192.0.2.0/24") && lines[3].contains("1h30m")
+        );
+    }
+
+    #[test]
+    fn a_missing_variable_matters_only_in_enabled_parts() {
+        let channel = "url: 'https://h/${NO_SUCH}'";
+        let text = |enabled| {
+            format!("security: {{alerting: {{channels: {{webhook: {{enabled: {enabled}, {channel}}}}}}}}}")
+        };
+        assert!(bad(&text(true)).contains("NO_SUCH is not set"));
+        assert!(good(&text(false)).0.security.alerting.webhooks.is_empty());
+        good(&format!("security: {{alerting: {{enabled: false, channels: {{webhook: {{{channel}}}}}}}}}"));
+        assert!(
+            bad("security: {alerting: {channels: {webhook: {enabled: false, ulr: x}}}}").contains("`url`")
+        );
+    }
+
+    #[test]
+    fn plain_http_to_another_host_needs_leave() {
+        let text = |url: &str| format!("security: {{alerting: {{channels: {{webhook: {{url: '{url}'}}}}}}}}");
+        assert!(bad(&text("http://hooks.example.com/T0KEN")).contains("allow_insecure"));
+        assert!(!bad(&text("http://hooks.example.com/T0KEN")).contains("T0KEN"));
+        assert!(bad(&text("ftp://127.0.0.1/")).contains("https"));
+        assert!(bad(&text("hooks")).contains("https"));
+        for url in
+            ["https://hooks.example.com/x", "http://localhost:1/", "http://[::1]/", "http://127.0.0.2/"]
+        {
+            assert_eq!(good(&text(url)).0.security.alerting.webhooks.len(), 1);
+        }
+    }
+
+    #[test]
+    fn what_is_shown_has_no_secret() {
+        let (config, _) = good(
+            "security: {alerting: {channels: {webhook: {url: 'https://u:pw1@hooks.example.com/T0KEN?k=T0KEN', headers: {A: '${WEBHOOK_TOKEN}'}}}}}",
+        );
+        for shown in [serde_json::to_string(&config).unwrap(), format!("{config:?}")] {
+            assert!(
+                !shown.contains("T0KEN") && !shown.contains("s3cr3t") && !shown.contains("pw1"),
+                "{shown}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_shown_reads_back() {
+        let (config, _) = good(
+            "security: {response: {protected: [a], never_block: [192.0.2.0/24]}, alerting: {channels: {a: {type: webhook, url: 'https://h/x', headers: {A: b}}}}}",
+        );
+        let shown = serde_saphyr::to_string(&config).unwrap();
+        let (again, warnings) = good(&shown);
+        assert!(warnings.is_empty(), "{warnings:?}");
+        assert_eq!(serde_saphyr::to_string(&again).unwrap(), shown);
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_makes_the_reader_panic(text in "(\\PC|\n|\t){0,80}") {
+            let _ = read(&text, Path::new("/"), &environment);
+        }
+
+        #[test]
+        fn no_value_makes_the_reader_panic(
+            key in "(mode|min_confidence|cgroup|default_duration|protected|never_block)",
+            value in "([0-9a-z.:/{}$\\[\\]~-]| ){0,20}",
+        ) {
+            let _ = read(&format!("security:\n  response:\n    {key}: {value}\n"), Path::new("/"), &environment);
+            let _ = read(&format!("security:\n  alerting:\n    channels:\n      webhook: {{url: {value}}}"), Path::new("/"), &environment);
+        }
+    }
+}

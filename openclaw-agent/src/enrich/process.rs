@@ -1,0 +1,297 @@
+//! One process: what it is, and what it runs.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use openclaw_common::record::{NO_ID, ProcessRecord, Task};
+use openclaw_detect::{ProcessId, Timestamp};
+
+/// Addresses of one process whose bytes are kept apart.
+const MAX_ADDRESSES: usize = 16_384;
+
+/// What a process runs: replaced by exec, shared with its children until then.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Image {
+    /// Last part of the path passed to exec.
+    pub name: String,
+    /// Path of the executable as the kernel resolved it; empty where unknown.
+    pub executable: String,
+    /// Path of the script as the caller spelled it, where an interpreter runs one.
+    pub script: Option<String>,
+    /// Arguments, each ended by NUL.
+    pub args: String,
+    /// Arguments joined by spaces.
+    pub command_line: String,
+    /// How many arguments exec was given.
+    pub args_count: u32,
+    /// Whether `args` lacks some of them.
+    pub args_truncated: bool,
+    /// Working directory at exec; empty where unknown.
+    pub working_directory: String,
+    /// Control group path at exec; empty where unknown.
+    pub cgroup: String,
+}
+
+/// A process in the table.
+#[derive(Debug, Clone)]
+pub struct Process {
+    /// Which one.
+    pub id: ProcessId,
+    /// Its id as text.
+    pub entity_id: String,
+    /// When it started.
+    pub started: Timestamp,
+    /// Its parent when it was made. The kernel gives a child whose parent ends another one; who made it stays
+    /// who made it, so that nothing hides behind init.
+    pub parent: Option<ProcessId>,
+    /// What its parent ran when it made this process; none where that is not known.
+    pub parent_image: Option<Arc<Image>>,
+    /// The process that it was forked from: the parent, but for `CLONE_PARENT`.
+    pub forked_from: Option<ProcessId>,
+    /// What it runs.
+    pub image: Arc<Image>,
+    /// When it began to run that, nanoseconds since boot.
+    pub image_since: u64,
+    /// What it ran before, for events that are older than the exec.
+    pub image_before: Option<Arc<Image>>,
+    /// Whether its end was seen.
+    pub ended: bool,
+    /// Its credentials, as last seen.
+    pub credentials: Credentials,
+    /// When they were last seen, nanoseconds since boot.
+    pub credentials_seen: u64,
+    /// The thread whose credentials they are: threads can have others than their process's first one.
+    pub credentials_of: u32,
+    /// The last real user id that was not root, 0 if there never was one. Inherited at fork.
+    pub last_user: u32,
+    /// The login user, or [`NO_ID`].
+    pub login_user: u32,
+    /// Pid of the session leader; 0 where unknown.
+    pub session: u32,
+    /// Controlling terminal; empty where there is none.
+    pub tty: String,
+    /// Inode numbers of its pid, mount and network namespaces; 0 where unknown.
+    pub namespaces: [u32; 3],
+    /// Payload bytes sent over connections that it initiated, by remote address.
+    pub outbound: HashMap<IpAddr, u64>,
+}
+
+/// Real and effective ids in the initial user namespace.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Credentials {
+    /// Real user id.
+    pub uid: u32,
+    /// Effective user id.
+    pub euid: u32,
+    /// Real group id.
+    pub gid: u32,
+    /// Effective group id.
+    pub egid: u32,
+}
+
+impl Credentials {
+    /// Those that a record carries.
+    pub const fn of(task: &Task) -> Self {
+        Credentials { uid: task.uid, euid: task.euid, gid: task.gid, egid: task.egid }
+    }
+}
+
+/// The id of the process that a record speaks of.
+pub const fn id_of(task: &Task) -> ProcessId {
+    ProcessId { pid: task.tgid, start: task.start }
+}
+
+impl Process {
+    /// A process that runs `image`, as a record describes it.
+    pub fn new(record: &ProcessRecord, started: Timestamp, image: Arc<Image>) -> Self {
+        let mut process = Self::unknown(&record.header.task, started, image);
+        process.describe(record);
+        process.forked_from = if record.forker == 0 {
+            process.parent
+        } else {
+            Some(ProcessId { pid: record.forker, start: record.forker_start })
+        };
+        process
+    }
+
+    /// A process of which nothing is known but who it is.
+    pub fn unknown(task: &Task, started: Timestamp, image: Arc<Image>) -> Self {
+        let id = id_of(task);
+        Process {
+            id,
+            entity_id: id.to_string(),
+            started,
+            parent: None,
+            parent_image: None,
+            forked_from: None,
+            image,
+            image_since: 0,
+            image_before: None,
+            ended: false,
+            credentials: Credentials::of(task),
+            credentials_seen: 0,
+            credentials_of: task.tid,
+            last_user: if is_user(task.uid) { task.uid } else { 0 },
+            login_user: NO_ID,
+            session: 0,
+            tty: String::new(),
+            namespaces: [0; 3],
+            outbound: HashMap::new(),
+        }
+    }
+
+    /// Takes over what a record says of session, terminal, namespaces and credentials, and of the parent where
+    /// that is not known.
+    pub fn describe(&mut self, record: &ProcessRecord) {
+        if self.parent.is_none() && record.parent != 0 {
+            self.parent = Some(ProcessId { pid: record.parent, start: record.parent_start });
+        }
+        self.login_user = record.loginuid;
+        self.session = record.session;
+        self.namespaces = [record.pid_ns, record.mnt_ns, record.net_ns];
+        let tty = record.tty.split(|byte| *byte == 0).next().unwrap_or_default();
+        self.tty.clear();
+        self.tty.push_str(&String::from_utf8_lossy(tty));
+        self.see_credentials(&record.header.task, record.header.time);
+        self.credentials_of = record.header.task.tid;
+    }
+
+    /// Runs another program from `time` on, nanoseconds since boot.
+    pub fn run(&mut self, image: Arc<Image>, time: u64) {
+        self.image_before = Some(std::mem::replace(&mut self.image, image));
+        self.image_since = time;
+    }
+
+    /// What it ran at that time, nanoseconds since boot, as far as it is known: its present program, or the one
+    /// before.
+    pub fn image_at(&self, time: u64) -> &Image {
+        match &self.image_before {
+            Some(before) if time < self.image_since => before,
+            _ => &self.image,
+        }
+    }
+
+    /// Takes over the credentials that a record carries. Returns those before, where they are others.
+    pub fn see_credentials(&mut self, task: &Task, time: u64) -> Option<Credentials> {
+        let seen = Credentials::of(task);
+        if time < self.credentials_seen || seen.uid == NO_ID {
+            return None;
+        }
+        self.credentials_seen = time;
+        if is_user(seen.uid) {
+            self.last_user = seen.uid;
+        }
+        let before = std::mem::replace(&mut self.credentials, seen);
+        if before == seen {
+            return None;
+        }
+        self.credentials_of = task.tid;
+        Some(before)
+    }
+
+    /// Whether a record that no call has announced carries other credentials than the last ones seen. Those of
+    /// another thread than the one that changed them last say nothing: that call may have been for that thread
+    /// alone.
+    pub fn has_unexplained(&self, task: &Task, time: u64) -> bool {
+        let seen = Credentials::of(task);
+        task.tid == self.credentials_of
+            && seen.uid != NO_ID
+            && time >= self.credentials_seen
+            && seen != self.credentials
+    }
+
+    /// The user that the process normally acts for: see `user.normal_uid`.
+    pub fn normal_user(&self) -> u32 {
+        if self.login_user == NO_ID { self.last_user } else { self.login_user }
+    }
+
+    /// Adds bytes sent to an address over connections that the process initiated; returns the sum.
+    pub fn add_outbound(&mut self, to: IpAddr, bytes: u64) -> u64 {
+        if bytes == 0 {
+            return self.outbound.get(&to).copied().unwrap_or(0);
+        }
+        if self.outbound.len() >= MAX_ADDRESSES && !self.outbound.contains_key(&to) {
+            // A scanner: the half of the addresses to which least was sent makes room.
+            let mut sums: Vec<u64> = self.outbound.values().copied().collect();
+            let (_, middle, _) = sums.select_nth_unstable(MAX_ADDRESSES / 2);
+            let middle = *middle;
+            self.outbound.retain(|_, sum| *sum > middle);
+        }
+        let sum = self.outbound.entry(to).or_default();
+        *sum += bytes;
+        *sum
+    }
+}
+
+fn is_user(uid: u32) -> bool {
+    uid != 0 && uid != NO_ID
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn task(uid: u32, euid: u32) -> Task {
+        Task { tgid: 7, tid: 7, start: 1, uid, euid, gid: uid, egid: euid }
+    }
+
+    fn process(uid: u32) -> Process {
+        Process::unknown(&task(uid, uid), Timestamp(0), Arc::default())
+    }
+
+    #[test]
+    fn a_setuid_program_leaves_its_caller_the_normal_user() {
+        let mut process = process(1000);
+        process.see_credentials(&task(1000, 0), 1);
+        assert_eq!((process.normal_user(), process.credentials.euid), (1000, 0));
+        process.see_credentials(&task(0, 0), 2);
+        assert_eq!(process.normal_user(), 1000);
+    }
+
+    #[test]
+    fn a_root_daemon_that_never_was_anybody_else_is_normally_root() {
+        let mut process = process(0);
+        assert_eq!(process.normal_user(), 0);
+        process.see_credentials(&task(33, 33), 1);
+        assert_eq!(process.normal_user(), 33);
+    }
+
+    #[test]
+    fn the_login_user_is_the_normal_user_whatever_came_after() {
+        let mut process = process(33);
+        process.login_user = 1000;
+        assert_eq!(process.normal_user(), 1000);
+        process.login_user = 0;
+        assert_eq!(process.normal_user(), 0);
+    }
+
+    #[test]
+    fn a_thread_that_changes_its_own_credentials_makes_no_other_thread_suspicious() {
+        let mut process = process(0);
+        let own_thread = Task { tid: 8, ..task(1000, 1000) };
+        assert!(process.see_credentials(&own_thread, 1).is_some());
+        assert!(!process.has_unexplained(&task(0, 0), 2));
+        assert!(process.has_unexplained(&Task { tid: 8, ..task(0, 0) }, 3));
+    }
+
+    #[test]
+    fn a_scanner_of_many_addresses_does_not_fill_the_memory() {
+        let mut process = process(0);
+        let kept: IpAddr = [10, 0, 0, 1].into();
+        process.add_outbound(kept, 1_000_000);
+        for address in 0..2 * MAX_ADDRESSES as u32 {
+            process.add_outbound(std::net::Ipv4Addr::from_bits(0xc000_0000 + address).into(), 1);
+        }
+        assert!(process.outbound.len() <= MAX_ADDRESSES);
+        assert_eq!(process.add_outbound(kept, 1), 1_000_001);
+    }
+
+    #[test]
+    fn older_news_of_credentials_do_not_undo_newer_ones() {
+        let mut process = process(1000);
+        assert!(process.see_credentials(&task(1000, 0), 10).is_some());
+        assert!(process.see_credentials(&task(1000, 1000), 9).is_none());
+        assert_eq!(process.credentials.euid, 0);
+    }
+}

@@ -1,0 +1,109 @@
+//! What the kernel's iterators do not give of a process: what lies in its own memory, and its paths.
+
+use std::path::PathBuf;
+
+use openclaw_detect::ProcessId;
+
+use super::process::Image;
+
+/// What the process with that pid runs, as /proc tells it now. Empty where it is gone.
+pub(super) fn image_of(pid: u32) -> Image {
+    let folder = PathBuf::from(format!("/proc/{pid}"));
+    let link = |name: &str| {
+        std::fs::read_link(folder.join(name)).map(|to| to.to_string_lossy().into_owned()).unwrap_or_default()
+    };
+    let bytes = |name: &str| std::fs::read(folder.join(name)).unwrap_or_default();
+    let executable = link("exe").trim_end_matches(" (deleted)").to_owned();
+    let args = bytes("cmdline");
+    let cut = args.len() > openclaw_common::record::ARGS_MAX;
+    let kept = &args[..args.len().min(openclaw_common::record::ARGS_MAX)];
+    let comm = String::from_utf8_lossy(&bytes("comm")).trim_end().to_owned();
+    let args = String::from_utf8_lossy(kept).into_owned();
+    Image {
+        name: whole_name(&comm, &executable, &args),
+        command_line: command_line(&args),
+        args_count: args.split_terminator('\0').count() as u32,
+        args,
+        args_truncated: cut,
+        script: None,
+        working_directory: link("cwd"),
+        cgroup: String::new(),
+        executable,
+    }
+}
+
+/// Whether the process with that id is there now, and not another that has got its pid.
+pub(super) fn is_alive(id: ProcessId) -> bool {
+    /// Nanoseconds of a tick of `USER_HZ`, which is 100 on every architecture that OpenClaw runs on.
+    const TICK: u64 = 10_000_000;
+    /// Field 22 of `/proc/PID/stat`, counted from the one behind the name.
+    const START_TIME: usize = 19;
+    let Ok(stat) = std::fs::read_to_string(format!("/proc/{}/stat", id.pid)) else { return false };
+    let behind_name = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
+    let start = behind_name.split_whitespace().nth(START_TIME).and_then(|ticks| ticks.parse::<u64>().ok());
+    start == Some(id.start / TICK)
+}
+
+/// `comm` is the last part of the path passed to exec, cut to 15 bytes. It is made whole from a path that
+/// begins with it.
+fn whole_name(comm: &str, executable: &str, args: &str) -> String {
+    const COMM_MAX: usize = 15;
+    if comm.len() < COMM_MAX {
+        return comm.to_owned();
+    }
+    let called = args.split('\0').next().unwrap_or_default();
+    [called, executable]
+        .into_iter()
+        .map(last_part)
+        .find(|name| name.starts_with(comm))
+        .unwrap_or(comm)
+        .to_owned()
+}
+
+/// The last part of a path.
+pub(super) fn last_part(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or(path)
+}
+
+/// Arguments ended by NUL, joined by spaces.
+pub(super) fn command_line(args: &str) -> String {
+    args.strip_suffix('\0').unwrap_or(args).replace('\0', " ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn our_own_process_is_told_as_it_is() {
+        let image = image_of(std::process::id());
+        assert_eq!(image.executable, std::env::current_exe().unwrap().to_string_lossy());
+        assert_eq!(image.args_count as usize, std::env::args().count());
+    }
+
+    #[test]
+    fn a_process_is_alive_under_its_own_start_time_only() {
+        let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
+        let ticks: u64 =
+            stat.rsplit_once(')').unwrap().1.split_whitespace().nth(19).unwrap().parse().unwrap();
+        let id = ProcessId { pid: std::process::id(), start: ticks * 10_000_000 + 5 };
+        assert!(is_alive(id));
+        assert!(!is_alive(ProcessId { start: id.start + 10_000_000, ..id }));
+        assert!(!is_alive(ProcessId { pid: u32::MAX, ..id }));
+    }
+
+    #[test]
+    fn a_name_that_comm_cuts_is_made_whole() {
+        assert_eq!(
+            whole_name("systemd-journal", "/usr/lib/systemd/systemd-journald", ""),
+            "systemd-journald"
+        );
+        assert_eq!(whole_name("nc", "/usr/bin/nc.openbsd", "nc\0"), "nc");
+        assert_eq!(whole_name("fifteen-bytes-x", "/bin/other", "sh\0"), "fifteen-bytes-x");
+    }
+
+    #[test]
+    fn a_process_that_is_gone_is_empty_rather_than_an_error() {
+        assert_eq!(image_of(u32::MAX), Image::default());
+    }
+}

@@ -1,0 +1,105 @@
+//! Records of the rings, checked and cut into their parts.
+
+use bytemuck::{AnyBitPattern, NoUninit};
+use openclaw_common::record::{
+    CREDENTIALS, EXEC, EXISTING, EXIT, FILE_OPEN, FILE_PATH, FORK, FileRecord, Header, NETWORK,
+    NetworkRecord, ProcessRecord,
+};
+
+/// A record with its sections.
+#[derive(Debug)]
+pub enum Record<'a> {
+    /// A process made a child.
+    Fork(ProcessRecord),
+    /// A process runs another program; its sections.
+    Exec(ProcessRecord, [&'a [u8]; 5]),
+    /// A process ended.
+    Exit(ProcessRecord),
+    /// A process was there before; its sections.
+    Existing(ProcessRecord, [&'a [u8]; 5]),
+    /// Credentials may have changed.
+    Credentials(Header),
+    /// Something was done to a file; its sections.
+    File(FileRecord, [&'a [u8]; 4]),
+    /// Something became of a connection.
+    Network(NetworkRecord),
+}
+
+impl<'a> Record<'a> {
+    /// The record that begins these bytes, and its length. `None` where they are no record: of another
+    /// version of the programs, or cut short.
+    pub fn parse(bytes: &'a [u8]) -> Option<(Record<'a>, usize)> {
+        let header: Header = head(bytes)?;
+        match header.kind {
+            FORK => Some((Record::Fork(head(bytes)?), size_of::<ProcessRecord>())),
+            EXIT => Some((Record::Exit(head(bytes)?), size_of::<ProcessRecord>())),
+            EXEC | EXISTING => {
+                let record: ProcessRecord = head(bytes)?;
+                let (sections, len) = sections(bytes, size_of::<ProcessRecord>(), record.sections)?;
+                let parsed = if header.kind == EXEC {
+                    Record::Exec(record, sections)
+                } else {
+                    Record::Existing(record, sections)
+                };
+                Some((parsed, len))
+            }
+            CREDENTIALS => Some((Record::Credentials(header), size_of::<Header>())),
+            FILE_OPEN | FILE_PATH => {
+                let record: FileRecord = head(bytes)?;
+                let (sections, len) = sections(bytes, size_of::<FileRecord>(), record.sections)?;
+                Some((Record::File(record, sections), len))
+            }
+            NETWORK => Some((Record::Network(head(bytes)?), size_of::<NetworkRecord>())),
+            _ => None,
+        }
+    }
+}
+
+fn head<T: AnyBitPattern + NoUninit>(bytes: &[u8]) -> Option<T> {
+    Some(bytemuck::pod_read_unaligned(bytes.get(..size_of::<T>())?))
+}
+
+fn sections<const N: usize>(bytes: &[u8], mut at: usize, lengths: [u32; N]) -> Option<([&[u8]; N], usize)> {
+    let mut sections = [&[][..]; N];
+    for (section, len) in sections.iter_mut().zip(lengths) {
+        let end = at.checked_add(len as usize)?;
+        *section = bytes.get(at..end)?;
+        at = end;
+    }
+    Some((sections, at))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn exec(sections: [u32; 5], tail: &[u8]) -> Vec<u8> {
+        let mut record = ProcessRecord { sections, ..ProcessRecord::default() };
+        record.header.kind = EXEC;
+        let mut bytes = bytemuck::bytes_of(&record).to_vec();
+        bytes.extend_from_slice(tail);
+        bytes
+    }
+
+    #[test]
+    fn sections_follow_one_another_without_gaps() {
+        let bytes = exec([0, 3, 2, 0, 1], b"nc\0a\0/");
+        let Some((Record::Exec(_, sections), len)) = Record::parse(&bytes) else { panic!("no exec") };
+        assert_eq!(sections, [&b""[..], b"nc\0", b"a\0", b"", b"/"]);
+        assert_eq!(len, bytes.len());
+    }
+
+    #[test]
+    fn a_section_that_runs_past_the_end_makes_it_no_record() {
+        assert!(Record::parse(&exec([0, 9, 0, 0, 0], b"nc\0")).is_none());
+        assert!(Record::parse(&exec([u32::MAX; 5], b"nc\0")).is_none());
+    }
+
+    #[test]
+    fn no_prefix_of_a_record_is_read_past_its_end() {
+        let bytes = exec([1, 3, 2, 0, 0], b"x\0nc\0a");
+        for len in 0..bytes.len() {
+            assert!(Record::parse(&bytes[..len]).is_none(), "{len}");
+        }
+    }
+}

@@ -1,0 +1,355 @@
+//! The process table: who runs, what, made by whom. Kept by fork, exec and exit, filled and mended from the
+//! kernel's own list.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::Arc;
+
+use openclaw_common::record::{
+    FLAG_ARGS_CUT, FLAG_ARGS_UNREADABLE, FLAG_PATH_CUT, FLAG_PATH2_CUT, FLAG_SCRIPT, ProcessRecord, Task,
+};
+use openclaw_detect::ProcessId;
+
+use super::clock::Clock;
+use super::path::join;
+use super::process::{Credentials, Image, Process, id_of};
+use super::procfs;
+
+/// How long a process that ended is kept: events of it may still be in the other ring, and its children name
+/// it as their parent. Nanoseconds.
+const KEEP_ENDED: u64 = 30_000_000_000;
+
+/// Most processes that are kept after their end, the oldest going first.
+const MAX_ENDED: usize = 32_768;
+
+/// Ancestors that are followed: deeper than any real tree, and the end of one that is bent into a ring.
+const MAX_ANCESTORS: usize = 64;
+
+/// All processes, and those that ended lately.
+#[derive(Debug)]
+pub struct ProcessTable {
+    processes: HashMap<ProcessId, Process>,
+    ended: VecDeque<(u64, ProcessId)>,
+    clock: Clock,
+}
+
+impl ProcessTable {
+    /// An empty table.
+    pub fn new(clock: Clock) -> Self {
+        ProcessTable { processes: HashMap::with_capacity(4096), ended: VecDeque::new(), clock }
+    }
+
+    /// How many processes it holds, ended ones included.
+    pub fn len(&self) -> usize {
+        self.processes.len()
+    }
+
+    /// Whether it holds none.
+    pub fn is_empty(&self) -> bool {
+        self.processes.is_empty()
+    }
+
+    /// Looks at the clocks again.
+    pub fn set_clock(&mut self, clock: Clock) {
+        self.clock = clock;
+    }
+
+    /// The process of that id.
+    pub fn get(&self, id: ProcessId) -> Option<&Process> {
+        self.processes.get(&id)
+    }
+
+    /// The process of that id, to be changed.
+    pub fn get_mut(&mut self, id: ProcessId) -> Option<&mut Process> {
+        self.processes.get_mut(&id)
+    }
+
+    /// The process that a record speaks of. One that was missed is taken from /proc, if it is still there; if
+    /// not, it is kept for a while with what little is known.
+    pub fn ensure(&mut self, task: &Task) -> &mut Process {
+        let id = id_of(task);
+        let clock = self.clock;
+        self.processes.entry(id).or_insert_with(|| {
+            let alive = procfs::is_alive(id);
+            let image = if alive { procfs::image_of(id.pid) } else { Image::default() };
+            let mut process = Process::unknown(task, clock.time_of(id.start), Arc::new(image));
+            if !alive {
+                process.ended = true;
+                self.ended.push_back((Clock::since_boot(), id));
+            }
+            process
+        })
+    }
+
+    /// A process that the kernel lists. Returns its id where it was not known, or not as running what it runs:
+    /// it is older than the agent, or its exec was lost.
+    pub fn existing(&mut self, record: &ProcessRecord, cgroup: &[u8]) -> Option<ProcessId> {
+        let id = id_of(&record.header.task);
+        let mut image = procfs::image_of(id.pid);
+        image.cgroup = join(cgroup, false);
+        if let Some(known) = self.processes.get_mut(&id) {
+            known.describe(record);
+            if image.executable.is_empty() || known.image.executable == image.executable {
+                return None;
+            }
+            known.run(Arc::new(image), record.header.time);
+            return Some(id);
+        }
+        let started = self.clock.time_of(id.start);
+        self.processes.insert(id, Process::new(record, started, Arc::new(image)));
+        Some(id)
+    }
+
+    /// Gives processes that were listed what fork would have handed down: the normal user of their ancestors,
+    /// where they have none of their own, and what their parent runs.
+    pub fn hand_down(&mut self, listed: &[ProcessId]) {
+        for &id in listed {
+            let user = self.ancestors(id).map(|ancestor| ancestor.last_user).find(|user| *user != 0);
+            let parent_image = self.ancestors(id).next().map(|parent| Arc::clone(&parent.image));
+            if let Some(process) = self.processes.get_mut(&id) {
+                if process.last_user == 0 {
+                    process.last_user = user.unwrap_or(0);
+                }
+                process.parent_image = process.parent_image.take().or(parent_image);
+            }
+        }
+    }
+
+    /// A process made a child.
+    pub fn fork(&mut self, record: &ProcessRecord) -> ProcessId {
+        let id = id_of(&record.header.task);
+        let forker = ProcessId { pid: record.forker, start: record.forker_start };
+        let started = self.clock.time_of(id.start);
+        let mut child = match self.processes.get(&forker) {
+            Some(forker) => {
+                let mut child = Process::new(record, started, Arc::clone(&forker.image));
+                if child.last_user == 0 {
+                    child.last_user = forker.last_user;
+                }
+                child
+            }
+            None => Process::new(record, started, Arc::new(procfs::image_of(id.pid))),
+        };
+        child.credentials_seen = record.header.time;
+        child.parent_image = child
+            .parent
+            .and_then(|parent| self.processes.get(&parent))
+            .map(|parent| Arc::clone(&parent.image));
+        self.processes.insert(id, child);
+        id
+    }
+
+    /// A process runs another program. Returns its credentials before, where exec has changed them.
+    pub fn exec(&mut self, record: &ProcessRecord, sections: [&[u8]; 5]) -> (ProcessId, Option<Credentials>) {
+        let image = Arc::new(image(record, sections));
+        let process = self.ensure(&record.header.task);
+        let before = process.credentials;
+        process.run(image, record.header.time);
+        process.describe(record);
+        (process.id, (before != process.credentials).then_some(before))
+    }
+
+    /// A process ended: it is kept for a while. `None` where that was seen already: several threads can be the
+    /// last to leave.
+    pub fn exit(&mut self, record: &ProcessRecord) -> Option<ProcessId> {
+        let process = self.ensure(&record.header.task);
+        let id = process.id;
+        if std::mem::replace(&mut process.ended, true) {
+            return None;
+        }
+        self.ended.push_back((record.header.time, id));
+        Some(id)
+    }
+
+    /// Forgets what ended long ago, but for the owners of connections that are still open.
+    pub fn forget_ended(&mut self, now: u64, owners: &HashSet<ProcessId>) {
+        for _ in 0..self.ended.len() {
+            let Some((time, id)) = self.ended.front().copied() else { return };
+            if self.ended.len() <= MAX_ENDED && now.saturating_sub(time) < KEEP_ENDED {
+                return;
+            }
+            self.ended.pop_front();
+            if owners.contains(&id) {
+                self.ended.push_back((now, id));
+            } else {
+                self.processes.remove(&id);
+            }
+        }
+    }
+
+    /// Marks as ended what the kernel no longer lists, after exits were lost.
+    pub fn keep_listed(&mut self, listed: &HashSet<ProcessId>, listed_at: u64) {
+        for process in self.processes.values_mut() {
+            let gone = !process.ended && process.id.start < listed_at && !listed.contains(&process.id);
+            if gone {
+                process.ended = true;
+                self.ended.push_back((listed_at, process.id));
+            }
+        }
+    }
+
+    /// The parent of a process, its parent, and so on, as far as they are known.
+    pub fn ancestors(&self, id: ProcessId) -> impl Iterator<Item = &Process> {
+        let parent = |id: ProcessId| self.get(id).and_then(|process| process.parent);
+        std::iter::successors(parent(id).and_then(|id| self.get(id)), move |process| {
+            process.parent.and_then(|id| self.get(id))
+        })
+        .take(MAX_ANCESTORS)
+    }
+
+    /// The process that has this pid and was not seen to end.
+    pub fn alive(&self, pid: u32) -> Option<ProcessId> {
+        self.processes
+            .values()
+            .find(|process| process.id.pid == pid && !process.ended)
+            .map(|process| process.id)
+    }
+
+    /// The processes that descend from one, through ancestors that have ended too.
+    pub fn descendants(&self, of: ProcessId) -> Vec<ProcessId> {
+        let forker = |id: &ProcessId| self.get(*id).and_then(|process| process.forked_from);
+        let descends = |id: ProcessId| {
+            std::iter::successors(forker(&id), forker).take(MAX_ANCESTORS).any(|ancestor| ancestor == of)
+        };
+        self.processes.keys().copied().filter(|id| *id != of && descends(*id)).collect()
+    }
+}
+
+fn image(record: &ProcessRecord, [cgroup, passed, args, executable, cwd]: [&[u8]; 5]) -> Image {
+    let flags = record.header.flags;
+    let passed = String::from_utf8_lossy(passed.strip_suffix(&[0]).unwrap_or(passed)).into_owned();
+    let args = String::from_utf8_lossy(args).into_owned();
+    Image {
+        name: procfs::last_part(&passed).to_owned(),
+        executable: if executable.is_empty() {
+            String::new()
+        } else {
+            join(executable, flags & FLAG_PATH_CUT != 0)
+        },
+        script: (flags & FLAG_SCRIPT != 0).then_some(passed),
+        command_line: procfs::command_line(&args),
+        args_count: record.argc.max(args.split_terminator('\0').count() as u32),
+        args,
+        args_truncated: flags & (FLAG_ARGS_CUT | FLAG_ARGS_UNREADABLE) != 0,
+        working_directory: join(cwd, flags & FLAG_PATH2_CUT != 0),
+        cgroup: join(cgroup, false),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use openclaw_common::record::{EXEC, FORK, Header, NO_ID};
+
+    use super::*;
+
+    fn record(kind: u32, pid: u32, uid: u32, parent: u32) -> ProcessRecord {
+        let task = Task { tgid: pid, tid: pid, start: u64::from(pid), uid, euid: uid, gid: uid, egid: uid };
+        ProcessRecord {
+            header: Header { kind, flags: 0, time: u64::from(pid), task },
+            parent,
+            parent_start: u64::from(parent),
+            forker: parent,
+            forker_start: u64::from(parent),
+            loginuid: NO_ID,
+            ..ProcessRecord::default()
+        }
+    }
+
+    fn id(pid: u32) -> ProcessId {
+        ProcessId { pid, start: u64::from(pid) }
+    }
+
+    fn table_with_shell_and_child() -> ProcessTable {
+        let mut table = ProcessTable::new(Clock::now());
+        table.fork(&record(FORK, 4_000_001, 1000, 1));
+        table.exec(
+            &record(EXEC, 4_000_001, 1000, 1),
+            [b"", b"/bin/sh\0", b"sh\0-i\0", b"dash\0bin\0usr\0", b"tmp\0"],
+        );
+        table.fork(&record(FORK, 4_000_002, 1000, 4_000_001));
+        table
+    }
+
+    #[test]
+    fn a_child_runs_what_its_parent_runs_until_it_calls_exec() {
+        let mut table = table_with_shell_and_child();
+        assert_eq!(table.get(id(4_000_002)).unwrap().image.name, "sh");
+        table.exec(
+            &record(EXEC, 4_000_002, 1000, 4_000_001),
+            [b"", b"nc\0", b"nc\0", b"nc.openbsd\0bin\0", b""],
+        );
+        let child = table.get(id(4_000_002)).unwrap();
+        assert_eq!((&*child.image.name, &*child.image.executable), ("nc", "/bin/nc.openbsd"));
+        assert_eq!(table.ancestors(id(4_000_002)).map(|p| &*p.image.name).collect::<Vec<_>>(), ["sh"]);
+    }
+
+    #[test]
+    fn the_normal_user_is_handed_down_at_fork_and_kept_over_exec() {
+        let mut table = table_with_shell_and_child();
+        let (root, before) = table.exec(&record(EXEC, 4_000_002, 0, 4_000_001), [&[]; 5]);
+        assert_eq!(before.map(|credentials| credentials.euid), Some(1000));
+        assert_eq!(table.get(root).unwrap().normal_user(), 1000);
+        table.fork(&record(FORK, 4_000_003, 0, 4_000_002));
+        assert_eq!(table.get(id(4_000_003)).unwrap().normal_user(), 1000);
+    }
+
+    #[test]
+    fn a_process_that_ended_is_there_for_a_while_and_then_is_not() {
+        let mut table = table_with_shell_and_child();
+        table.exit(&record(openclaw_common::record::EXIT, 4_000_001, 1000, 1));
+        table.forget_ended(4_000_001 + KEEP_ENDED - 1, &HashSet::new());
+        assert!(table.get(id(4_000_001)).is_some());
+        table.forget_ended(4_000_001 + KEEP_ENDED, &HashSet::from([id(4_000_001)]));
+        assert!(table.get(id(4_000_001)).is_some());
+        table.forget_ended(4_000_001 + 2 * KEEP_ENDED, &HashSet::new());
+        assert!(table.get(id(4_000_001)).is_none());
+    }
+
+    #[test]
+    fn a_grandchild_is_a_descendant_also_when_its_parent_has_ended_and_init_has_taken_its_place() {
+        let mut table = table_with_shell_and_child();
+        table.fork(&record(FORK, 4_000_003, 1000, 4_000_002));
+        table.exit(&record(openclaw_common::record::EXIT, 4_000_002, 1000, 4_000_001));
+        table.exec(&record(EXEC, 4_000_003, 1000, 1), [&[]; 5]);
+        let mut found = table.descendants(id(4_000_001));
+        found.sort_unstable();
+        assert_eq!(found, [id(4_000_002), id(4_000_003)]);
+    }
+
+    #[test]
+    fn who_made_a_process_stays_its_parent_when_that_one_ends_or_runs_another_program() {
+        let mut table = table_with_shell_and_child();
+        table.exec(&record(EXEC, 4_000_001, 1000, 1), [b"", b"other\0", b"other\0", b"other\0", b""]);
+        table.exec(&record(EXEC, 4_000_002, 1000, 1), [b"", b"nc\0", b"nc\0", b"nc\0", b""]);
+        let child = table.get(id(4_000_002)).unwrap();
+        assert_eq!(child.parent, Some(id(4_000_001)));
+        assert_eq!(child.parent_image.as_ref().unwrap().name, "sh");
+    }
+
+    #[test]
+    fn an_event_from_before_an_exec_is_of_what_ran_then() {
+        let mut table = table_with_shell_and_child();
+        let mut exec = record(EXEC, 4_000_002, 1000, 4_000_001);
+        exec.header.time = 5_000_000;
+        table.exec(&exec, [b"", b"cat\0", b"cat\0", b"cat\0", b""]);
+        let child = table.get(id(4_000_002)).unwrap();
+        assert_eq!((&*child.image_at(4_999_999).name, &*child.image_at(5_000_000).name), ("sh", "cat"));
+    }
+
+    #[test]
+    fn a_process_ends_once() {
+        let mut table = table_with_shell_and_child();
+        let exit = record(openclaw_common::record::EXIT, 4_000_001, 1000, 1);
+        assert_eq!(table.exit(&exit), Some(id(4_000_001)));
+        assert_eq!(table.exit(&exit), None);
+    }
+
+    #[test]
+    fn a_pid_that_is_used_again_is_another_process() {
+        let mut table = table_with_shell_and_child();
+        let mut again = record(FORK, 4_000_002, 0, 1);
+        again.header.task.start = 5_000_000;
+        table.fork(&again);
+        assert_eq!(table.get(id(4_000_002)).unwrap().image.name, "sh");
+        assert_eq!(table.get(ProcessId { pid: 4_000_002, start: 5_000_000 }).unwrap().credentials.uid, 0);
+    }
+}

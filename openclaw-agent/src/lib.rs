@@ -1,0 +1,19 @@
+//! The OpenClaw agent: kernel records become events, events findings, findings answers and alerts.
+//!
+//! A folder is a stage, and data walks through the stages in order: `sensor` → `enrich` → rules
+//! (`openclaw-detect`) → `respond` → `alert`, with `store` and `api` beside them.
+
+pub mod agent;
+pub mod alert;
+pub mod api;
+pub mod capability;
+pub mod cli;
+pub mod config;
+pub mod enrich;
+pub mod kernel;
+pub mod output;
+pub mod pipeline;
+pub mod respond;
+pub mod rules;
+pub mod sensor;
+pub mod store;

@@ -1,0 +1,210 @@
+//! The line of an event.
+
+use std::fmt::{self, Write as _};
+
+use openclaw_detect::{Event, EventKind, Field, Value};
+
+use super::style::{BOLD, DIM, KIND, WARN};
+use super::text::Clean;
+use super::{Format, time};
+
+/// Appends the line of an event, without its end.
+pub fn write_event(event: &dyn Event, format: Format, out: &mut String) {
+    match format {
+        Format::Json => {
+            let mut json = Vec::with_capacity(1024);
+            openclaw_detect::json::write(event, &mut json);
+            out.push_str(&String::from_utf8_lossy(&json));
+        }
+        Format::Text => {
+            // Writing to a String cannot fail.
+            let _ = write_text(event, out);
+        }
+    }
+}
+
+/// `22:30:45.123 process_create     nc[4711] uid 0 ← bash  /usr/bin/nc.openbsd  nc -l 4444`
+fn write_text(event: &dyn Event, out: &mut String) -> fmt::Result {
+    let kind = event.kind().name();
+    write!(out, "{DIM}{}{DIM:#} {KIND}{kind:<18}{KIND:#}", time::clock(event.time()))?;
+    match text(event, Field::ProcessName) {
+        Some(name) => write!(out, " {BOLD}{}{BOLD:#}", Clean(name))?,
+        None => out.push_str(" ?"),
+    }
+    if let Some(id) = event.process() {
+        write!(out, "{DIM}[{}]{DIM:#}", id.pid)?;
+    }
+    match event.kind() {
+        EventKind::ProcessCreate | EventKind::ProcessFork => write_start(event, out),
+        EventKind::ProcessExit => write_exit(event, out),
+        EventKind::FileAccess => write_file(event, out),
+        EventKind::NetworkConnection => write_connection(event, out),
+        EventKind::PrivilegeChange => write_privilege(event, out),
+    }
+}
+
+fn write_start(event: &dyn Event, out: &mut String) -> fmt::Result {
+    if let Some(uid) = number(event, Field::ProcessUid) {
+        write!(out, " uid {uid}")?;
+    }
+    if let Some(parent) = text(event, Field::ProcessParentName) {
+        write!(out, " ← {}", Clean(parent))?;
+    }
+    if event.kind() == EventKind::ProcessFork {
+        return Ok(());
+    }
+    if let Some(executable) = text(event, Field::ProcessExecutable) {
+        write!(out, "  {DIM}{}{DIM:#}", Clean(executable))?;
+    }
+    if let Some(command_line) = text(event, Field::ProcessCommandLine) {
+        write!(out, "  {}", Clean(command_line))?;
+    }
+    if event.get(Field::ProcessArgsTruncated) == Some(Value::Bool(true)) {
+        write!(out, " {WARN}…{WARN:#}")?;
+    }
+    Ok(())
+}
+
+fn write_exit(event: &dyn Event, out: &mut String) -> fmt::Result {
+    if let Some(signal) = number(event, Field::ProcessExitSignal) {
+        return write!(out, " killed by signal {signal}");
+    }
+    match number(event, Field::ProcessExitCode) {
+        Some(code) => write!(out, " exit code {code}"),
+        None => Ok(()),
+    }
+}
+
+fn write_file(event: &dyn Event, out: &mut String) -> fmt::Result {
+    write!(out, " {}", text(event, Field::EventAction).unwrap_or("access"))?;
+    if let Some(original) = text(event, Field::FileOriginalPath) {
+        write!(out, " {} →", Clean(original))?;
+    }
+    let cut = if event.get(Field::FileTruncated) == Some(Value::Bool(true)) { "…" } else { "" };
+    write!(out, " {cut}{}", Clean(text(event, Field::FilePath).unwrap_or("?")))
+}
+
+fn write_connection(event: &dyn Event, out: &mut String) -> fmt::Result {
+    write!(out, " {}", text(event, Field::EventAction).unwrap_or("connection"))?;
+    if let Some(transport) = text(event, Field::NetworkTransport) {
+        write!(out, " {transport}")?;
+    }
+    out.push(' ');
+    write_endpoint(event, Field::SourceIp, Field::SourcePort, out)?;
+    out.push_str(" → ");
+    write_endpoint(event, Field::DestinationIp, Field::DestinationPort, out)?;
+    if let Some(direction) = text(event, Field::NetworkDirection) {
+        write!(out, " {DIM}{direction}{DIM:#}")?;
+    }
+    if let Some(sent) = number(event, Field::NetworkBytesSent) {
+        write!(out, " sent {sent} B")?;
+    }
+    if let Some(received) = number(event, Field::NetworkBytesReceived) {
+        write!(out, " received {received} B")?;
+    }
+    Ok(())
+}
+
+fn write_endpoint(event: &dyn Event, address: Field, port: Field, out: &mut String) -> fmt::Result {
+    match event.get(address) {
+        Some(Value::Ip(std::net::IpAddr::V6(address))) => write!(out, "[{address}]")?,
+        Some(Value::Ip(address)) => write!(out, "{address}")?,
+        _ => out.push('?'),
+    }
+    match number(event, port) {
+        Some(port) => write!(out, ":{port}"),
+        None => Ok(()),
+    }
+}
+
+fn write_privilege(event: &dyn Event, out: &mut String) -> fmt::Result {
+    write!(out, " {}", text(event, Field::EventAction).unwrap_or("credentials"))?;
+    if let Some(uid) = number(event, Field::ProcessUid) {
+        match number(event, Field::ProcessPreviousUid) {
+            Some(before) => write!(out, " uid {before} → {uid}")?,
+            None => write!(out, " uid {uid}")?,
+        }
+    }
+    if let Some(login) = number(event, Field::UserNormalUid) {
+        write!(out, " {DIM}normally {login}{DIM:#}")?;
+    }
+    Ok(())
+}
+
+fn text(event: &dyn Event, field: Field) -> Option<&str> {
+    match event.get(field) {
+        Some(Value::Str(text)) => Some(text),
+        _ => None,
+    }
+}
+
+fn number(event: &dyn Event, field: Field) -> Option<i64> {
+    match event.get(field) {
+        Some(Value::Int(number)) => Some(number),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::IpAddr;
+
+    use openclaw_detect::{ProcessId, RecordedEvent, Timestamp};
+
+    use super::*;
+
+    fn event(kind: EventKind, action: &str) -> RecordedEvent {
+        RecordedEvent::new(kind, Timestamp(1_769_812_245_123_456_789))
+            .with(Field::EventAction, action)
+            .with_process(ProcessId { pid: 4711, start: 1 })
+            .with(Field::ProcessName, "nc")
+            .with(Field::ProcessUid, 0)
+    }
+
+    /// The line without colours and without the time, which depends on the zone.
+    fn line(event: &RecordedEvent) -> String {
+        let mut out = String::new();
+        write_event(event, Format::Text, &mut out);
+        assert!(!out.contains('\n'), "one event is one line");
+        let plain = anstream::adapter::strip_str(&out).to_string();
+        plain.split_once(' ').unwrap().1.to_owned()
+    }
+
+    #[test]
+    fn each_kind_of_event_says_what_matters_in_it() {
+        let exec = event(EventKind::ProcessCreate, "exec")
+            .with(Field::ProcessParentName, "bash")
+            .with(Field::ProcessExecutable, "/usr/bin/nc.openbsd")
+            .with(Field::ProcessCommandLine, "nc -l 4444\n\x1b[2J");
+        assert_eq!(
+            line(&exec),
+            "process_create     nc[4711] uid 0 ← bash  /usr/bin/nc.openbsd  nc -l 4444\\n\\u{1b}[2J"
+        );
+        let exit = event(EventKind::ProcessExit, "exit").with(Field::ProcessExitCode, 3);
+        assert_eq!(line(&exit), "process_exit       nc[4711] exit code 3");
+        let rename = event(EventKind::FileAccess, "rename")
+            .with(Field::FileOriginalPath, "/tmp/a")
+            .with(Field::FilePath, "/tmp/b");
+        assert_eq!(line(&rename), "file_access        nc[4711] rename /tmp/a → /tmp/b");
+        let connection = event(EventKind::NetworkConnection, "connection_progress")
+            .with(Field::SourceIp, "2001:db8::1".parse::<IpAddr>().unwrap())
+            .with(Field::SourcePort, 5000)
+            .with(Field::DestinationIp, "2001:db8::2".parse::<IpAddr>().unwrap())
+            .with(Field::DestinationPort, 443)
+            .with(Field::NetworkBytesSent, 7);
+        assert_eq!(
+            line(&connection),
+            "network_connection nc[4711] connection_progress [2001:db8::1]:5000 → [2001:db8::2]:443 sent 7 B"
+        );
+        let setuid = event(EventKind::PrivilegeChange, "setuid").with(Field::ProcessPreviousUid, 1000);
+        assert_eq!(line(&setuid), "privilege_change   nc[4711] setuid uid 1000 → 0");
+    }
+
+    #[test]
+    fn an_event_without_any_field_is_still_a_line() {
+        for kind in EventKind::ALL {
+            let bare = RecordedEvent::new(*kind, Timestamp(0));
+            assert!(line(&bare).starts_with(kind.name()));
+        }
+    }
+}

@@ -1,0 +1,12 @@
+//! The hot thread: reads the rings, puts records into context, asks the rules.
+//!
+//! On the path of an event that matches nothing there is no lock and no channel, and nothing is allocated but
+//! what the process table keeps of a new process. Only findings leave the thread, and events where somebody
+//! watches them.
+
+mod stage;
+mod thread;
+mod watch;
+
+pub use stage::{Counts, Outlet, Stage};
+pub use thread::{Handle, Processes, Questions, Settings, Snapshot, questions, start};

@@ -1,0 +1,303 @@
+//! One record to its event, findings included: everything between the rings and the outlet.
+
+use openclaw_common::record::{
+    FILE_OPEN, FLAG_PATH_CUT, FLAG_PATH2_CUT, FileRecord, Header, NetworkRecord, ProcessRecord, Task,
+};
+use openclaw_common::{network::OUTBOUND, syscall};
+use openclaw_detect::{Action, Engine, EventKind, Finding, KindSet, ProcessId};
+
+use crate::enrich::{
+    Body, Clock, Credentials, FileBody, HostFacts, Moment, NetworkBody, Observed, Outbound, PathBuffer,
+    ProcessTable, Record, addresses,
+};
+
+/// Records with unexplained credentials that are kept until they are settled, a second at most.
+const MAX_SUSPECTS: usize = 256;
+
+/// Where findings and events go.
+pub trait Outlet {
+    /// Whether isolations are carried out, so that the descendants of a process have to be known.
+    fn isolates(&self) -> bool;
+
+    /// A rule fired. Where it asks for isolation that is carried out, with the processes that descend from the
+    /// one that is meant.
+    fn finding(&mut self, finding: Finding, descendants: Vec<ProcessId>);
+
+    /// Whether somebody watches the events.
+    fn wants_events(&self) -> bool;
+
+    /// An event that somebody watches.
+    fn event(&mut self, event: &Observed<'_>);
+}
+
+/// How much went through.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Events by kind, in the order of [`EventKind::ALL`].
+    pub events: [u64; EventKind::ALL.len()],
+    /// Findings.
+    pub findings: u64,
+    /// Records that are none: of another version of the programs, or cut short.
+    pub malformed: u64,
+}
+
+/// The state between the rings and the rules.
+#[derive(Debug)]
+pub struct Stage {
+    table: ProcessTable,
+    outbound: Outbound,
+    engine: Engine,
+    /// The kinds on which a rule runs.
+    kinds: KindSet,
+    host: HostFacts,
+    clock: Clock,
+    counts: Counts,
+    path: PathBuffer,
+    original: PathBuffer,
+    /// Records with credentials that nothing has explained yet.
+    suspects: Vec<Header>,
+}
+
+impl Stage {
+    /// A stage for these rules, with an empty process table.
+    pub fn new(engine: Engine, host: HostFacts) -> Self {
+        let clock = Clock::now();
+        Stage {
+            table: ProcessTable::new(clock),
+            outbound: Outbound::default(),
+            kinds: engine.interest().kinds,
+            engine,
+            host,
+            clock,
+            counts: Counts::default(),
+            path: PathBuffer::default(),
+            original: PathBuffer::default(),
+            suspects: Vec::with_capacity(MAX_SUSPECTS),
+        }
+    }
+
+    /// How much went through.
+    pub fn counts(&self) -> Counts {
+        self.counts
+    }
+
+    /// The rules and their state.
+    pub fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// The processes.
+    pub fn table(&self) -> &ProcessTable {
+        &self.table
+    }
+
+    /// The processes, to be filled and mended.
+    pub fn table_mut(&mut self) -> &mut ProcessTable {
+        &mut self.table
+    }
+
+    /// Looks at the clocks again, and forgets processes that ended long ago.
+    pub fn tidy(&mut self) {
+        self.clock = Clock::now();
+        self.table.set_clock(self.clock);
+        let now = Clock::since_boot();
+        self.outbound.forget_ended(now);
+        self.table.forget_ended(now, &self.outbound.owners());
+    }
+
+    /// When the record that begins these bytes was made, nanoseconds since boot.
+    pub fn time_of(bytes: &[u8]) -> Option<u64> {
+        Some(bytemuck::pod_read_unaligned::<Header>(bytes.get(..size_of::<Header>())?).time)
+    }
+
+    /// Takes in one record.
+    pub fn handle(&mut self, bytes: &[u8], outlet: &mut impl Outlet) {
+        let Some((record, _)) = Record::parse(bytes) else {
+            self.counts.malformed += 1;
+            return;
+        };
+        match record {
+            Record::Fork(record) => {
+                let id = self.table.fork(&record);
+                self.emit(Occasion::new(id, record.header.time, EventKind::ProcessFork), outlet, |_, _| {
+                    Body::Fork
+                });
+            }
+            Record::Exec(record, sections) => {
+                let (id, _) = self.table.exec(&record, sections);
+                self.emit(Occasion::new(id, record.header.time, EventKind::ProcessCreate), outlet, |_, _| {
+                    Body::Exec
+                });
+            }
+            Record::Exit(record) => self.exit(&record, outlet),
+            Record::Existing(record, [cgroup, ..]) => {
+                self.table.existing(&record, cgroup);
+            }
+            Record::Credentials(header) => self.credentials(&header, outlet),
+            Record::File(record, sections) => self.file(&record, sections, outlet),
+            Record::Network(record) => self.network(record, outlet),
+        }
+    }
+
+    fn exit(&mut self, record: &ProcessRecord, outlet: &mut impl Outlet) {
+        let Some(id) = self.table.exit(record) else { return };
+        let status = record.exit_status;
+        self.emit(Occasion::new(id, record.header.time, EventKind::ProcessExit), outlet, |_, _| {
+            Body::Exit(status)
+        });
+    }
+
+    /// Tells the rules what a process runs that was not seen to begin it. Where it is older than the agent
+    /// (`report` is false), what is true of it by then is taken as known, and not reported.
+    pub fn discover(&mut self, id: ProcessId, report: bool, outlet: &mut impl Outlet) {
+        let now = Clock::since_boot();
+        if report {
+            return self.emit(Occasion::new(id, now, EventKind::ProcessCreate), outlet, |_, _| Body::Exec);
+        }
+        let at = Moment { time: self.clock.time_of(now), since_boot: now };
+        if let Some(event) = Observed::new(&self.table, &self.host, id, at, None, Body::Exec) {
+            self.engine.evaluate(&event, |_| {});
+        }
+    }
+
+    /// A call has changed credentials, or not.
+    fn credentials(&mut self, header: &Header, outlet: &mut impl Outlet) {
+        let process = self.table.ensure(&header.task);
+        let id = process.id;
+        if let Some(before) = process.see_credentials(&header.task, header.time) {
+            let now = Credentials::of(&header.task);
+            let same_user = (before.uid, before.euid) == (now.uid, now.euid);
+            let how = if same_user { "setgid" } else { "setuid" };
+            let occasion = Occasion::new(id, header.time, EventKind::PrivilegeChange);
+            self.emit(occasion, outlet, |_, _| Body::Privilege(before, how));
+        }
+    }
+
+    /// Remembers a record that carries other credentials than the last ones seen, though no call has announced
+    /// them: either the kernel was made to change them, or the call's record is still on its way.
+    fn compare_credentials(&mut self, header: &Header) -> ProcessId {
+        let process = self.table.ensure(&header.task);
+        if process.has_unexplained(&header.task, header.time) && self.suspects.len() < MAX_SUSPECTS {
+            self.suspects.push(*header);
+        }
+        process.id
+    }
+
+    /// Reports the changes of credentials that no call has explained by now; to be called when the process ring
+    /// has been read for a while since. Where events were `lost`, an explanation may have been among them.
+    pub fn settle_suspects(&mut self, lost: bool, outlet: &mut impl Outlet) {
+        for header in std::mem::take(&mut self.suspects) {
+            let process = self.table.ensure(&header.task);
+            let id = process.id;
+            if !process.has_unexplained(&header.task, header.time) {
+                continue;
+            }
+            if let Some(before) = process.see_credentials(&header.task, header.time)
+                && !lost
+            {
+                let occasion = Occasion::new(id, header.time, EventKind::PrivilegeChange);
+                self.emit(occasion, outlet, |_, _| Body::Privilege(before, "unexplained"));
+            }
+        }
+    }
+
+    fn file(&mut self, record: &FileRecord, sections: [&[u8]; 4], outlet: &mut impl Outlet) {
+        let id = self.compare_credentials(&record.header);
+        let [passed, passed2, walked, walked2] = sections;
+        let (cut, cut2) =
+            (record.header.flags & FLAG_PATH_CUT != 0, record.header.flags & FLAG_PATH2_CUT != 0);
+        let open = record.header.kind == FILE_OPEN;
+        let rename = record.operation == syscall::RENAME;
+        if open {
+            self.path.set_section(walked, cut);
+        } else if rename {
+            self.original.set_joined(walked, passed, cut);
+            self.path.set_joined(walked2, passed2, cut2);
+        } else {
+            self.path.set_joined(walked, passed, cut);
+        }
+        let mode = record.mode & 0o7777;
+        let occasion = Occasion::new(id, record.header.time, EventKind::FileAccess).by(&record.header.task);
+        self.emit(occasion, outlet, |path, original| {
+            Body::File(FileBody {
+                action: action_name(record.operation),
+                path,
+                original: rename.then_some(original),
+                resolved: open,
+                truncated: cut || cut2,
+                inode: open.then_some((record.inode, record.device, record.uid, record.gid)),
+                mode: (open || record.operation == syscall::CHMOD).then_some(mode),
+            })
+        });
+    }
+
+    fn network(&mut self, record: NetworkRecord, outlet: &mut impl Outlet) {
+        let since = self.outbound.sent_since(&record);
+        let process = self.table.ensure(&record.header.task);
+        let (id, remote) = (process.id, addresses(&record.endpoints).1);
+        let initiated = record.endpoints.direction == OUTBOUND;
+        let outbound = initiated.then(|| process.add_outbound(remote, since));
+        let occasion = Occasion::new(id, record.header.time, EventKind::NetworkConnection);
+        self.emit(occasion, outlet, |_, _| Body::Network(NetworkBody { record, outbound }));
+    }
+
+    /// Asks the rules, and shows the event to who watches.
+    fn emit<'a>(
+        &'a mut self,
+        Occasion { id, time, kind, credentials }: Occasion,
+        outlet: &mut impl Outlet,
+        body: impl FnOnce(&'a str, &'a str) -> Body<'a>,
+    ) {
+        self.counts.events[kind as usize] += 1;
+        let watched = outlet.wants_events();
+        if !watched && !self.kinds.contains(kind) {
+            return;
+        }
+        let body = body(self.path.as_str(), self.original.as_str());
+        let at = Moment { time: self.clock.time_of(time), since_boot: time };
+        let Some(event) = Observed::new(&self.table, &self.host, id, at, credentials, body) else { return };
+        let findings = &mut self.counts.findings;
+        self.engine.evaluate(&event, |rule| {
+            *findings += 1;
+            let finding = Finding::new(format!("{:x}-{findings:x}", at.time.0), rule, &event);
+            let isolate = outlet.isolates() && rule.actions.contains(&Action::Isolate);
+            let tree = if isolate { self.table.descendants(id) } else { Vec::new() };
+            outlet.finding(finding, tree);
+        });
+        if watched {
+            outlet.event(&event);
+        }
+    }
+}
+
+/// Who does something of which kind, and when.
+struct Occasion {
+    id: ProcessId,
+    /// Nanoseconds since boot.
+    time: u64,
+    kind: EventKind,
+    /// The credentials that it was done with, where the record tells them.
+    credentials: Option<Credentials>,
+}
+
+impl Occasion {
+    fn new(id: ProcessId, time: u64, kind: EventKind) -> Self {
+        Occasion { id, time, kind, credentials: None }
+    }
+
+    fn by(self, task: &Task) -> Self {
+        Occasion { credentials: Some(Credentials::of(task)), ..self }
+    }
+}
+
+fn action_name(operation: u32) -> &'static str {
+    match operation {
+        syscall::READ => "read",
+        syscall::WRITE => "write",
+        syscall::CREATE => "create",
+        syscall::DELETE => "delete",
+        syscall::RENAME => "rename",
+        syscall::CHMOD => "chmod",
+        _ => "access",
+    }
+}

@@ -1,0 +1,423 @@
+//! The thread itself: its loop, what it does by the clock, and how it stops.
+
+use std::collections::{HashSet, VecDeque};
+use std::io;
+use std::os::fd::AsRawFd;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use aya::maps::{MapData, RingBuf};
+use openclaw_detect::{Engine, EventKind, KindSet, ProcessId};
+
+use super::stage::{Counts, Outlet, Stage};
+use super::watch;
+use crate::capability::Capability;
+use crate::enrich::{Clock, HostFacts, Record, id_of};
+use crate::kernel::layout::Resolved;
+use crate::sensor::{LoadError, Losses, RingSizes, Rings, Sensor};
+
+/// How long the thread sleeps at most when nothing wakes it. The event ring wakes it only when it fills up.
+const NAP: Duration = Duration::from_millis(20);
+
+/// How often the bytes of open connections are sampled.
+const SAMPLE: Duration = Duration::from_millis(500);
+
+/// How often the snapshot is renewed and old processes are forgotten.
+const TIDY: Duration = Duration::from_secs(1);
+
+/// How often watched paths are looked up again: files that were replaced have other inodes.
+const WATCH: Duration = Duration::from_secs(5);
+
+/// Snapshots over which rates are taken: ten seconds.
+const RATE_SAMPLES: usize = 10;
+
+/// Records of a ring that are taken before something else gets its turn: a storm in one must not keep the
+/// thread from the other, from the clock, or from stopping.
+const BATCH: usize = 4096;
+
+/// How long the process table stays unmended while events are lost.
+const MEND_AT_LAST: Duration = Duration::from_secs(30);
+
+/// What the thread needs to begin.
+#[derive(Debug)]
+pub struct Settings {
+    /// Where the kernel's fields lie.
+    pub layout: Resolved,
+    /// How much the rings hold.
+    pub rings: RingSizes,
+    /// The rules.
+    pub engine: Engine,
+    /// What is the same in every event.
+    pub host: HostFacts,
+}
+
+/// What the thread tells of itself, about once a second.
+#[derive(Debug, Clone, Default)]
+pub struct Snapshot {
+    /// What went through.
+    pub counts: Counts,
+    /// What was lost.
+    pub losses: Losses,
+    /// Events a second by kind, over the last ten seconds.
+    pub rates: [f64; EventKind::ALL.len()],
+    /// Processes in the table.
+    pub processes: usize,
+}
+
+/// A question to the thread: which processes descend from the one that has this pid now?
+#[derive(Debug)]
+struct Question {
+    pid: u32,
+    answer: SyncSender<Vec<ProcessId>>,
+}
+
+/// Asks the thread about the process table. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Processes(Sender<Question>);
+
+impl Processes {
+    /// The processes that descend from the one that has this pid now, through ancestors that have ended too.
+    /// None where the thread does not answer in time.
+    pub fn descendants(&self, pid: u32) -> Vec<ProcessId> {
+        /// The thread looks for questions between its naps.
+        const PATIENCE: Duration = Duration::from_secs(1);
+        let (answer, answered) = sync_channel(1);
+        if self.0.send(Question { pid, answer }).is_err() {
+            return Vec::new();
+        }
+        answered.recv_timeout(PATIENCE).unwrap_or_default()
+    }
+}
+
+/// The running thread.
+#[derive(Debug)]
+pub struct Handle {
+    stop: Arc<AtomicBool>,
+    snapshot: Arc<Mutex<Snapshot>>,
+    hooks: Vec<Capability>,
+    thread: JoinHandle<()>,
+}
+
+impl Handle {
+    /// What the thread told last.
+    pub fn snapshot(&self) -> Snapshot {
+        self.snapshot.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// A way to the snapshot that outlives this handle.
+    pub fn snapshots(&self) -> Arc<Mutex<Snapshot>> {
+        Arc::clone(&self.snapshot)
+    }
+
+    /// The hooks, as they were attached.
+    pub fn hooks(&self) -> &[Capability] {
+        &self.hooks
+    }
+
+    /// Whether the thread has ended, which it does by itself only when it panics.
+    pub fn has_ended(&self) -> bool {
+        self.thread.is_finished()
+    }
+
+    /// Detaches the programs, takes in what the rings hold, and ends the thread.
+    ///
+    /// # Errors
+    /// When the thread has panicked.
+    pub fn stop(self) -> io::Result<()> {
+        self.stop.store(true, Ordering::Release);
+        self.thread.join().map_err(|_| io::Error::other("the sensor's thread has panicked"))
+    }
+}
+
+/// Questions on their way to a thread that is yet to start.
+#[derive(Debug)]
+pub struct Questions(Receiver<Question>);
+
+/// The way to ask, and what [`start`] is to be given for it.
+pub fn questions() -> (Processes, Questions) {
+    let (ask, asked) = channel();
+    (Processes(ask), Questions(asked))
+}
+
+/// Loads the sensor, fills the process table, and starts the thread. When this returns, everything from now on
+/// is seen.
+///
+/// # Errors
+/// When no hook could be attached.
+pub fn start<O>(settings: Settings, questions: Questions, outlet: O) -> Result<Handle, LoadError>
+where
+    O: Outlet + Send + 'static,
+{
+    let (sensor, rings) = Sensor::load(&settings.layout, settings.rings)?;
+    if let Some(blindness) = sensor.blindness() {
+        return Err(blindness);
+    }
+    let mut pipeline = Pipeline {
+        sensor,
+        rings,
+        reads: settings.engine.interest().reads,
+        kinds: settings.engine.interest().kinds,
+        stage: Stage::new(settings.engine, settings.host),
+        outlet,
+        questions: questions.0,
+        asked: KindSet::NONE,
+        process_seen: 0,
+        losses: Losses::default(),
+        to_mend: None,
+        history: VecDeque::from([(Instant::now(), Counts::default())]),
+        snapshot: Arc::default(),
+    };
+    pipeline.begin()?;
+    let hooks = pipeline.sensor.hooks().to_vec();
+    let (stop, snapshot) = (Arc::new(AtomicBool::new(false)), Arc::clone(&pipeline.snapshot));
+    let stopping = Arc::clone(&stop);
+    let thread = std::thread::Builder::new()
+        .name("openclaw-sensor".into())
+        .spawn(move || pipeline.run(&stopping))
+        .map_err(|error| LoadError::NoHook(error.to_string()))?;
+    Ok(Handle { stop, snapshot, hooks, thread })
+}
+
+struct Pipeline<O> {
+    sensor: Sensor,
+    rings: Rings,
+    stage: Stage,
+    outlet: O,
+    questions: Receiver<Question>,
+    reads: openclaw_detect::interest::ReadInterest,
+    /// Kinds that the rules need.
+    kinds: KindSet,
+    /// Kinds that the kernel was asked for.
+    asked: KindSet,
+    /// Up to when the process ring has been read, nanoseconds since boot.
+    process_seen: u64,
+    losses: Losses,
+    /// Since when the process table may be wrong, as events were lost.
+    to_mend: Option<Instant>,
+    /// Counts of the last seconds.
+    history: VecDeque<(Instant, Counts)>,
+    snapshot: Arc<Mutex<Snapshot>>,
+}
+
+impl<O: Outlet> Pipeline<O> {
+    fn begin(&mut self) -> Result<(), LoadError> {
+        self.ask_for_kinds()?;
+        self.ask_for_reads()?;
+        let listed = self.list_processes();
+        // What happened since the hooks were attached is told before what was there is taken as known.
+        while self.drain_processes() {}
+        match listed {
+            Ok(ids) => ids.into_iter().for_each(|id| self.stage.discover(id, false, &mut self.outlet)),
+            Err(error) => {
+                tracing::warn!(%error, "processes that are older than the agent are known from /proc only as they act");
+            }
+        }
+        if let Err(error) = self.sensor.find_connections() {
+            tracing::warn!(%error, "connections that are older than the agent are not counted");
+        }
+        Ok(())
+    }
+
+    fn run(mut self, stop: &AtomicBool) {
+        let mut due = Due::new();
+        while !stop.load(Ordering::Acquire) {
+            let busy = self.drain();
+            self.answer_questions();
+            if due.sample.is_due(SAMPLE)
+                && let Err(error) = self.sensor.sample_connections()
+            {
+                tracing::debug!(%error, "open connections could not be sampled");
+            }
+            if due.tidy.is_due(TIDY) {
+                self.tidy();
+            }
+            if due.watch.is_due(WATCH) {
+                self.report(|this| this.ask_for_reads());
+            }
+            self.report(|this| this.ask_for_kinds());
+            if !busy {
+                self.rings.wait(NAP);
+            }
+        }
+        // Detached first, so that the rings end somewhere.
+        self.sensor.detach();
+        while self.drain() {}
+        self.tidy();
+    }
+
+    fn answer_questions(&mut self) {
+        while let Ok(Question { pid, answer }) = self.questions.try_recv() {
+            let table = self.stage.table();
+            let descendants = table.alive(pid).map(|id| table.descendants(id)).unwrap_or_default();
+            // Who asked may not wait any more.
+            let _ = answer.try_send(descendants);
+        }
+    }
+
+    fn report(&mut self, mut ask: impl FnMut(&mut Self) -> Result<(), LoadError>) {
+        if let Err(error) = ask(self) {
+            tracing::error!(%error, "the kernel programs could not be told what to watch");
+        }
+    }
+
+    /// Takes in what the rings hold, up to a batch of each. Returns whether there was anything.
+    fn drain(&mut self) -> bool {
+        let mut busy = self.drain_processes();
+        for _ in 0..BATCH {
+            let Some(record) = self.rings.event.next() else { break };
+            busy = true;
+            // What happened to the process before this event comes first, from the other ring.
+            if Stage::time_of(&record).is_some_and(|time| time > self.process_seen) {
+                let now = Clock::since_boot();
+                if !drain_ring(&mut self.rings.process, &mut self.stage, &mut self.outlet) {
+                    self.process_seen = now;
+                }
+            }
+            self.stage.handle(&record, &mut self.outlet);
+        }
+        busy
+    }
+
+    /// Takes in the process ring, up to a batch. Returns whether there was anything.
+    fn drain_processes(&mut self) -> bool {
+        let now = Clock::since_boot();
+        let busy = drain_ring(&mut self.rings.process, &mut self.stage, &mut self.outlet);
+        if !busy {
+            self.process_seen = now;
+        }
+        busy
+    }
+
+    fn tidy(&mut self) {
+        self.stage.tidy();
+        let losses = self.sensor.losses();
+        let lost = losses.lost().saturating_sub(self.losses.lost());
+        self.stage.settle_suspects(lost > 0, &mut self.outlet);
+        if lost > 0 {
+            tracing::error!(lost, reasons = ?losses.named(), "events were lost");
+            self.to_mend.get_or_insert_with(Instant::now);
+        }
+        // Not while events are being lost, since that would lose more; but not never either.
+        if self.to_mend.is_some_and(|since| lost == 0 || since.elapsed() >= MEND_AT_LAST) {
+            self.to_mend = None;
+            self.mend();
+        }
+        self.losses = losses;
+        let counts = self.stage.counts();
+        let rates = self.rates(counts);
+        *self.snapshot.lock().unwrap_or_else(PoisonError::into_inner) =
+            Snapshot { counts, losses, rates, processes: self.stage.table().len() };
+    }
+
+    fn rates(&mut self, counts: Counts) -> [f64; EventKind::ALL.len()] {
+        self.history.push_back((Instant::now(), counts));
+        while self.history.len() > RATE_SAMPLES {
+            self.history.pop_front();
+        }
+        let mut rates = [0.0; EventKind::ALL.len()];
+        if let Some((since, before)) = self.history.front() {
+            let seconds = since.elapsed().as_secs_f64().max(0.001);
+            for (rate, (now, before)) in rates.iter_mut().zip(counts.events.iter().zip(before.events)) {
+                *rate = now.saturating_sub(before) as f64 / seconds;
+            }
+        }
+        rates
+    }
+
+    /// Makes the process table right again after forks, execs or exits were lost, and tells the rules of what
+    /// they missed.
+    fn mend(&mut self) {
+        let mended = self.list_processes().and_then(|discovered| {
+            discovered.into_iter().for_each(|id| self.stage.discover(id, true, &mut self.outlet));
+            self.sensor.find_connections()
+        });
+        if let Err(error) = mended {
+            tracing::warn!(%error, "the process table could not be mended after a loss");
+        }
+    }
+
+    /// Takes the kernel's list of processes into the table. Returns those that were not known, or not as
+    /// running what they run.
+    fn list_processes(&mut self) -> io::Result<Vec<ProcessId>> {
+        let listed_at = Clock::since_boot();
+        let records = self.sensor.list_processes()?;
+        let mut rest = &records[..];
+        let mut listed = HashSet::new();
+        let mut discovered = Vec::new();
+        while let Some((record, len)) = Record::parse(rest) {
+            if let Record::Existing(record, [cgroup, ..]) = record {
+                listed.insert(id_of(&record.header.task));
+                discovered.extend(self.stage.table_mut().existing(&record, cgroup));
+            }
+            rest = &rest[len..];
+        }
+        self.stage.table_mut().hand_down(&discovered);
+        self.stage.table_mut().keep_listed(&listed, listed_at);
+        Ok(discovered)
+    }
+
+    fn ask_for_kinds(&mut self) -> Result<(), LoadError> {
+        let kinds = if self.outlet.wants_events() { KindSet::ALL } else { self.kinds };
+        let needed = kinds.intersection(KindSet::of(&[EventKind::FileAccess]));
+        if needed != self.asked {
+            self.sensor.watch_kinds(needed)?;
+            self.asked = needed;
+        }
+        Ok(())
+    }
+
+    fn ask_for_reads(&mut self) -> Result<(), LoadError> {
+        self.sensor.watch_reads(watch::watches(&self.reads).as_deref())
+    }
+}
+
+/// Takes in a ring, up to a batch. Returns whether there was anything.
+fn drain_ring(ring: &mut RingBuf<MapData>, stage: &mut Stage, outlet: &mut impl Outlet) -> bool {
+    let mut busy = false;
+    for _ in 0..BATCH {
+        let Some(record) = ring.next() else { break };
+        busy = true;
+        stage.handle(&record, outlet);
+    }
+    busy
+}
+
+impl Rings {
+    /// Waits until the kernel wakes the reader, or the time is over.
+    fn wait(&self, at_most: Duration) {
+        let poll = |fd: i32| libc::pollfd { fd, events: libc::POLLIN, revents: 0 };
+        let mut polled = [poll(self.process.as_raw_fd()), poll(self.event.as_raw_fd())];
+        let millis = i32::try_from(at_most.as_millis()).unwrap_or(i32::MAX);
+        // SAFETY: two entries are passed, as many as there are. An interrupted wait is a short one.
+        unsafe { libc::poll(polled.as_mut_ptr(), 2, millis) };
+    }
+}
+
+/// What the loop does by the clock.
+struct Due {
+    sample: Timer,
+    tidy: Timer,
+    watch: Timer,
+}
+
+impl Due {
+    fn new() -> Self {
+        let timer = || Timer(Instant::now());
+        Due { sample: timer(), tidy: timer(), watch: timer() }
+    }
+}
+
+struct Timer(Instant);
+
+impl Timer {
+    fn is_due(&mut self, every: Duration) -> bool {
+        let due = self.0.elapsed() >= every;
+        if due {
+            self.0 = Instant::now();
+        }
+        due
+    }
+}

@@ -1,0 +1,413 @@
+//! The kernel programs that enforce, and the maps that they read.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use aya::maps::lpm_trie::{Key, LpmTrie};
+use aya::maps::{HashMap, Map, MapData, MapError, PerCpuArray, SkStorage};
+use aya::programs::links::FdLink;
+use aya::programs::{
+    CgroupAttachMode, CgroupSkb, CgroupSkbAttachType, CgroupSock, CgroupSockAddr, Program, RawTracePoint,
+};
+use aya::{Ebpf, EbpfLoader};
+use openclaw_common::Layout;
+use openclaw_common::layout::MISSING;
+use openclaw_common::verdict::{Blocked, Counter, Fork, ProcessMark, SocketMark, Verdict};
+
+use super::pins::{self, Pins};
+use super::{Network, plan};
+
+/// The programs, built from `openclaw-ebpf`.
+static OBJECT: &[u8] = aya::include_bytes_aligned!(env!("OPENCLAW_BPF_VERDICT"));
+
+/// How a program is attached.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Hook {
+    /// Packets, on the cgroup.
+    Packet(CgroupSkbAttachType),
+    /// New sockets, on the cgroup.
+    Socket,
+    /// Addresses that are connected or sent to, on the cgroup.
+    Address,
+    /// A tracepoint of the whole kernel.
+    Tracepoint(&'static str),
+}
+
+/// Every program, and where it goes.
+pub(super) const PROGRAMS: &[(&str, Hook)] = &[
+    // The tracepoints come first, so that no child is missed between the first mark and them.
+    ("verdict_fork", Hook::Tracepoint("sched_process_fork")),
+    ("verdict_exit", Hook::Tracepoint("sched_process_exit")),
+    ("verdict_egress", Hook::Packet(CgroupSkbAttachType::Egress)),
+    ("verdict_ingress", Hook::Packet(CgroupSkbAttachType::Ingress)),
+    ("verdict_socket", Hook::Socket),
+    ("verdict_connect4", Hook::Address),
+    ("verdict_connect6", Hook::Address),
+    ("verdict_send4", Hook::Address),
+    ("verdict_send6", Hook::Address),
+];
+
+/// Plain old data, as aya's maps take it.
+#[repr(transparent)]
+#[derive(Debug, Clone, Copy)]
+struct Plain<T>(T);
+
+// SAFETY: `bytemuck::Pod` promises what `aya::Pod` asks for.
+unsafe impl<T: bytemuck::Pod> aya::Pod for Plain<T> {}
+
+/// The maps of programs that are attached.
+pub(super) struct Enforcer {
+    verdicts: HashMap<MapData, u64, Plain<Verdict>>,
+    blocked4: LpmTrie<MapData, [u8; 4], Plain<Blocked>>,
+    blocked6: LpmTrie<MapData, [u8; 16], Plain<Blocked>>,
+    isolated: HashMap<MapData, u32, Plain<ProcessMark>>,
+    forks: HashMap<MapData, u32, Plain<Fork>>,
+    counters: PerCpuArray<MapData, u64>,
+    marks: SkStorage<MapData, Plain<SocketMark>>,
+    attached: HashMap<MapData, u32, u64>,
+}
+
+impl Enforcer {
+    /// Attaches the programs to the cgroup and pins them in the staging folder.
+    pub(super) fn install(mut programs: Ebpf, cgroup: &Path, pins: &Pins) -> Result<Self> {
+        let folder = pins.stage()?;
+        let target = open_cgroup(cgroup)?;
+        for (name, hook) in PROGRAMS {
+            let link = attach(&mut programs, name, *hook, &target)?;
+            let path = folder.join(pins::link(name));
+            link.pin(&path).with_context(|| format!("cannot pin {name} at {}", path.display()))?;
+        }
+        let mut enforcer = Self::from_maps(|name| {
+            let map = programs
+                .take_map(name)
+                .with_context(|| format!("the verdict programs have no map {name}"))?;
+            let path = folder.join(name);
+            map.pin(&path).with_context(|| format!("cannot pin {}", path.display()))?;
+            Ok(map)
+        })?;
+        enforcer.attached.insert(0, inode(cgroup)?, 0).context("cannot note the cgroup")?;
+        Ok(enforcer)
+    }
+
+    /// Takes over what an earlier agent pinned.
+    pub(super) fn adopt(pins: &Pins) -> Result<Self> {
+        let folder = pins.folder();
+        for (name, _) in PROGRAMS {
+            let path = folder.join(pins::link(name));
+            if !path.exists() {
+                bail!("{} is missing", path.display());
+            }
+        }
+        Self::from_maps(|name| {
+            let path = folder.join(name);
+            let map = MapData::from_pin(&path).with_context(|| format!("cannot open {}", path.display()))?;
+            Ok(Map::from_map_data(map)?)
+        })
+    }
+
+    /// The maps by name, wherever they come from.
+    pub(super) fn from_maps(mut map: impl FnMut(&str) -> Result<Map>) -> Result<Self> {
+        Ok(Enforcer {
+            verdicts: map("VERDICTS")?.try_into()?,
+            blocked4: map("BLOCKED4")?.try_into()?,
+            blocked6: map("BLOCKED6")?.try_into()?,
+            isolated: map("ISOLATED")?.try_into()?,
+            forks: map("FORKS")?.try_into()?,
+            counters: map("COUNTERS")?.try_into()?,
+            marks: map("MARKS")?.try_into()?,
+            attached: map("ATTACHED")?.try_into()?,
+        })
+    }
+
+    /// Whether the programs are attached to this cgroup.
+    pub(super) fn is_attached_to(&self, cgroup: &Path) -> bool {
+        match (self.attached.get(&0, 0), inode(cgroup)) {
+            (Ok(attached), Ok(wanted)) => attached == wanted,
+            _ => false,
+        }
+    }
+
+    /// Every verdict that the kernel holds, expired ones too.
+    pub(super) fn verdicts(&self) -> BTreeMap<u64, Verdict> {
+        self.verdicts
+            .iter()
+            .filter_map(|entry| entry.ok().map(|(number, Plain(value))| (number, value)))
+            .collect()
+    }
+
+    /// Sets or replaces a verdict.
+    pub(super) fn set_verdict(&mut self, number: u64, verdict: Verdict) -> Result<()> {
+        self.verdicts
+            .insert(number, Plain(verdict), 0)
+            .context("the kernel's table of verdicts takes no more")
+    }
+
+    /// Ends a verdict at once. The marks that name it lose their force.
+    pub(super) fn remove_verdict(&mut self, number: u64) -> Result<()> {
+        absent_is_fine(self.verdicts.remove(&number)).context("cannot remove the verdict from the kernel")?;
+        for (pid, mark) in self.marked_processes() {
+            if mark.verdict == number {
+                absent_is_fine(self.isolated.remove(&pid)).context("cannot unmark a process")?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends every verdict at once.
+    pub(super) fn clear(&mut self) -> Result<()> {
+        let blocked = self.set_blocked(&[]);
+        for number in self.verdicts().into_keys() {
+            self.remove_verdict(number)?;
+        }
+        blocked
+    }
+
+    /// When a verdict ends, in nanoseconds since boot; 0 where there is none.
+    fn expiry(&self, number: u64) -> u64 {
+        self.verdicts.get(&number, 0).map_or(0, |Plain(verdict)| verdict.expiry)
+    }
+
+    /// Makes the kernel's tables of blocked networks say what the verdicts demand. New entries come before
+    /// old ones go, so that nothing that stays blocked passes in between.
+    pub(super) fn set_blocked(&mut self, verdicts: &[(Network, u64)]) -> Result<()> {
+        let wanted = plan::entries(verdicts);
+        let full = "the kernel's table of blocked networks takes no more";
+        for (network, expiry) in &wanted {
+            let value = Plain(Blocked { expiry: *expiry });
+            let prefix = u32::from(network.prefix());
+            match network.address() {
+                IpAddr::V4(v4) => {
+                    self.blocked4.insert(&Key::new(prefix, v4.octets()), value, 0).context(full)?
+                }
+                IpAddr::V6(v6) => {
+                    self.blocked6.insert(&Key::new(prefix, v6.octets()), value, 0).context(full)?
+                }
+            }
+        }
+        for network in self.blocked().difference(&wanted.keys().copied().collect()) {
+            let prefix = u32::from(network.prefix());
+            let removed = match network.address() {
+                IpAddr::V4(v4) => self.blocked4.remove(&Key::new(prefix, v4.octets())),
+                IpAddr::V6(v6) => self.blocked6.remove(&Key::new(prefix, v6.octets())),
+            };
+            absent_is_fine(removed).with_context(|| format!("cannot unblock {network}"))?;
+        }
+        Ok(())
+    }
+
+    /// The networks in the kernel's tables.
+    fn blocked(&self) -> BTreeSet<Network> {
+        let v4 = self.blocked4.keys().filter_map(|key| {
+            let key = key.ok()?;
+            Network::new(IpAddr::V4(Ipv4Addr::from(key.data())), u8::try_from(key.prefix_len()).ok()?)
+        });
+        let v6 = self.blocked6.keys().filter_map(|key| {
+            let key = key.ok()?;
+            Network::new(IpAddr::V6(Ipv6Addr::from(key.data())), u8::try_from(key.prefix_len()).ok()?)
+        });
+        v4.chain(v6).collect()
+    }
+
+    /// Until when the kernel drops a network's first address, in nanoseconds since boot.
+    pub(super) fn blocked_until(&self, network: Network) -> u64 {
+        let found = match network.address() {
+            IpAddr::V4(v4) => self.blocked4.get(&Key::new(32, v4.octets()), 0),
+            IpAddr::V6(v6) => self.blocked6.get(&Key::new(128, v6.octets()), 0),
+        };
+        found.map_or(0, |Plain(blocked)| blocked.expiry)
+    }
+
+    /// The marked processes by id.
+    pub(super) fn marked_processes(&self) -> Vec<(u32, ProcessMark)> {
+        self.isolated.iter().filter_map(|entry| entry.ok().map(|(pid, Plain(mark))| (pid, mark))).collect()
+    }
+
+    /// The mark of one process.
+    pub(super) fn process_mark(&self, pid: u32) -> Option<ProcessMark> {
+        self.isolated.get(&pid, 0).ok().map(|Plain(mark)| mark)
+    }
+
+    /// Marks a process, unless it bears a mark of its own that lasts as long.
+    pub(super) fn mark_process(&mut self, pid: u32, mark: ProcessMark) -> Result<()> {
+        if let Some(current) = self.process_mark(pid)
+            && current.start == mark.start
+            && (current.verdict == mark.verdict || self.expiry(current.verdict) >= self.expiry(mark.verdict))
+        {
+            return Ok(());
+        }
+        self.isolated
+            .insert(pid, Plain(mark), 0)
+            .with_context(|| format!("the kernel's table of isolated processes takes no more: process {pid}"))
+    }
+
+    /// Removes this mark, where the process bears it.
+    pub(super) fn unmark_process(&mut self, pid: u32, mark: ProcessMark) {
+        if self.process_mark(pid) == Some(mark) {
+            let _ = self.isolated.remove(&pid); // It may go by itself at the same moment.
+        }
+    }
+
+    /// Copies a mark as it is.
+    pub(super) fn copy_mark(&mut self, pid: u32, mark: ProcessMark) -> Result<()> {
+        self.isolated
+            .insert(pid, Plain(mark), 0)
+            .context("the kernel's table of isolated processes takes no more")
+    }
+
+    /// Marks a socket, unless it bears a mark that lasts as long, and looks whether it bears one now.
+    pub(super) fn mark_socket(&mut self, socket: BorrowedFd<'_>, verdict: u64) -> Result<()> {
+        let socket = Descriptor(socket);
+        let current = self.marks.get(&socket, 0).ok().map(|Plain(mark)| mark.verdict);
+        if current.is_some_and(|other| other == verdict || self.expiry(other) >= self.expiry(verdict)) {
+            return Ok(());
+        }
+        self.marks.insert(&socket, Plain(SocketMark { verdict }), 0).context("cannot mark a socket")?;
+        let now = self.marks.get(&socket, 0).context("a socket did not keep its mark")?;
+        if now.0.verdict != verdict {
+            bail!("a socket did not keep its mark");
+        }
+        Ok(())
+    }
+
+    /// The forks since the programs were attached, as far as the kernel kept them.
+    pub(super) fn forks(&self) -> Vec<(u32, Fork)> {
+        self.forks.iter().filter_map(|entry| entry.ok().map(|(child, Plain(fork))| (child, fork))).collect()
+    }
+
+    /// What the programs counted.
+    pub(super) fn count(&self, counter: Counter) -> u64 {
+        self.counters.get(&(counter as u32), 0).map_or(0, |values| values.iter().sum())
+    }
+}
+
+impl std::fmt::Debug for Enforcer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Enforcer").finish_non_exhaustive()
+    }
+}
+
+/// A borrowed descriptor, as aya's socket map takes it.
+struct Descriptor<'a>(BorrowedFd<'a>);
+
+impl AsRawFd for Descriptor<'_> {
+    fn as_raw_fd(&self) -> std::os::fd::RawFd {
+        self.0.as_raw_fd()
+    }
+}
+
+fn absent_is_fine(removed: Result<(), MapError>) -> Result<(), MapError> {
+    match removed {
+        Err(MapError::KeyNotFound) => Ok(()),
+        Err(MapError::SyscallError(error)) if error.io_error.raw_os_error() == Some(libc::ENOENT) => Ok(()),
+        other => other,
+    }
+}
+
+/// Opens a folder of cgroup v2.
+pub(super) fn open_cgroup(cgroup: &Path) -> Result<File> {
+    File::open(cgroup).with_context(|| format!("cannot open the cgroup {}", cgroup.display()))
+}
+
+fn inode(path: &Path) -> Result<u64> {
+    Ok(path.metadata().with_context(|| format!("cannot look at {}", path.display()))?.ino())
+}
+
+/// Creates the maps and relocates the programs; loads none into the kernel yet.
+/// `processes` is how many isolated processes there is room for.
+pub(super) fn load(layout: &Layout, processes: u32) -> Result<Ebpf> {
+    for (entry, offset) in [
+        ("task_struct.tgid", layout.task_tgid),
+        ("task_struct.group_leader", layout.task_group_leader),
+        ("task_struct.start_boottime", layout.task_start_boottime),
+        ("task_struct.signal", layout.task_signal),
+        ("signal_struct.live", layout.signal_live),
+    ] {
+        if offset == MISSING {
+            bail!(
+                "this kernel's type information lacks {entry}, so isolation could not be inherited or ended"
+            );
+        }
+    }
+    // Kernels before 5.11 count maps against this limit. Where it cannot be raised, newer ones do not mind.
+    let unlimited = rustix::process::Rlimit { current: None, maximum: None };
+    let _ = rustix::process::setrlimit(rustix::process::Resource::Memlock, unlimited);
+
+    EbpfLoader::new()
+        .override_global("LAYOUT", bytemuck::bytes_of(layout), true)
+        .map_max_entries("ISOLATED", processes)
+        .load(OBJECT)
+        .context("cannot load the verdict programs (root and CONFIG_BPF_SYSCALL are needed)")
+}
+
+/// As [`load`], and loads every program into the kernel: what is left to do, attaching, takes no time.
+pub(super) fn load_ahead(layout: &Layout, processes: u32) -> Result<Ebpf> {
+    let mut programs = load(layout, processes)?;
+    for (name, _) in PROGRAMS {
+        let program =
+            programs.program_mut(name).with_context(|| format!("the object has no program {name}"))?;
+        load_one(program).with_context(|| format!("cannot load {name} into the kernel"))?;
+    }
+    Ok(programs)
+}
+
+fn load_one(program: &mut Program) -> Result<()> {
+    if program.fd().is_ok() {
+        return Ok(()); // It is there already.
+    }
+    match program {
+        Program::CgroupSkb(program) => program.load()?,
+        Program::CgroupSock(program) => program.load()?,
+        Program::CgroupSockAddr(program) => program.load()?,
+        Program::RawTracePoint(program) => program.load()?,
+        _ => bail!("no verdict is of its type"),
+    }
+    Ok(())
+}
+
+/// Loads one program into the kernel, unless it is there, and attaches it.
+pub(super) fn attach(programs: &mut Ebpf, name: &str, hook: Hook, cgroup: &File) -> Result<FdLink> {
+    let program = programs.program_mut(name).with_context(|| format!("the object has no program {name}"))?;
+    let link = try_attach(program, hook, cgroup);
+    link.with_context(|| match hook {
+        Hook::Tracepoint(tracepoint) => format!("cannot attach {name} to the tracepoint {tracepoint}"),
+        _ => format!("cannot attach {name} to the cgroup"),
+    })
+}
+
+fn try_attach(program: &mut Program, hook: Hook, cgroup: &File) -> Result<FdLink> {
+    // Links always allow several programs on a cgroup; the kernel refuses the other modes.
+    let mode = CgroupAttachMode::Single;
+    load_one(program)?;
+    Ok(match hook {
+        Hook::Packet(direction) => {
+            let program: &mut CgroupSkb = program.try_into()?;
+            let link = program.attach(cgroup.as_fd(), direction, mode)?;
+            program.take_link(link)?.try_into()?
+        }
+        Hook::Socket => {
+            let program: &mut CgroupSock = program.try_into()?;
+            let link = program.attach(cgroup.as_fd(), mode)?;
+            program.take_link(link)?.try_into()?
+        }
+        Hook::Address => {
+            let program: &mut CgroupSockAddr = program.try_into()?;
+            let link = program.attach(cgroup.as_fd(), mode)?;
+            program.take_link(link)?.try_into()?
+        }
+        Hook::Tracepoint(tracepoint) => {
+            let program: &mut RawTracePoint = program.try_into()?;
+            let link = program.attach(tracepoint)?;
+            program.take_link(link)?.into()
+        }
+    })
+}
+
+/// The pin of one link, by which it is seen that verdicts are still enforced.
+pub(super) fn a_link(pins: &Pins) -> PathBuf {
+    pins.folder().join(pins::link("verdict_egress"))
+}

@@ -1,0 +1,395 @@
+//! Guard rails: what is never acted upon, whoever asks.
+
+use std::fs;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use super::endpoints::Endpoints;
+use super::operator;
+use super::process::{self, Stat};
+use super::{Network, ResponseSettings};
+
+/// Executables without which the machine, or the way into it, is lost. The end may be `*`.
+const PROTECTED: &[&str] = &[
+    "init",
+    "systemd",
+    "systemd-*",
+    "(sd-pam)",
+    "dbus-daemon",
+    "dbus-broker",
+    "dbus-broker-launch",
+    "udevd",
+    "sshd",
+    "sshd-session",
+    "sshd-auth",
+    "dropbear",
+    "getty",
+    "agetty",
+    "login",
+    "NetworkManager",
+    "dhclient",
+    "dhcpcd",
+    "networkd-dispatcher",
+    "dockerd",
+    "docker-init",
+    "docker-proxy",
+    "containerd",
+    "containerd-shim*",
+    "runc",
+    "crun",
+    "crio",
+    "conmon",
+    "podman",
+    "kubelet",
+    "k3s*",
+];
+
+/// Where executables live that only root installs. A file called `sshd` elsewhere is not sshd.
+const SYSTEM: &[&str] = &["/usr/", "/bin/", "/sbin/", "/lib/", "/lib64/", "/opt/", "/nix/store/", "/snap/"];
+
+/// The guard rails, as they are configured.
+#[derive(Debug)]
+pub(super) struct Guard {
+    protected: Vec<String>,
+    never_block: Vec<Network>,
+    endpoints: Endpoints,
+}
+
+impl Guard {
+    pub(super) fn new(settings: &ResponseSettings) -> Self {
+        Guard {
+            protected: settings.protected.clone(),
+            never_block: settings.never_block.clone(),
+            endpoints: Endpoints::new(&settings.alert_endpoints),
+        }
+    }
+
+    /// Why a process must not be isolated.
+    pub(super) fn process(&self, pid: u32, stat: &Stat) -> Option<String> {
+        let name = &stat.name;
+        if pid == 1 {
+            return Some(format!("process 1 ({name}) is init"));
+        }
+        if stat.is_kernel {
+            return Some(format!("process {pid} ({name}) is a thread of the kernel"));
+        }
+        if let Some(relation) = relation_to_agent(pid) {
+            return Some(format!("process {pid} ({name}) is {relation}"));
+        }
+        let executable = executable(pid)?;
+        if self.is_protected(&executable) {
+            return Some(format!(
+                "process {pid} ({name}) runs {}, which is on the protected list (security.response.protected adds to it)",
+                executable.path
+            ));
+        }
+        None
+    }
+
+    fn is_protected(&self, executable: &Executable) -> bool {
+        let by_name = |pattern: &str| matches(pattern, executable.name()) && executable.is_installed();
+        PROTECTED.iter().any(|pattern| by_name(pattern))
+            || self.protected.iter().any(|entry| match entry.starts_with('/') {
+                true => *entry == executable.path && executable.is_of_host,
+                false => by_name(entry),
+            })
+    }
+
+    /// Why a network must not be blocked.
+    pub(super) fn network(&self, network: Network) -> Option<String> {
+        let mut never = fixed();
+        never.extend(self.never_block.iter().map(|net| (*net, "security.response.never_block")));
+        never.extend(own_addresses().into_iter().map(|ip| (ip.into(), "this host's own address")));
+        never.extend(gateways().into_iter().map(|ip| (ip.into(), "the default gateway")));
+        never.extend(name_servers().into_iter().map(|ip| (ip.into(), "a DNS server of resolv.conf")));
+        never.extend(self.endpoints.addresses().into_iter().map(|ip| (ip.into(), "where alerts go")));
+        forbidden(network, &never)
+    }
+
+    /// Why no rule may block a network, though a person may: somebody works on this host from there.
+    pub(super) fn operator(&self, network: Network) -> Option<String> {
+        let servers: Vec<u32> = process::all()
+            .into_iter()
+            .filter(|pid| {
+                executable(*pid)
+                    .is_some_and(|runs| operator::serves_logins(runs.name()) && runs.is_installed())
+            })
+            .collect();
+        let peer = operator::peers(&servers).into_iter().find(|peer| network.contains(*peer))?;
+        Some(format!(
+            "{peer} has an open session with this host's sshd, which a rule must not cut; `openclaw blocklist \
+             add {network}` blocks it all the same"
+        ))
+    }
+}
+
+/// Why a network must not be blocked, by what must never be.
+fn forbidden(network: Network, never: &[(Network, &str)]) -> Option<String> {
+    let (protected, what) = never.iter().find(|(protected, _)| protected.overlaps(network))?;
+    Some(if network == *protected {
+        format!("{network} is never blocked: {what}")
+    } else if network.covers(*protected) {
+        format!("{network} contains {protected}, which is never blocked: {what}")
+    } else {
+        format!("{network} is in {protected}, which is never blocked: {what}")
+    })
+}
+
+/// Networks that are never blocked on any host.
+fn fixed() -> Vec<(Network, &'static str)> {
+    let v4 = |a, prefix, what| (Network::new(IpAddr::V4(Ipv4Addr::new(a, 0, 0, 0)), prefix), what);
+    let v6 = |address: Ipv6Addr, prefix, what| (Network::new(IpAddr::V6(address), prefix), what);
+    [
+        v4(127, 8, "loopback"),
+        v4(0, 8, "the unspecified address"),
+        v4(224, 4, "multicast"),
+        (Network::new(IpAddr::V4(Ipv4Addr::BROADCAST), 32), "broadcast"),
+        v6(Ipv6Addr::LOCALHOST, 128, "loopback"),
+        v6(Ipv6Addr::UNSPECIFIED, 128, "the unspecified address"),
+        v6(Ipv6Addr::new(0xff00, 0, 0, 0, 0, 0, 0, 0), 8, "multicast"),
+    ]
+    .into_iter()
+    .filter_map(|(network, what)| Some((network?, what)))
+    .collect()
+}
+
+/// `this agent` or `an ancestor of this agent`, where the process is that.
+fn relation_to_agent(pid: u32) -> Option<&'static str> {
+    let own = std::process::id();
+    if pid == own {
+        return Some("this agent");
+    }
+    let mut ancestor = own;
+    while let Some(stat) = process::stat(ancestor).filter(|stat| stat.parent != 0) {
+        ancestor = stat.parent;
+        if ancestor == pid {
+            return Some("an ancestor of this agent");
+        }
+    }
+    None
+}
+
+/// What a process runs.
+#[derive(Debug)]
+struct Executable {
+    path: String,
+    /// Whether it is the host's file, not one of a container that has the same path.
+    is_of_host: bool,
+    /// Whether only root can have put it there.
+    is_of_root: bool,
+}
+
+impl Executable {
+    fn name(&self) -> &str {
+        self.path.rsplit('/').next().unwrap_or_default()
+    }
+
+    fn is_installed(&self) -> bool {
+        self.is_of_host && self.is_of_root && SYSTEM.iter().any(|folder| self.path.starts_with(folder))
+    }
+}
+
+fn executable(pid: u32) -> Option<Executable> {
+    let link = format!("/proc/{pid}/exe");
+    let path = fs::read_link(&link).ok()?;
+    // Through the link: the file itself, also after an upgrade has put another in its place.
+    let file = fs::metadata(&link).ok()?;
+    let text = path.to_string_lossy();
+    let (path, deleted) = match text.strip_suffix(" (deleted)") {
+        Some(path) => (path, true),
+        None => (text.as_ref(), false),
+    };
+    let is_of_host = if deleted {
+        same_mounts(pid)
+    } else {
+        fs::metadata(path).is_ok_and(|host| (host.dev(), host.ino()) == (file.dev(), file.ino()))
+    };
+    Some(Executable {
+        path: path.to_owned(),
+        is_of_host,
+        is_of_root: file.uid() == 0 && file.mode() & 0o022 == 0,
+    })
+}
+
+fn same_mounts(pid: u32) -> bool {
+    let namespace = |path: &str| fs::metadata(Path::new(path)).map(|found| found.ino()).ok();
+    namespace(&format!("/proc/{pid}/ns/mnt")).is_some_and(|its| Some(its) == namespace("/proc/self/ns/mnt"))
+}
+
+fn matches(pattern: &str, name: &str) -> bool {
+    match pattern.strip_suffix('*') {
+        Some(start) => name.starts_with(start),
+        None => pattern == name,
+    }
+}
+
+/// The addresses of this host's interfaces, in this network namespace.
+fn own_addresses() -> Vec<IpAddr> {
+    let v4 = fs::read_to_string("/proc/net/fib_trie").unwrap_or_default();
+    let v6 = fs::read_to_string("/proc/net/if_inet6").unwrap_or_default();
+    let mut addresses = local_ipv4(&v4);
+    addresses.extend(v6.lines().filter_map(|line| hex_ipv6(line.split(' ').next()?)));
+    addresses
+}
+
+/// `|-- 192.0.2.7` followed by `/32 host LOCAL`.
+fn local_ipv4(trie: &str) -> Vec<IpAddr> {
+    let mut address = None;
+    let mut found = Vec::new();
+    for line in trie.lines() {
+        if let Some((_, text)) = line.split_once("|-- ") {
+            address = text.trim().parse().ok();
+        } else if line.contains("/32 host LOCAL")
+            && let Some(address) = address
+        {
+            found.push(address);
+        }
+    }
+    found.sort_unstable();
+    found.dedup();
+    found
+}
+
+/// The gateways of default routes.
+fn gateways() -> Vec<IpAddr> {
+    let v4 = fs::read_to_string("/proc/net/route").unwrap_or_default();
+    let v6 = fs::read_to_string("/proc/net/ipv6_route").unwrap_or_default();
+    let mut found: Vec<IpAddr> = v4.lines().filter_map(default_route4).collect();
+    found.extend(v6.lines().filter_map(default_route6));
+    found.retain(|address| !address.is_unspecified());
+    found
+}
+
+/// `eth0 00000000 0102A8C0 …`: interface, destination, gateway, each word in this machine's order.
+fn default_route4(line: &str) -> Option<IpAddr> {
+    let mut fields = line.split_ascii_whitespace().skip(1);
+    let (destination, gateway) = (fields.next()?, fields.next()?);
+    let mask = fields.nth(4)?;
+    (destination == "00000000" && mask == "00000000").then_some(())?;
+    let word = u32::from_str_radix(gateway, 16).ok()?;
+    Some(IpAddr::from(word.to_ne_bytes()))
+}
+
+/// Destination, prefix length, source, its prefix length, next hop, …
+fn default_route6(line: &str) -> Option<IpAddr> {
+    let mut fields = line.split_ascii_whitespace();
+    let (destination, prefix) = (fields.next()?, fields.next()?);
+    let gateway = fields.nth(2)?;
+    (prefix == "00" && destination.bytes().all(|digit| digit == b'0')).then_some(())?;
+    hex_ipv6(gateway)
+}
+
+fn hex_ipv6(text: &str) -> Option<IpAddr> {
+    (text.len() == 32).then_some(())?;
+    Some(IpAddr::V6(Ipv6Addr::from_bits(u128::from_str_radix(text, 16).ok()?)))
+}
+
+fn name_servers() -> Vec<IpAddr> {
+    ["/etc/resolv.conf", "/run/systemd/resolve/resolv.conf"]
+        .iter()
+        .filter_map(|path| fs::read_to_string(path).ok())
+        .flat_map(|text| name_servers_in(&text))
+        .collect()
+}
+
+fn name_servers_in(text: &str) -> Vec<IpAddr> {
+    text.lines()
+        .filter_map(|line| {
+            let address = line.trim().strip_prefix("nameserver")?.trim();
+            address.split('%').next()?.parse().ok()
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn guard() -> Guard {
+        let settings = ResponseSettings {
+            never_block: vec!["198.51.100.0/24".parse().unwrap()],
+            alert_endpoints: vec!["203.0.113.9:443".to_owned()],
+            protected: vec!["postgres".to_owned(), "/srv/bin/backup".to_owned()],
+            ..ResponseSettings::default()
+        };
+        Guard::new(&settings)
+    }
+
+    #[test]
+    fn loopback_multicast_and_the_operators_networks_are_never_blocked() {
+        let guard = guard();
+        for never in [
+            "127.0.0.1",
+            "127.8.0.0/16",
+            "0.0.0.0",
+            "0.0.0.0/0",
+            "224.0.0.251",
+            "255.255.255.255",
+            "::1",
+            "::",
+            "::/0",
+            "ff02::1",
+            "::ffff:127.0.0.1",
+            "198.51.100.7",
+            "198.51.0.0/16",
+            "203.0.113.9",
+            "203.0.113.0/24",
+        ] {
+            assert!(guard.network(never.parse().unwrap()).is_some(), "{never}");
+        }
+        assert_eq!(guard.network("192.0.2.7".parse().unwrap()), None);
+        assert_eq!(guard.network("2001:db8::/48".parse().unwrap()), None);
+    }
+
+    #[test]
+    fn a_refusal_says_which_network_is_in_the_way() {
+        assert_eq!(
+            guard().network("198.51.0.0/16".parse().unwrap()).unwrap(),
+            "198.51.0.0/16 contains 198.51.100.0/24, which is never blocked: security.response.never_block"
+        );
+    }
+
+    #[test]
+    fn routes_and_addresses_are_read_as_the_kernel_writes_them() {
+        let route = "eth0\t00000000\t010200C0\t0003\t0\t0\t0\t00000000\t0\t0\t0";
+        assert_eq!(default_route4(route), Some("192.0.2.1".parse().unwrap()));
+        let local = "eth0\t000200C0\t00000000\t0001\t0\t0\t0\t00FFFFFF\t0\t0\t0";
+        assert_eq!(default_route4(local), None);
+        let zero = "0".repeat(32);
+        let line = format!("{zero} 00 {zero} 00 fe800000000000000000000000000001 00000400 1 0 3 eth0");
+        assert_eq!(default_route6(&line), Some("fe80::1".parse().unwrap()));
+        let trie = "Local:\n  +-- 0.0.0.0/0 3 0 5\n     |-- 192.0.2.7\n        /32 host LOCAL\n     \
+                    |-- 192.0.2.255\n        /32 link BROADCAST\n";
+        assert_eq!(local_ipv4(trie), ["192.0.2.7".parse::<IpAddr>().unwrap()]);
+        assert_eq!(name_servers_in("# a\nnameserver 192.0.2.53\nnameserver fe80::1%eth0\n").len(), 2);
+    }
+
+    #[test]
+    fn init_the_agent_and_its_ancestors_are_never_isolated() {
+        let guard = guard();
+        let own = std::process::id();
+        let stat = process::stat(own).unwrap();
+        assert!(guard.process(own, &stat).unwrap().contains("this agent"));
+        let parent = process::stat(stat.parent).unwrap();
+        assert!(guard.process(stat.parent, &parent).is_some());
+        assert!(guard.process(1, &process::stat(1).unwrap()).unwrap().contains("init"));
+    }
+
+    fn runs(path: &str) -> Executable {
+        Executable { path: path.to_owned(), is_of_host: true, is_of_root: true }
+    }
+
+    #[test]
+    fn protection_goes_by_the_executable_and_where_it_lies() {
+        let guard = guard();
+        assert!(guard.is_protected(&runs("/usr/sbin/sshd")));
+        assert!(guard.is_protected(&runs("/usr/bin/containerd-shim-runc-v2")));
+        assert!(guard.is_protected(&runs("/usr/lib/postgresql/15/bin/postgres")));
+        assert!(guard.is_protected(&runs("/srv/bin/backup")));
+        assert!(!guard.is_protected(&runs("/tmp/sshd")));
+        assert!(!guard.is_protected(&runs("/usr/bin/nc")));
+        assert!(!guard.is_protected(&Executable { is_of_host: false, ..runs("/usr/sbin/sshd") }));
+        assert!(!guard.is_protected(&Executable { is_of_root: false, ..runs("/usr/sbin/sshd") }));
+    }
+}

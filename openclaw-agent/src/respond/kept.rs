@@ -1,0 +1,163 @@
+//! A verdict as the kernel keeps it, so that the next agent knows what it takes over.
+
+use std::net::IpAddr;
+
+use openclaw_common::verdict::{BLOCK, ISOLATE, Verdict};
+use openclaw_detect::{ProcessId, Timestamp};
+
+use super::{ActionKind, ActionRecord, Network, Outcome, Target, clock};
+
+/// On what a verdict is, without what is known of it now.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Subject {
+    Network(Network),
+    Process(ProcessId),
+}
+
+/// `b-` or `i-`, and the number to the base of 32 (Crockford's digits, none of which look alike).
+pub(super) fn id(kind: ActionKind, number: u64) -> String {
+    const DIGITS: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
+    let prefix = match kind {
+        ActionKind::Block => 'b',
+        ActionKind::Isolate => 'i',
+    };
+    // 45 bits: milliseconds until the year 3084.
+    let digits = (0..9).rev().map(|place| char::from(DIGITS[(number >> (5 * place)) as usize % 32]));
+    format!("{prefix}-{}", digits.collect::<String>())
+}
+
+/// The verdict as the kernel keeps it for the next agent. Texts that are too long are cut.
+pub(super) fn encode(record: &ActionRecord, subject: Subject, expiry: u64) -> Verdict {
+    let mut verdict = Verdict {
+        expiry,
+        at: record.at.0,
+        start: 0,
+        kind: BLOCK,
+        pid: 0,
+        network: [0; 16],
+        prefix: 0,
+        family: 0,
+        name: [0; 32],
+        finding: text(record.finding.as_deref()),
+        rule: text(record.rule.as_deref()),
+        reason: text(record.reason.as_deref()),
+    };
+    match subject {
+        Subject::Network(network) => {
+            verdict.prefix = u32::from(network.prefix());
+            match network.address() {
+                IpAddr::V4(v4) => {
+                    verdict.family = 4;
+                    verdict.network[..4].copy_from_slice(&v4.octets());
+                }
+                IpAddr::V6(v6) => {
+                    verdict.family = 6;
+                    verdict.network = v6.octets();
+                }
+            }
+        }
+        Subject::Process(root) => {
+            verdict.kind = ISOLATE;
+            verdict.pid = root.pid;
+            verdict.start = root.start;
+            if let Target::Process { name, .. } = &record.target {
+                verdict.name = text(Some(name));
+            }
+        }
+    }
+    verdict
+}
+
+/// What [`encode`] kept. `None` for a verdict of a kind that is not known here.
+pub(super) fn decode(number: u64, verdict: &Verdict) -> Option<(ActionRecord, Subject)> {
+    let optional = |bytes: &[u8]| Some(read(bytes)).filter(|text| !text.is_empty());
+    let (kind, target, subject) = match verdict.kind {
+        BLOCK => {
+            let [a, b, c, d, ..] = verdict.network;
+            let address = match verdict.family {
+                4 => IpAddr::from([a, b, c, d]),
+                _ => IpAddr::from(verdict.network),
+            };
+            let network = Network::new(address, u8::try_from(verdict.prefix).ok()?)?;
+            (ActionKind::Block, Target::Network(network.to_string()), Subject::Network(network))
+        }
+        ISOLATE => {
+            let root = ProcessId { pid: verdict.pid, start: verdict.start };
+            (
+                ActionKind::Isolate,
+                Target::Process { id: root, name: read(&verdict.name) },
+                Subject::Process(root),
+            )
+        }
+        _ => return None,
+    };
+    let record = ActionRecord {
+        id: id(kind, number),
+        finding: optional(&verdict.finding),
+        rule: optional(&verdict.rule),
+        kind,
+        target,
+        outcome: Outcome::Done,
+        reason: optional(&verdict.reason),
+        at: Timestamp(verdict.at),
+        expires: Some(clock::wall_at(verdict.expiry)),
+    };
+    Some((record, subject))
+}
+
+fn text<const N: usize>(text: Option<&str>) -> [u8; N] {
+    let mut bytes = [0; N];
+    let text = text.unwrap_or_default();
+    let len = text.floor_char_boundary(N - 1);
+    bytes[..len].copy_from_slice(&text.as_bytes()[..len]);
+    bytes
+}
+
+fn read(bytes: &[u8]) -> String {
+    let end = bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len());
+    String::from_utf8_lossy(&bytes[..end]).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(kind: ActionKind, target: Target) -> ActionRecord {
+        ActionRecord {
+            id: id(kind, 1_795_416_860_859),
+            finding: Some("f-1".to_owned()),
+            rule: None,
+            kind,
+            target,
+            outcome: Outcome::Done,
+            reason: Some("ä".repeat(100)),
+            at: Timestamp(7),
+            expires: None,
+        }
+    }
+
+    #[test]
+    fn what_is_kept_is_read_as_it_was_but_for_the_end_of_long_texts() {
+        for network in ["192.0.2.0/24", "2001:db8::7"] {
+            let network: Network = network.parse().unwrap();
+            let kept = record(ActionKind::Block, Target::Network(network.to_string()));
+            let verdict = encode(&kept, Subject::Network(network), 99);
+            let (read, subject) = decode(1_795_416_860_859, &verdict).unwrap();
+            assert!(matches!(subject, Subject::Network(found) if found == network));
+            assert_eq!(read.reason, Some("ä".repeat(63)));
+            assert_eq!(read, ActionRecord { reason: read.reason.clone(), expires: read.expires, ..kept });
+        }
+        let root = ProcessId { pid: 42, start: 123_456_789 };
+        let kept = record(ActionKind::Isolate, Target::Process { id: root, name: "nc".to_owned() });
+        let (read, subject) = decode(1_795_416_860_859, &encode(&kept, Subject::Process(root), 99)).unwrap();
+        assert!(matches!(subject, Subject::Process(found) if found == root));
+        assert_eq!(read.target, kept.target);
+    }
+
+    #[test]
+    fn ids_differ_and_tell_the_kind() {
+        assert_eq!(id(ActionKind::Block, 0), "b-000000000");
+        assert_ne!(id(ActionKind::Isolate, 1), id(ActionKind::Isolate, 2));
+        assert!(id(ActionKind::Isolate, 1).starts_with("i-"));
+    }
+}

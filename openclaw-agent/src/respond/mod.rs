@@ -1,0 +1,29 @@
+//! From findings, or a person's command, to answers: guarded, done, recorded, bounded in time, undone.
+//!
+//! [`Responder`] is the whole of it. Verdicts are enforced by kernel programs that are attached with the first
+//! verdict and removed with the last; in between they and their maps stay pinned, so that a verdict holds,
+//! and ends on time, whatever becomes of the agent.
+
+pub mod action;
+mod cgroup;
+mod clock;
+mod endpoints;
+mod enforcer;
+mod guard;
+mod kept;
+pub mod network;
+mod operator;
+mod pins;
+mod plan;
+mod probe;
+mod process;
+mod responder;
+mod settings;
+mod tree;
+
+pub use action::{ActionKind, ActionRecord, Outcome, Target};
+pub use cgroup::root as cgroup_root;
+pub use network::Network;
+pub use probe::probe;
+pub use responder::{Responder, undo_all};
+pub use settings::{NoLookup, ProcessLookup, ResponseSettings, default_bpffs};

@@ -1,0 +1,168 @@
+//! Processes as `/proc` shows them, and descriptors taken out of them.
+
+use std::fs;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use rustix::net::AddressFamily;
+use rustix::process::{Pid, PidfdFlags, PidfdGetfdFlags, pidfd_getfd, pidfd_open};
+
+/// `PF_KTHREAD` of the kernel's `sched.h`.
+const KERNEL_THREAD: u64 = 0x0020_0000;
+
+/// `PIDFD_THREAD`, since 6.9: the descriptor is of a thread, not of a process.
+const OF_THREAD: PidfdFlags = PidfdFlags::from_bits_retain(0x80);
+
+/// `KCMP_FILES` of the kernel's `kcmp.h`.
+const KCMP_FILES: libc::c_int = 2;
+
+/// `PID_MAX_LIMIT` of the kernel's `threads.h`, on 64 bits.
+const PID_MAX_LIMIT: u32 = 1 << 22;
+
+/// What `/proc/PID/stat` says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Stat {
+    /// The name that the kernel keeps, 15 bytes at most.
+    pub(super) name: String,
+    /// The parent's id.
+    pub(super) parent: u32,
+    /// When the process began, in clock ticks since boot.
+    pub(super) start: u64,
+    /// Whether it is a thread of the kernel.
+    pub(super) is_kernel: bool,
+}
+
+/// Reads `/proc/PID/stat`. `None` when there is no such process.
+pub(super) fn stat(pid: u32) -> Option<Stat> {
+    parse(&String::from_utf8_lossy(&fs::read(format!("/proc/{pid}/stat")).ok()?))
+}
+
+/// The name is in parentheses and may hold any byte, parentheses too.
+fn parse(text: &str) -> Option<Stat> {
+    let (head, tail) = text.rsplit_once(')')?;
+    let (_, name) = head.split_once('(')?;
+    let mut fields = tail.split_ascii_whitespace();
+    let parent = fields.nth(1)?.parse().ok()?;
+    let flags: u64 = fields.nth(4)?.parse().ok()?;
+    let start = fields.nth(12)?.parse().ok()?;
+    Some(Stat { name: name.to_owned(), parent, start, is_kernel: flags & KERNEL_THREAD != 0 })
+}
+
+/// The ids of all processes.
+pub(super) fn all() -> Vec<u32> {
+    numbers("/proc")
+}
+
+/// The ids of a process's threads.
+pub(super) fn threads(pid: u32) -> Vec<u32> {
+    numbers(&format!("/proc/{pid}/task"))
+}
+
+/// This process and its ancestors, with their starts in clock ticks.
+pub(super) fn lineage() -> Vec<(u32, u64)> {
+    let mut found = Vec::new();
+    let mut pid = std::process::id();
+    while let Some(stat) = stat(pid) {
+        found.push((pid, stat.start));
+        pid = stat.parent;
+    }
+    found
+}
+
+/// Room for every process that this machine can have: the kernel makes no process beyond either limit. Some
+/// more, for marks of processes that ended just when they were marked.
+pub(super) fn most() -> u32 {
+    const TO_SPARE: u32 = 1024;
+    let limits = ["/proc/sys/kernel/pid_max", "/proc/sys/kernel/threads-max"]
+        .map(|path| fs::read_to_string(path).unwrap_or_default());
+    limits.iter().filter_map(|text| text.trim().parse().ok()).fold(PID_MAX_LIMIT, u32::min) + TO_SPARE
+}
+
+fn numbers(folder: &str) -> Vec<u32> {
+    let entries = fs::read_dir(folder).into_iter().flatten();
+    entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).collect()
+}
+
+/// Whether two threads share their table of descriptors. Where the kernel cannot tell, they do not.
+pub(super) fn share_descriptors(a: u32, b: u32) -> bool {
+    // SAFETY: the call takes numbers only.
+    unsafe { libc::syscall(libc::SYS_kcmp, a, b, KCMP_FILES, 0, 0) == 0 }
+}
+
+/// The sockets among a thread's descriptors: number and inode number.
+pub(super) fn sockets(pid: u32, thread: u32) -> Vec<(i32, u64)> {
+    let entries = fs::read_dir(format!("/proc/{pid}/task/{thread}/fd")).into_iter().flatten();
+    entries
+        .filter_map(|entry| {
+            let entry = entry.ok()?;
+            let number = entry.file_name().to_str()?.parse().ok()?;
+            let target = fs::read_link(entry.path()).ok()?;
+            let inode = target.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok()?;
+            Some((number, inode))
+        })
+        .collect()
+}
+
+/// A process or thread that is held by a descriptor: its number cannot come to mean another one unnoticed.
+#[derive(Debug)]
+pub(super) struct Held(OwnedFd);
+
+impl Held {
+    /// Holds a process, if it is still the one that began at `start` (clock ticks).
+    pub(super) fn process(pid: u32, start: u64) -> Option<Held> {
+        let held = Held(pidfd_open(number(pid)?, PidfdFlags::empty()).ok()?);
+        // The descriptor is of whoever had the number when it was opened. If the number still belongs to
+        // the process that is meant, it did then.
+        (stat(pid)?.start == start).then_some(held)
+    }
+
+    /// Holds a thread that has a table of descriptors of its own. Since 6.9.
+    pub(super) fn thread(thread: u32) -> io::Result<Held> {
+        let thread = number(thread).ok_or(io::ErrorKind::InvalidInput)?;
+        Ok(Held(pidfd_open(thread, OF_THREAD)?))
+    }
+
+    /// A copy of one of its descriptors.
+    pub(super) fn descriptor(&self, number: i32) -> io::Result<OwnedFd> {
+        Ok(pidfd_getfd(self.0.as_fd(), number, PidfdGetfdFlags::empty())?)
+    }
+}
+
+fn number(pid: u32) -> Option<Pid> {
+    Pid::from_raw(i32::try_from(pid).ok()?)
+}
+
+/// Whether a socket is of IPv4 or IPv6.
+pub(super) fn is_internet(socket: BorrowedFd<'_>) -> bool {
+    rustix::net::sockopt::socket_domain(socket)
+        .is_ok_and(|domain| domain == AddressFamily::INET || domain == AddressFamily::INET6)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_with_parentheses_and_spaces_does_not_shift_the_fields() {
+        let line = "42 (a) R 1 (b) S 7 42 42 0 -1 2097216 1 2 3 4 5 6 7 8 20 0 1 0 12345 0 0\n";
+        let stat = parse(line).unwrap();
+        assert_eq!(stat, Stat { name: "a) R 1 (b".to_owned(), parent: 7, start: 12345, is_kernel: true });
+    }
+
+    #[test]
+    fn this_process_is_held_under_its_own_start_and_no_other() {
+        let pid = std::process::id();
+        let start = stat(pid).unwrap().start;
+        assert!(Held::process(pid, start).is_some());
+        assert!(Held::process(pid, start + 1).is_none());
+    }
+
+    #[test]
+    fn the_sockets_of_this_process_are_listed() {
+        let socket = std::net::UdpSocket::bind(("127.0.0.1", 0)).unwrap();
+        let number = std::os::fd::AsRawFd::as_raw_fd(&socket);
+        let pid = std::process::id();
+        assert!(sockets(pid, pid).iter().any(|(listed, _)| *listed == number));
+        assert!(is_internet(socket.as_fd()));
+    }
+}

@@ -1,0 +1,453 @@
+//! The responder: takes findings and commands, keeps the verdicts that live, and ends them.
+
+use std::cmp::Ordering;
+use std::collections::{BTreeMap, VecDeque};
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow, bail};
+use aya::Ebpf;
+use openclaw_common::Layout;
+use openclaw_common::verdict::{Counter, TICK, Verdict};
+use openclaw_detect::{Action, Finding, ProcessId};
+
+use super::enforcer::{self, Enforcer, a_link};
+use super::guard::Guard;
+use super::kept::{Subject, decode, encode, id};
+use super::pins::{Hold, Pins};
+use super::process::{self, Stat};
+use super::tree::{Shortfall, Tree};
+use super::{
+    ActionKind, ActionRecord, Network, Outcome, ProcessLookup, ResponseSettings, Target, cgroup, clock,
+};
+
+mod answer;
+mod programs;
+mod takeover;
+
+pub use takeover::undo_all;
+
+/// How many past records are kept at hand; the store keeps them for longer.
+const RECORDS: usize = 1000;
+
+/// How often the sockets of isolated processes are looked at.
+const SWEEP: Duration = Duration::from_millis(200);
+
+/// How often expiries are looked at, at least.
+const WATCH: Duration = Duration::from_secs(1);
+
+/// Answers to findings and to what a person asks for.
+///
+/// Synchronous, and not to be shared: it belongs on a thread of its own, which calls [`Responder::tick`]
+/// as often as [`Responder::next_tick`] says.
+#[derive(Debug)]
+pub struct Responder {
+    settings: ResponseSettings,
+    layout: Layout,
+    guard: Guard,
+    pins: Pins,
+    /// Without it the pins are left alone.
+    hold: Option<Hold>,
+    /// Why there was none at the start.
+    kept_out: Option<String>,
+    /// Programs that are loaded, but not attached: the first verdict takes effect at once.
+    spare: Option<Ebpf>,
+    /// There while a verdict lives.
+    enforcer: Option<Enforcer>,
+    live: BTreeMap<u64, Live>,
+    past: VecDeque<ActionRecord>,
+    last_number: u64,
+    uninherited: u64,
+    notices: Vec<String>,
+    /// Records that the next tick returns.
+    untold: Vec<ActionRecord>,
+}
+
+/// A verdict in force.
+#[derive(Debug)]
+struct Live {
+    record: ActionRecord,
+    /// Nanoseconds since boot.
+    expiry: u64,
+    what: What,
+}
+
+#[derive(Debug)]
+enum What {
+    Block(Network),
+    Isolate { root: ProcessId, tree: Tree, reported: Shortfall },
+}
+
+impl What {
+    /// What an earlier agent left.
+    fn of(number: u64, subject: Subject) -> What {
+        match subject {
+            Subject::Network(network) => What::Block(network),
+            Subject::Process(root) => {
+                let mut tree = Tree::new(number);
+                tree.expect(root.pid, root.start / TICK);
+                What::Isolate { root, tree, reported: Shortfall::default() }
+            }
+        }
+    }
+
+    fn subject(&self) -> Subject {
+        match self {
+            What::Block(network) => Subject::Network(*network),
+            What::Isolate { root, .. } => Subject::Process(*root),
+        }
+    }
+}
+
+/// Who asks, and for how long.
+struct Origin<'a> {
+    finding: Option<&'a Finding>,
+    reason: Option<String>,
+    duration: Duration,
+}
+
+impl Responder {
+    /// A responder, which takes over the verdicts that an earlier agent left and that are still in force.
+    ///
+    /// Works also where verdicts are impossible: each answer then fails, and says why. What went wrong with
+    /// the earlier agent's verdicts is in [`Responder::notices`].
+    pub fn new(settings: ResponseSettings, layout: Layout) -> Self {
+        let guard = Guard::new(&settings);
+        let pins = Pins::new(&settings.bpffs);
+        let mut responder = Responder {
+            settings,
+            layout,
+            guard,
+            pins,
+            hold: None,
+            kept_out: None,
+            spare: None,
+            enforcer: None,
+            live: BTreeMap::new(),
+            past: VecDeque::new(),
+            last_number: 0,
+            uninherited: 0,
+            notices: Vec::new(),
+            untold: Vec::new(),
+        };
+        // Where nothing is mounted, nothing is pinned: that is made with the first verdict.
+        if responder.pins.are_mounted()
+            && let Err(error) = responder.take_hold()
+        {
+            let reason = format!("{error:#}");
+            responder.notices.push(format!("verdicts in force are left alone: {reason}"));
+            responder.kept_out = Some(reason);
+        }
+        if let Err(error) = responder.load_ahead() {
+            responder.notices.push(format!("{error:#}"));
+        }
+        responder
+    }
+
+    /// What a person should know about the start, in sentences.
+    pub fn notices(&self) -> &[String] {
+        &self.notices
+    }
+
+    /// Why no verdict is possible on this machine, where that is so.
+    pub fn impediment(&self) -> Option<String> {
+        self.no_scope().or_else(|| self.kept_out.clone())
+    }
+
+    fn no_scope(&self) -> Option<String> {
+        cgroup::scope(self.settings.cgroup.as_deref()).err().map(|error| format!("{error:#}"))
+    }
+
+    /// Answers a finding: one record for each block or isolation that its rule asks for.
+    pub fn on_finding(&mut self, finding: &Finding, lookup: &dyn ProcessLookup) -> Vec<ActionRecord> {
+        let duration = finding.response_seconds.map_or(self.settings.default_duration, Duration::from_secs);
+        let mut records = Vec::new();
+        for action in &finding.actions {
+            let origin = Origin { finding: Some(finding), reason: None, duration };
+            records.push(match action {
+                Action::Alert => continue,
+                Action::Block => self.answer_block(finding.remote.map(Network::from), &origin),
+                Action::Isolate => self.answer_isolate(finding.process, &origin, lookup),
+            });
+        }
+        records
+    }
+
+    /// Blocks a network because a person asks for it.
+    pub fn block(
+        &mut self,
+        network: Network,
+        reason: Option<String>,
+        duration: Option<Duration>,
+    ) -> ActionRecord {
+        let duration = duration.unwrap_or(self.settings.default_duration);
+        self.answer_block(Some(network), &Origin { finding: None, reason, duration })
+    }
+
+    /// Isolates a process tree because a person asks for it.
+    pub fn isolate(
+        &mut self,
+        pid: u32,
+        reason: Option<String>,
+        duration: Option<Duration>,
+        lookup: &dyn ProcessLookup,
+    ) -> ActionRecord {
+        let duration = duration.unwrap_or(self.settings.default_duration);
+        // Only clock ticks are known here; as nanoseconds they stand for the beginning of the tick.
+        let start = process::stat(pid).map_or(0, |stat| stat.start * TICK);
+        self.answer_isolate(
+            Some(ProcessId { pid, start }),
+            &Origin { finding: None, reason, duration },
+            lookup,
+        )
+    }
+
+    /// Takes the living descendants that `lookup` knows by now into the trees that are isolated.
+    ///
+    /// The kernel takes note of forks from the first verdict on. Who was forked between the question to the
+    /// process table and that moment, and lost its parent in between, is found by asking once more.
+    pub fn look_again(&mut self, lookup: &dyn ProcessLookup) {
+        let Some(enforcer) = &mut self.enforcer else { return };
+        for live in self.live.values_mut() {
+            let What::Isolate { root, tree, .. } = &mut live.what else { continue };
+            for child in lookup.descendants(*root) {
+                let start = child.start / TICK;
+                let lives = process::stat(child.pid).is_some_and(|stat| stat.start == start);
+                if lives && child.pid != std::process::id() && !tree.has(child.pid, start) {
+                    let _ = tree.mark(enforcer, child.pid, start); // In the next tick's shortfall.
+                }
+            }
+            tree.mark_all(enforcer);
+        }
+    }
+
+    /// Ends an isolation.
+    ///
+    /// # Errors
+    /// When no isolation of that id is in force, or the kernel refuses.
+    pub fn release(&mut self, id: &str) -> Result<ActionRecord> {
+        match self.number_of(id, ActionKind::Isolate) {
+            Some(number) => self.end(number, Outcome::Undone),
+            None => bail!("no isolation {id} is in force: `openclaw response list` shows those that are"),
+        }
+    }
+
+    /// Ends the block of exactly this network.
+    ///
+    /// # Errors
+    /// When it is not blocked, or the kernel refuses.
+    pub fn unblock(&mut self, network: Network) -> Result<ActionRecord> {
+        match self.block_of(network) {
+            Some(number) => self.end(number, Outcome::Undone),
+            None => bail!("{network} is not blocked: `openclaw blocklist list` shows the networks that are"),
+        }
+    }
+
+    /// Ends a verdict of either kind.
+    ///
+    /// # Errors
+    /// When no verdict of that id is in force, or the kernel refuses.
+    pub fn undo(&mut self, id: &str) -> Result<ActionRecord> {
+        let number = self.live.iter().find(|(_, live)| live.record.id == id).map(|(number, _)| *number);
+        match number {
+            Some(number) => self.end(number, Outcome::Undone),
+            None => bail!("no verdict {id} is in force: `openclaw response list` shows those that are"),
+        }
+    }
+
+    /// Ends every verdict.
+    ///
+    /// # Errors
+    /// When the pins cannot be removed.
+    pub fn undo_all(&mut self) -> Result<Vec<ActionRecord>> {
+        let ended = self.give_up(Outcome::Undone, None);
+        // The kernel takes its time to detach programs whose pins are gone: their maps are emptied first.
+        let emptied = self.enforcer.take().map_or(Ok(()), |mut enforcer| enforcer.clear());
+        if self.has_hold() {
+            self.pins.remove()?;
+        }
+        emptied?;
+        Ok(ended)
+    }
+
+    /// The verdicts in force, in the order in which they were asked for.
+    pub fn live(&self) -> Vec<ActionRecord> {
+        self.live.values().map(|live| live.record.clone()).collect()
+    }
+
+    /// The latest records, those of verdicts in force included, the newest last.
+    pub fn actions(&self) -> impl Iterator<Item = &ActionRecord> {
+        self.past.iter()
+    }
+
+    /// Packets that were dropped and calls that were denied since the first verdict that lives.
+    pub fn enforced(&self) -> (u64, u64) {
+        let count = |a, b| self.enforcer.as_ref().map_or(0, |enforcer| enforcer.count(a) + enforcer.count(b));
+        (
+            count(Counter::BlockedPackets, Counter::IsolatedPackets),
+            count(Counter::BlockedCalls, Counter::IsolatedCalls),
+        )
+    }
+
+    /// When [`Responder::tick`] should be called next; `None` while no verdict lives.
+    pub fn next_tick(&self) -> Option<Duration> {
+        if !self.untold.is_empty() {
+            return Some(Duration::ZERO);
+        }
+        let now = clock::since_boot();
+        let expiry = self.live.values().map(|live| live.expiry).min()?;
+        let isolates = self.live.values().any(|live| matches!(live.what, What::Isolate { .. }));
+        let most = if isolates { SWEEP } else { WATCH };
+        Some(most.min(Duration::from_nanos(expiry.saturating_sub(now))))
+    }
+
+    /// Ends what is over, and marks what has come into isolated trees. Returns what there is to tell.
+    pub fn tick(&mut self) -> Vec<ActionRecord> {
+        self.notice_removal();
+        let mut records = std::mem::take(&mut self.untold);
+        if self.enforcer.is_none() {
+            return records;
+        }
+        let now = clock::since_boot();
+        let over: Vec<u64> =
+            self.live.iter().filter(|(_, live)| live.expiry <= now).map(|(number, _)| *number).collect();
+        for number in over {
+            match self.end(number, Outcome::Expired) {
+                Ok(record) => records.push(record),
+                Err(error) => {
+                    // The kernel has ended it by its clock; what is left over is without effect.
+                    tracing::error!("a verdict that is over could not be cleared away: {error:#}");
+                    if let Some(live) = self.live.remove(&number) {
+                        let record = ActionRecord { outcome: Outcome::Expired, ..live.record };
+                        records.push(self.keep(record));
+                    }
+                }
+            }
+        }
+        records.extend(self.sweep());
+        records
+    }
+
+    /// What to do when the agent stops. Verdicts stay until they expire, unless `release` says otherwise.
+    ///
+    /// # Errors
+    /// When the pins cannot be removed.
+    pub fn shutdown(&mut self, release: bool) -> Result<Vec<ActionRecord>> {
+        let ended = if release { self.undo_all()? } else { Vec::new() };
+        if self.has_hold() && self.live.is_empty() {
+            self.pins.tidy();
+        }
+        Ok(ended)
+    }
+
+    // How an answer is come to.
+
+    fn number_of(&self, id: &str, kind: ActionKind) -> Option<u64> {
+        self.live
+            .iter()
+            .find(|(_, live)| live.record.id == id && live.record.kind == kind)
+            .map(|(number, _)| *number)
+    }
+
+    fn block_of(&self, network: Network) -> Option<u64> {
+        self.live
+            .iter()
+            .find(|(_, live)| matches!(live.what, What::Block(blocked) if blocked == network))
+            .map(|(number, _)| *number)
+    }
+
+    fn isolation_of(&self, id: ProcessId) -> Option<u64> {
+        let same = |root: &ProcessId| root.pid == id.pid && root.start / TICK == id.start / TICK;
+        self.live
+            .iter()
+            .find(|(_, live)| matches!(&live.what, What::Isolate { root, .. } if same(root)))
+            .map(|(number, _)| *number)
+    }
+
+    /// The record of an isolation that the process is in already, and that lasts as long.
+    fn isolation_around(&self, pid: u32, start: u64, origin: &Origin<'_>) -> Option<ActionRecord> {
+        let expiry = clock::since_boot().saturating_add(clock::nanoseconds(origin.duration));
+        let around = self.live.values().find(|live| {
+            live.expiry >= expiry && matches!(&live.what, What::Isolate { tree, .. } if tree.has(pid, start))
+        })?;
+        let reason = format!("process {pid} is in a tree that is isolated already");
+        Some(ActionRecord { reason: Some(reason), ..around.record.clone() })
+    }
+
+    /// Numbers are the time in milliseconds, each used once.
+    fn next_number(&mut self) -> u64 {
+        self.last_number = (clock::wall().0 / 1_000_000).max(self.last_number + 1);
+        self.last_number
+    }
+
+    fn keep(&mut self, record: ActionRecord) -> ActionRecord {
+        self.past.push_back(record.clone());
+        while self.past.len() > RECORDS {
+            self.past.pop_front();
+        }
+        record
+    }
+
+    // The kernel's side.
+}
+
+impl Origin<'_> {
+    fn record(&self, number: u64, kind: ActionKind, target: Target) -> ActionRecord {
+        ActionRecord {
+            id: id(kind, number),
+            finding: self.finding.map(|finding| finding.id.clone()),
+            rule: self.finding.map(|finding| finding.rule.clone()),
+            kind,
+            target,
+            outcome: Outcome::Failed,
+            reason: self.reason.clone(),
+            at: clock::wall(),
+            expires: None,
+        }
+    }
+}
+
+fn refused(record: ActionRecord, reason: String) -> ActionRecord {
+    ActionRecord { outcome: Outcome::Refused, reason: Some(reason), ..record }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_responder_can_be_moved_to_a_thread_of_its_own() {
+        fn is_send<T: Send>() {}
+        is_send::<Responder>();
+    }
+
+    #[test]
+    fn a_finding_that_names_nothing_to_act_on_is_refused() {
+        let settings = ResponseSettings { bpffs: "/nonexistent".into(), ..ResponseSettings::default() };
+        let mut responder = Responder::new(settings, Layout::UNKNOWN);
+        let finding = Finding {
+            id: "f-1".to_owned(),
+            rule: "rule".to_owned(),
+            severity: openclaw_detect::Severity::High,
+            confidence: 0.9,
+            title: String::new(),
+            message: String::new(),
+            timestamp: openclaw_detect::Timestamp(0),
+            actions: vec![Action::Alert, Action::Block, Action::Isolate],
+            response_seconds: None,
+            tags: Vec::new(),
+            process: None,
+            remote: None,
+            event: Default::default(),
+        };
+        let records = responder.on_finding(&finding, &super::super::NoLookup);
+        let outcomes: Vec<_> = records.iter().map(|record| (record.kind, record.outcome)).collect();
+        assert_eq!(
+            outcomes,
+            [(ActionKind::Block, Outcome::Refused), (ActionKind::Isolate, Outcome::Refused)]
+        );
+        assert_ne!(records[0].id, records[1].id);
+        assert_eq!(responder.actions().count(), 2);
+        assert_eq!(responder.next_tick(), None);
+    }
+}

@@ -1,0 +1,135 @@
+//! What an earlier agent left: taken over, moved, or taken back without any agent.
+
+use super::*;
+
+impl Responder {
+    /// Has the pins for this agent alone, and takes over what an earlier one left in them.
+    pub(super) fn take_hold(&mut self) -> Result<()> {
+        if self.has_hold() {
+            return Ok(());
+        }
+        self.hold = None;
+        self.hold = Some(self.pins.hold()?);
+        self.kept_out = None;
+        if let Err(error) = self.take_over() {
+            self.notices.push(format!("verdicts of an earlier agent were given up: {error:#}"));
+            self.live.clear();
+            self.enforcer = None;
+            if let Err(error) = self.pins.remove() {
+                self.notices.push(format!("and could not be removed: {error:#}"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes over what an earlier agent left in force, and removes what is over.
+    pub(super) fn take_over(&mut self) -> Result<()> {
+        self.pins.remove_staging()?;
+        if !self.pins.exist() {
+            return Ok(());
+        }
+        let mut enforcer = Enforcer::adopt(&self.pins)?;
+        let now = clock::since_boot();
+        let left = enforcer.verdicts();
+        self.last_number = left.keys().copied().fold(self.last_number, u64::max);
+        for (number, verdict) in &left {
+            match decode(*number, verdict) {
+                Some((record, subject)) if verdict.expiry > now => {
+                    let what = What::of(*number, subject);
+                    self.live.insert(*number, Live { record, expiry: verdict.expiry, what });
+                }
+                _ => enforcer.remove_verdict(*number)?,
+            }
+        }
+        for (pid, start) in process::lineage() {
+            let Some(mark) = enforcer.process_mark(pid).filter(|mark| mark.start == start) else { continue };
+            enforcer.remove_verdict(mark.verdict)?;
+            if let Some(live) = self.live.remove(&mark.verdict) {
+                let reason = format!("it held process {pid}, which this agent is or descends from");
+                self.notices.push(format!("isolation {} was ended: {reason}", live.record.id));
+                let (outcome, reason) = (Outcome::Undone, Some(reason));
+                self.keep(ActionRecord { outcome, reason, ..live.record });
+            }
+        }
+        if self.live.is_empty() {
+            return self.pins.remove();
+        }
+        match self.follow(&enforcer, &left) {
+            Ok(Some(moved)) => enforcer = moved,
+            Ok(None) => {}
+            // What the earlier agent attached is still in force, and better than nothing.
+            Err(error) if a_link(&self.pins).exists() => {
+                self.pins.remove_staging()?;
+                self.notices.push(format!("earlier verdicts stay at the cgroup where they were: {error:#}"));
+            }
+            Err(error) => {
+                let _ = self.pins.remove_staging();
+                return Err(error);
+            }
+        }
+        self.uninherited = enforcer.count(Counter::Uninherited);
+        self.past.extend(self.live.values().map(|live| live.record.clone()));
+        // The earlier agent may have been killed in the midst of marking.
+        for live in self.live.values_mut() {
+            if let What::Isolate { tree, .. } = &mut live.what {
+                tree.mark_anew(&mut enforcer);
+            }
+        }
+        self.enforcer = Some(enforcer);
+        self.set_blocked()
+    }
+
+    /// Enforces at the configured cgroup, where that is another one.
+    pub(super) fn follow(&self, old: &Enforcer, left: &BTreeMap<u64, Verdict>) -> Result<Option<Enforcer>> {
+        let scope = cgroup::scope(self.settings.cgroup.as_deref())?;
+        if old.is_attached_to(&scope) {
+            return Ok(None);
+        }
+        self.move_to(&scope, old, left).map(Some)
+    }
+
+    /// Enforces at another cgroup what was enforced at the one that was configured before.
+    pub(super) fn move_to(
+        &self,
+        scope: &Path,
+        old: &Enforcer,
+        left: &BTreeMap<u64, Verdict>,
+    ) -> Result<Enforcer> {
+        let programs = enforcer::load(&self.layout, self.room())?;
+        let mut new = Enforcer::install(programs, scope, &self.pins)?;
+        for (number, verdict) in left.iter().filter(|(number, _)| self.live.contains_key(number)) {
+            new.set_verdict(*number, *verdict)?;
+        }
+        for (pid, mark) in old.marked_processes() {
+            new.copy_mark(pid, mark)?;
+        }
+        self.pins.commit()?;
+        Ok(new)
+    }
+}
+
+/// Removes every verdict, of this version and others, also where no agent runs. Returns those that were in
+/// force, as far as they could be read.
+///
+/// # Errors
+/// When the pins cannot be removed.
+pub fn undo_all(bpffs: &Path) -> Result<Vec<ActionRecord>> {
+    let pins = Pins::new(bpffs);
+    let now = clock::since_boot();
+    let mut left = BTreeMap::new();
+    // What cannot be read, such as the pins of another version, is removed all the same.
+    if pins.exist()
+        && pins.trust().is_ok()
+        && let Ok(mut enforcer) = Enforcer::adopt(&pins)
+    {
+        left = enforcer.verdicts();
+        let _ = enforcer.clear();
+    }
+    pins.remove_all().map_err(|error| anyhow!("{error:#}: try again as root"))?;
+    Ok(left
+        .into_iter()
+        .filter(|(_, verdict)| verdict.expiry > now)
+        .filter_map(|(number, verdict)| decode(number, &verdict))
+        .map(|(record, _)| ActionRecord { outcome: Outcome::Undone, ..record })
+        .collect())
+}

@@ -1,0 +1,108 @@
+//! Which system calls the sensor's programs look at, for the event kinds that are of interest.
+//!
+//! Numbers of x86-64 from `arch/x86/entry/syscalls/syscall_64.tbl`, of 32-bit calls from `syscall_32.tbl`.
+
+use openclaw_common::syscall::{
+    CHMOD, CREATE, CWD, Call, DELETE, RENAME, SHAPE_ACCEPT, SHAPE_CREDENTIALS, SHAPE_DESCRIPTOR, SHAPE_OPEN,
+    TABLE,
+};
+use openclaw_detect::{EventKind, KindSet};
+
+/// A system call: its number as a 64-bit call and as a 32-bit call, and what it does.
+struct Entry(Option<u32>, &'static [u32], Call);
+
+const OPEN: Call = Call::plain(SHAPE_OPEN);
+const ACCEPT: Call = Call::plain(SHAPE_ACCEPT);
+const CREDENTIALS: Call = Call::plain(SHAPE_CREDENTIALS);
+
+/// Calls by which files are opened, and paths changed.
+const FILES: &[Entry] = &[
+    Entry(Some(2), &[5], OPEN),                                             // open
+    Entry(Some(85), &[8], OPEN),                                            // creat
+    Entry(Some(257), &[295], OPEN),                                         // openat
+    Entry(Some(437), &[437], OPEN),                                         // openat2
+    Entry(Some(304), &[342], OPEN),                                         // open_by_handle_at
+    Entry(Some(87), &[10], Call::path(DELETE, CWD, 0)),                     // unlink
+    Entry(Some(263), &[301], Call::path(DELETE, 0, 1)),                     // unlinkat
+    Entry(Some(84), &[40], Call::path(DELETE, CWD, 0)),                     // rmdir
+    Entry(Some(82), &[38], Call::two_paths(RENAME, CWD, 0, CWD, 1)),        // rename
+    Entry(Some(264), &[302], Call::two_paths(RENAME, 0, 1, 2, 3)),          // renameat
+    Entry(Some(316), &[353], Call::two_paths(RENAME, 0, 1, 2, 3)),          // renameat2
+    Entry(Some(90), &[15], Call::path(CHMOD, CWD, 0).mode(1)),              // chmod
+    Entry(Some(91), &[94], Call::plain(SHAPE_DESCRIPTOR).operation(CHMOD)), // fchmod
+    Entry(Some(268), &[306], Call::path(CHMOD, 0, 1).mode(2)),              // fchmodat
+    Entry(Some(452), &[452], Call::path(CHMOD, 0, 1).mode(2)),              // fchmodat2
+    Entry(Some(83), &[39], Call::path(CREATE, CWD, 0).mode(1)),             // mkdir
+    Entry(Some(258), &[296], Call::path(CREATE, 0, 1).mode(2)),             // mkdirat
+    Entry(Some(133), &[14], Call::path(CREATE, CWD, 0).mode(1)),            // mknod
+    Entry(Some(259), &[297], Call::path(CREATE, 0, 1).mode(2)),             // mknodat
+    Entry(Some(88), &[83], Call::path(CREATE, CWD, 1)),                     // symlink
+    Entry(Some(266), &[304], Call::path(CREATE, 1, 2)),                     // symlinkat
+    Entry(Some(86), &[9], Call::path(CREATE, CWD, 1)),                      // link
+    Entry(Some(265), &[303], Call::path(CREATE, 2, 3)),                     // linkat
+];
+
+/// Calls by which connections are accepted.
+const CONNECTIONS: &[Entry] = &[
+    Entry(Some(43), &[], ACCEPT),     // accept
+    Entry(Some(288), &[364], ACCEPT), // accept4
+];
+
+/// Calls by which user and group ids change. 32-bit programs have those with 16-bit ids too.
+const IDS: &[Entry] = &[
+    Entry(Some(105), &[213, 23], CREDENTIALS),  // setuid
+    Entry(Some(106), &[214, 46], CREDENTIALS),  // setgid
+    Entry(Some(113), &[203, 70], CREDENTIALS),  // setreuid
+    Entry(Some(114), &[204, 71], CREDENTIALS),  // setregid
+    Entry(Some(117), &[208, 164], CREDENTIALS), // setresuid
+    Entry(Some(119), &[210, 170], CREDENTIALS), // setresgid
+];
+
+/// The table for the programs: by number, the 64-bit call's word below, the 32-bit call's above.
+pub(super) fn table(kinds: KindSet) -> [u64; TABLE as usize] {
+    let mut table = [0; TABLE as usize];
+    // Without these two the owners of connections and the users of processes would be wrong.
+    let always = [CONNECTIONS, IDS];
+    let files = kinds.contains(EventKind::FileAccess).then_some(FILES);
+    for Entry(wide, narrow, call) in always.into_iter().chain(files).flatten() {
+        for number in wide.iter() {
+            table[*number as usize] |= u64::from(call.0);
+        }
+        for number in *narrow {
+            table[*number as usize] |= u64::from(call.0) << 32;
+        }
+    }
+    table
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_are_looked_at_only_where_they_are_of_interest() {
+        let openat = 257;
+        assert_eq!(table(KindSet::NONE)[openat], 0);
+        assert_eq!(table(KindSet::of(&[EventKind::FileAccess]))[openat] as u32, OPEN.0);
+    }
+
+    #[test]
+    fn a_number_that_both_tables_use_keeps_its_two_meanings() {
+        // 91 is fchmod among the 64-bit calls and munmap among the 32-bit ones; 94 the other way round.
+        let table = table(KindSet::ALL);
+        assert_eq!(table[91] >> 32, 0);
+        assert_ne!(table[91] as u32, 0);
+        assert_ne!(table[94] >> 32, 0);
+        assert_eq!(table[94] as u32, 0);
+    }
+
+    #[test]
+    fn no_number_is_given_two_calls() {
+        for entries in [FILES, CONNECTIONS, IDS] {
+            let mut numbers: Vec<u32> = entries.iter().filter_map(|entry| entry.0).collect();
+            numbers.sort_unstable();
+            numbers.dedup();
+            assert_eq!(numbers.len(), entries.len());
+        }
+    }
+}

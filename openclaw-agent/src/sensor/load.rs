@@ -1,0 +1,392 @@
+//! Loads the sensor's programs, attaches them, and gives access to what they keep.
+
+use std::io;
+
+use aya::maps::{Array, HashMap, MapData, PerCpuArray, ProgramArray, RingBuf};
+use aya::programs::{Iter, Program, RawTracePoint};
+use aya::{Btf as AyaBtf, Ebpf, EbpfLoader, include_bytes_aligned};
+use openclaw_common::record::{Control, READS_ALL, READS_NONE, READS_WATCHED, Watch, WatchKey, loss};
+use openclaw_common::syscall::{
+    SHAPE_ACCEPT, SHAPE_CREDENTIALS, SHAPE_DESCRIPTOR, SHAPE_OPEN, SHAPE_PATH, SHAPE_TWO_PATHS, SHAPES,
+};
+use openclaw_detect::KindSet;
+
+use super::iterator::Iterator;
+use super::losses::Losses;
+use super::{calls, programs};
+use crate::capability::{Capability, State};
+use crate::kernel::layout::Resolved;
+
+static OBJECT: &[u8] = include_bytes_aligned!(env!("OPENCLAW_BPF_SENSOR"));
+
+/// Why the sensor cannot work at all.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// The kernel refused the object, or a map of it.
+    #[error(
+        "the kernel refused the sensor's maps: {0}. The agent needs root, or CAP_BPF, CAP_PERFMON and CAP_SYS_RESOURCE"
+    )]
+    Object(#[from] Box<aya::EbpfError>),
+    /// No hook could be attached.
+    #[error("the kernel refused every hook; the first refusal: {0}. `openclaw doctor` shows them all")]
+    NoHook(String),
+    /// The object is not of this agent's build.
+    #[error("the sensor's object lacks {0}: build the agent again with `cargo xtask build`")]
+    Incomplete(&'static str),
+    /// A map of the kernel cannot be used.
+    #[error("the kernel's map {0}: {1}")]
+    Map(&'static str, Box<aya::maps::MapError>),
+}
+
+/// A raw tracepoint program, and the capability that it gives.
+struct Tracepoint {
+    program: &'static str,
+    tracepoint: &'static str,
+    capability: &'static str,
+}
+
+const TRACEPOINTS: [Tracepoint; 5] = [
+    Tracepoint { program: "process_fork", tracepoint: "sched_process_fork", capability: "process fork" },
+    Tracepoint { program: "process_exec", tracepoint: "sched_process_exec", capability: "process exec" },
+    Tracepoint { program: "process_exit", tracepoint: "sched_process_exit", capability: "process exit" },
+    Tracepoint { program: "tcp_state", tracepoint: "inet_sock_set_state", capability: "tcp connections" },
+    Tracepoint { program: "syscall_exit", tracepoint: "sys_exit", capability: "files, accept, credentials" },
+];
+
+/// Programs that others call at their end: array, index, program.
+const TAIL_CALLS: [(&str, u32, &str); 8] = [
+    ("EXEC_WALKER", 0, "process_exec_walk"),
+    ("HANDLERS", SHAPE_OPEN, "file_opened"),
+    ("HANDLERS", SHAPE_PATH, "path_changed"),
+    ("HANDLERS", SHAPE_TWO_PATHS, "path_changed"),
+    ("HANDLERS", SHAPE_DESCRIPTOR, "path_changed"),
+    ("HANDLERS", SHAPE_ACCEPT, "accepted"),
+    ("HANDLERS", SHAPE_CREDENTIALS, "credentials_changed"),
+    ("HANDLERS", SHAPES, "file_walk"),
+];
+
+/// The two rings, to be read by one thread.
+pub struct Rings {
+    /// Process life and credentials.
+    pub process: RingBuf<MapData>,
+    /// Files and connections.
+    pub event: RingBuf<MapData>,
+}
+
+/// Sizes of the rings in bytes: powers of two, of whole pages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RingSizes {
+    /// Process life and credentials.
+    pub process: u32,
+    /// Files and connections.
+    pub event: u32,
+}
+
+impl Default for RingSizes {
+    fn default() -> Self {
+        RingSizes { process: 8 << 20, event: 16 << 20 }
+    }
+}
+
+/// The attached programs. They detach when it is dropped.
+#[derive(Debug)]
+pub struct Sensor {
+    ebpf: Ebpf,
+    hooks: Vec<Capability>,
+    control: Control,
+    processes: Option<Iterator>,
+    sockets: Option<Iterator>,
+    connections: Option<Iterator>,
+}
+
+impl Sensor {
+    /// Loads the programs with the running kernel's layout and attaches what can be attached.
+    ///
+    /// # Errors
+    /// When the maps could not be made. A hook that the kernel refuses is named in [`Sensor::hooks`].
+    pub fn load(resolved: &Resolved, sizes: RingSizes) -> Result<(Self, Rings), LoadError> {
+        let mut ebpf = EbpfLoader::new()
+            .map_max_entries("PROCESS_RING", sizes.process)
+            .map_max_entries("EVENT_RING", sizes.event)
+            .override_global(
+                "LAYOUT",
+                bytemuck::cast_slice::<_, u32>(std::slice::from_ref(&resolved.layout)),
+                true,
+            )
+            .load(OBJECT)
+            .map_err(Box::new)?;
+        let rings =
+            Rings { process: ring(&mut ebpf, "PROCESS_RING")?, event: ring(&mut ebpf, "EVENT_RING")? };
+        let control =
+            Control { own: std::process::id(), reads: READS_NONE, connections: 0, mnt_ns: mount_namespace() };
+        let mut sensor =
+            Sensor { ebpf, hooks: Vec::new(), control, processes: None, sockets: None, connections: None };
+        sensor.write_control()?;
+        sensor.set_tail_calls()?;
+        sensor.watch_kinds(KindSet::NONE)?;
+        sensor.attach_tracepoints()?;
+        sensor.attach_iterators();
+        Ok((sensor, rings))
+    }
+
+    /// Why it sees nothing at all, where the kernel refused every tracepoint.
+    pub fn blindness(&self) -> Option<LoadError> {
+        // The iterators list what is there; nothing that happens comes from them.
+        let is_tracepoint =
+            |hook: &&Capability| TRACEPOINTS.iter().any(|point| point.capability == hook.capability);
+        let mut tracepoints = self.hooks.iter().filter(is_tracepoint);
+        if tracepoints.clone().any(|hook| hook.state == State::Attached) {
+            return None;
+        }
+        let refusal = tracepoints.find_map(|hook| hook.reason.clone());
+        Some(LoadError::NoHook(refusal.unwrap_or_default()))
+    }
+
+    /// What is attached, and what the kernel refused.
+    pub fn hooks(&self) -> &[Capability] {
+        &self.hooks
+    }
+
+    fn set_tail_calls(&mut self) -> Result<(), LoadError> {
+        for (array, index, name) in TAIL_CALLS {
+            let program = self.raw_tracepoint(name)?;
+            // The same program stands for several shapes; it is loaded once.
+            if program.fd().is_err()
+                && let Err(error) = program.load()
+            {
+                self.hooks
+                    .push(Capability::new(name, "raw_tracepoint", State::Missing).because(describe(&error)));
+                continue;
+            }
+            let fd = program.fd().and_then(|fd| Ok(fd.try_clone()?));
+            let Ok(fd) = fd else { continue };
+            let map = self.ebpf.map_mut(array).ok_or(LoadError::Incomplete(array))?;
+            ProgramArray::try_from(map)
+                .and_then(|mut programs| programs.set(index, &fd, 0))
+                .map_err(|error| LoadError::Map(array, Box::new(error)))?;
+        }
+        Ok(())
+    }
+
+    fn attach_tracepoints(&mut self) -> Result<(), LoadError> {
+        for Tracepoint { program: name, tracepoint, capability } in TRACEPOINTS {
+            let hook = format!("raw_tracepoint:{tracepoint}");
+            let program = self.raw_tracepoint(name)?;
+            let attached = program.load().and_then(|()| program.attach(tracepoint).map(drop));
+            self.hooks.push(match attached {
+                Ok(()) => Capability::new(capability, hook, State::Attached),
+                Err(error) => Capability::new(capability, hook, State::Missing).because(describe(&error)),
+            });
+        }
+        Ok(())
+    }
+
+    fn attach_iterators(&mut self) {
+        let btf = AyaBtf::from_sys_fs();
+        let mut attach = |program: &str, target: &str, map: Option<&str>, capability: &str| {
+            let hook = format!("iter:{target}");
+            let attached = match &btf {
+                Ok(btf) => attach_iterator(&mut self.ebpf, program, target, map, btf),
+                Err(error) => Err(describe(error)),
+            };
+            match attached {
+                Ok(iterator) => {
+                    self.hooks.push(Capability::new(capability, hook, State::Attached));
+                    Some(iterator)
+                }
+                Err(reason) => {
+                    self.hooks.push(Capability::new(capability, hook, State::Missing).because(reason));
+                    None
+                }
+            }
+        };
+        self.processes = attach("list_processes", "task", None, "processes from before");
+        self.sockets = attach("list_sockets", "task_file", None, "connections from before");
+        self.connections =
+            attach("sample_connections", "bpf_map_elem", Some("CONNECTIONS"), "bytes of open connections");
+    }
+
+    fn raw_tracepoint(&mut self, name: &'static str) -> Result<&mut RawTracePoint, LoadError> {
+        self.ebpf
+            .program_mut(name)
+            .and_then(|program| program.try_into().ok())
+            .ok_or(LoadError::Incomplete(name))
+    }
+
+    /// Asks the kernel for these kinds of events; what the process table and the owners of connections rest
+    /// on is always asked for.
+    ///
+    /// # Errors
+    /// When the kernel refuses the map's update.
+    pub fn watch_kinds(&mut self, kinds: KindSet) -> Result<(), LoadError> {
+        let map = self.ebpf.map_mut("CALLS").ok_or(LoadError::Incomplete("CALLS"))?;
+        let set = |map: &mut Array<&mut MapData, u64>| {
+            (0..).zip(calls::table(kinds)).try_for_each(|(number, call)| map.set(number, call, 0))
+        };
+        Array::try_from(map)
+            .and_then(|mut map| set(&mut map))
+            .map_err(|error| LoadError::Map("CALLS", Box::new(error)))
+    }
+
+    /// Asks for reads: none (`Some` of nothing), those of watched paths, or (`None`) all.
+    ///
+    /// # Errors
+    /// When the kernel refuses the map's update.
+    pub fn watch_reads(&mut self, watches: Option<&[(WatchKey, Watch)]>) -> Result<(), LoadError> {
+        self.control.reads = match watches {
+            None => READS_ALL,
+            Some([]) => READS_NONE,
+            Some(_) => READS_WATCHED,
+        };
+        let failed = |error| LoadError::Map("WATCHES", Box::new(error));
+        let map = self.ebpf.map_mut("WATCHES").ok_or(LoadError::Incomplete("WATCHES"))?;
+        let mut map: HashMap<_, KernelKey, KernelWatch> = HashMap::try_from(map).map_err(failed)?;
+        let old: Vec<KernelKey> = map.keys().filter_map(Result::ok).collect();
+        let new = watches.unwrap_or_default();
+        for key in old.iter().filter(|old| !new.iter().any(|(key, _)| *key == old.0)) {
+            map.remove(key).map_err(failed)?;
+        }
+        for (key, watch) in new {
+            map.insert(KernelKey(*key), KernelWatch(*watch), 0).map_err(failed)?;
+        }
+        self.write_control()
+    }
+
+    fn write_control(&mut self) -> Result<(), LoadError> {
+        let control = KernelControl(self.control);
+        let map = self.ebpf.map_mut("CONTROL").ok_or(LoadError::Incomplete("CONTROL"))?;
+        Array::try_from(map)
+            .and_then(|mut map| map.set(0, control, 0))
+            .map_err(|error| LoadError::Map("CONTROL", Box::new(error)))
+    }
+
+    /// The processes that are there now, as records one after the other.
+    ///
+    /// # Errors
+    /// When the kernel has no such iterator, or reading it fails.
+    pub fn list_processes(&self) -> io::Result<Vec<u8>> {
+        let mut records = Vec::new();
+        run(self.processes.as_ref(), &mut records)?;
+        Ok(records)
+    }
+
+    /// Makes the kernel's tables of listening sockets and connections complete, with those that are older than
+    /// the sensor or were missed.
+    ///
+    /// # Errors
+    /// When the kernel has no such iterator, or reading it fails.
+    pub fn find_connections(&mut self) -> io::Result<()> {
+        for pass in [0, 1] {
+            self.control.connections = pass;
+            self.write_control().map_err(io::Error::other)?;
+            run(self.sockets.as_ref(), &mut Vec::new())?;
+        }
+        Ok(())
+    }
+
+    /// Has each open connection that carried data since it was last asked report its bytes.
+    ///
+    /// # Errors
+    /// When the kernel has no such iterator, or reading it fails.
+    pub fn sample_connections(&self) -> io::Result<()> {
+        run(self.connections.as_ref(), &mut Vec::new())
+    }
+
+    /// Detaches everything that observes. What the rings hold can still be read.
+    pub fn detach(&mut self) {
+        for Tracepoint { program, .. } in TRACEPOINTS {
+            if let Ok(program) = self.raw_tracepoint(program) {
+                // The program closes with its links; one that was never loaded has none.
+                let _ = program.unload();
+            }
+        }
+    }
+
+    /// What was lost, or left out.
+    pub fn losses(&self) -> Losses {
+        let mut losses = Losses::default();
+        if let Some(map) = self.ebpf.map("LOSSES")
+            && let Ok(counters) = PerCpuArray::<_, u64>::try_from(map)
+        {
+            for (index, count) in (0..loss::COUNT).zip(&mut losses.kernel) {
+                *count = counters.get(&index, 0).map_or(0, |each| each.iter().sum());
+            }
+        }
+        losses.missed_runs =
+            self.ebpf.programs().filter_map(|(_, program)| programs::missed_runs(program).ok()).sum();
+        losses
+    }
+}
+
+/// Inode number of the agent's mount namespace; 0, which no process is in, where it cannot be told.
+fn mount_namespace() -> u32 {
+    use std::os::unix::fs::MetadataExt;
+    std::fs::metadata("/proc/self/ns/mnt").map_or(0, |namespace| namespace.ino() as u32)
+}
+
+fn ring(ebpf: &mut Ebpf, name: &'static str) -> Result<RingBuf<MapData>, LoadError> {
+    let map = ebpf.take_map(name).ok_or(LoadError::Incomplete(name))?;
+    RingBuf::try_from(map).map_err(|error| LoadError::Map(name, Box::new(error)))
+}
+
+fn attach_iterator(
+    ebpf: &mut Ebpf,
+    name: &str,
+    target: &str,
+    map: Option<&str>,
+    btf: &AyaBtf,
+) -> Result<Iterator, String> {
+    let program: Option<&mut Program> = ebpf.program_mut(name);
+    let program: &mut Iter =
+        program.and_then(|program| program.try_into().ok()).ok_or("the object lacks it")?;
+    program.load(target, btf).map_err(|error| describe(&error))?;
+    let fd = program.fd().and_then(|fd| Ok(fd.try_clone()?)).map_err(|error| describe(&error))?;
+    let map = match map {
+        Some(map) => match ebpf.map(map) {
+            Some(aya::maps::Map::HashMap(data)) => Some(data.fd()),
+            _ => return Err("the object lacks its map".into()),
+        },
+        None => None,
+    };
+    use std::os::fd::AsFd;
+    Iterator::attach(fd.as_fd(), map.map(AsFd::as_fd)).map_err(|error| error.to_string())
+}
+
+fn run(iterator: Option<&Iterator>, output: &mut Vec<u8>) -> io::Result<()> {
+    iterator.ok_or_else(|| io::Error::from(io::ErrorKind::Unsupported))?.run(output)
+}
+
+/// An error with its causes, in one line; of the verifier's log the last line, which says what it refused.
+fn describe(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
+    match lines[..] {
+        [] => String::new(),
+        [one] => one.into(),
+        [first, .., last] => format!("{first} … {last}"),
+    }
+}
+
+macro_rules! kernel_type {
+    ($($name:ident($of:ty);)*) => {
+        $(
+            #[repr(transparent)]
+            #[derive(Clone, Copy)]
+            struct $name($of);
+
+            // SAFETY: `repr(C)` numbers without padding, as `bytemuck::Pod` has checked of the inner type.
+            unsafe impl aya::Pod for $name {}
+        )*
+    };
+}
+
+kernel_type! {
+    KernelControl(Control);
+    KernelKey(WatchKey);
+    KernelWatch(Watch);
+}

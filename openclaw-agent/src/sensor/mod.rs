@@ -1,0 +1,10 @@
+//! From the kernel to records: loads and attaches the programs, reads their rings, and counts what was lost.
+
+mod calls;
+mod iterator;
+mod load;
+mod losses;
+mod programs;
+
+pub use load::{LoadError, RingSizes, Rings, Sensor};
+pub use losses::Losses;

@@ -1,0 +1,102 @@
+//! Keeping the database within its bounds: the oldest goes first, and is counted.
+
+use std::time::Duration;
+
+use openclaw_detect::Timestamp;
+use rusqlite::params;
+
+use super::{Store, StoreError, nanoseconds};
+use crate::config;
+
+/// How many records are deleted at a time when the database is too large.
+const STEP: i64 = 256;
+
+/// The bounds of the database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// What is older is deleted.
+    pub max_age: Duration,
+    /// The oldest are deleted when the database holds more, in bytes.
+    pub max_size: u64,
+}
+
+impl From<&config::Store> for Limits {
+    fn from(store: &config::Store) -> Limits {
+        Limits { max_age: store.max_age, max_size: store.max_size }
+    }
+}
+
+/// How much was deleted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Pruned {
+    /// Findings and actions that were too old.
+    pub by_age: u64,
+    /// Findings and actions that had to make room.
+    pub by_size: u64,
+}
+
+impl Store {
+    /// Deletes what is older at `now` than the limits allow, then the oldest until the rest fits. Actions whose
+    /// time is not over stay, whatever their age.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`]
+    pub fn prune(&self, now: Timestamp, limits: Limits) -> Result<Pruned, StoreError> {
+        let age = u64::try_from(limits.max_age.as_nanos()).unwrap_or(u64::MAX);
+        let oldest = nanoseconds(Timestamp(now.0.saturating_sub(age)));
+        let mut pruned = Pruned { by_age: self.delete_before(oldest, now)?, by_size: 0 };
+        while self.size()? > limits.max_size {
+            let Some(end_of_step) = self.oldest(STEP)? else { break };
+            let deleted = self.delete_before(end_of_step.saturating_add(1), now)?;
+            if deleted == 0 {
+                break;
+            }
+            pruned.by_size += deleted;
+        }
+        if pruned != Pruned::default() {
+            self.shrink().map_err(|source| self.failed(source))?;
+        }
+        Ok(pruned)
+    }
+
+    /// Gives the free pages back to the file system.
+    fn shrink(&self) -> rusqlite::Result<()> {
+        // Each step frees one page.
+        let mut vacuum = self.db.prepare("PRAGMA incremental_vacuum")?;
+        let mut steps = vacuum.query([])?;
+        while steps.next()?.is_some() {}
+        Ok(())
+    }
+
+    /// Bytes that records and indexes take; free pages do not count.
+    pub(super) fn size(&self) -> Result<u64, StoreError> {
+        let pragma = |name| self.db.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
+        let pages = || {
+            Ok::<_, rusqlite::Error>(
+                (pragma("page_count")? - pragma("freelist_count")?) * pragma("page_size")?,
+            )
+        };
+        pages().map(|bytes| u64::try_from(bytes).unwrap_or(0)).map_err(|source| self.failed(source))
+    }
+
+    /// The time of the `n`th oldest record, or of the newest where there are fewer.
+    fn oldest(&self, n: i64) -> Result<Option<i64>, StoreError> {
+        self.db
+            .query_row(
+                "SELECT max(at) FROM (SELECT at FROM (SELECT at FROM findings UNION ALL SELECT at FROM actions) ORDER BY at LIMIT ?1)",
+                [n],
+                |row| row.get(0),
+            )
+            .map_err(|source| self.failed(source))
+    }
+
+    fn delete_before(&self, time: i64, now: Timestamp) -> Result<u64, StoreError> {
+        let findings = self.db.execute("DELETE FROM findings WHERE at < ?1", [time]);
+        let actions = self.db.execute(
+            "DELETE FROM actions WHERE at < ?1 AND coalesce(json_extract(record, '$.expires'), 0) <= ?2",
+            params![time, nanoseconds(now)],
+        );
+        let deleted = findings.and_then(|findings| actions.map(|actions| findings + actions));
+        deleted.map(|n| n as u64).map_err(|source| self.failed(source))
+    }
+}

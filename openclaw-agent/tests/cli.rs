@@ -1,0 +1,189 @@
+//! The built command, as a user without a running agent meets it. Needs no privilege.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use openclaw_agent::output::time;
+use openclaw_agent::store::{Limits, Writer};
+use openclaw_detect::{EventKind, Field, Finding, ProcessId, RecordedEvent, RuleSet, Source};
+
+/// Runs `openclaw` in a folder of its own, with a configuration that keeps everything there.
+struct Host {
+    folder: tempfile::TempDir,
+}
+
+impl Host {
+    fn new() -> Host {
+        let host = Host { folder: tempfile::tempdir().unwrap() };
+        host.write(
+            "openclaw-config.yml",
+            "store: { path: state/openclaw.db }\napi: { socket: run/openclaw.sock }\n",
+        );
+        host
+    }
+
+    fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        fs::write(self.path().join(name), text).unwrap();
+        fs::set_permissions(self.path().join(name), fs::Permissions::from_mode(0o644)).unwrap();
+    }
+
+    fn run(&self, line: &str) -> Output {
+        Command::new(env!("CARGO_BIN_EXE_openclaw"))
+            .args(line.split(' '))
+            .current_dir(self.path())
+            .env("HOME", self.path())
+            .env("TZ", "UTC")
+            .env_remove("OPENCLAW_LOG")
+            .output()
+            .unwrap()
+    }
+
+    /// What a command that works prints.
+    fn stdout(&self, line: &str) -> String {
+        let output = self.run(line);
+        assert_eq!(output.status.code(), Some(0), "{line}: {output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// What a command that fails with this code says.
+    fn stderr(&self, line: &str, code: i32) -> String {
+        let output = self.run(line);
+        assert_eq!(output.status.code(), Some(code), "{line}: {output:?}");
+        String::from_utf8(output.stderr).unwrap()
+    }
+
+    /// Two findings of shipped rules, written as the agent writes them.
+    fn with_findings(self) -> Host {
+        let rules = RuleSet::load(&Source::shipped()).unwrap();
+        let limits = Limits { max_age: std::time::Duration::MAX, max_size: u64::MAX };
+        let (writer, thread) = Writer::start(&self.path().join("state/openclaw.db"), limits).unwrap();
+        for (id, rule) in [("aa01", "suspicious_process"), ("ab02", "data_exfiltration")] {
+            let event = RecordedEvent::new(EventKind::ProcessCreate, time::now())
+                .with_process(ProcessId { pid: 4711, start: 1 })
+                .with(Field::ProcessName, "nc")
+                .with(Field::ProcessCommandLine, "nc \x1b[31m -l 4444");
+            writer.finding(Finding::new(id.to_owned(), rules.get(rule).unwrap(), &event));
+        }
+        thread.finish();
+        self
+    }
+}
+
+#[test]
+fn commands_that_need_an_agent_say_how_to_start_one() {
+    let host = Host::new();
+    for line in [
+        "status",
+        "security status",
+        "blocklist list",
+        "blocklist add 192.0.2.1",
+        "isolate 4711",
+        "release x",
+        "response undo x",
+        "events --follow",
+    ] {
+        let said = host.stderr(line, 1);
+        assert!(said.contains("no agent is running") && said.contains("openclaw run"), "{line}: {said}");
+    }
+}
+
+#[test]
+fn a_wrong_command_line_exits_with_2_and_help_with_0() {
+    let host = Host::new();
+    host.stderr("no-such-command", 2);
+    host.stderr("blocklist add example.com", 2);
+    assert!(host.stdout("--help").contains("Exit codes"));
+    assert!(host.stdout("--version").starts_with("openclaw "));
+}
+
+#[test]
+fn mistakes_in_the_configuration_are_told_by_place_and_stop_every_command() {
+    let host = Host::new();
+    assert!(host.stdout("config check").contains("openclaw-config.yml: good"));
+    host.write("bad.yml", "security:\n  response:\n    mode: enforced\n");
+    for line in ["config check --config bad.yml", "status --config bad.yml", "run --config bad.yml"] {
+        let said = host.stderr(line, 1);
+        assert!(said.contains("bad.yml:3:11: ") && said.contains("`enforce`"), "{line}: {said}");
+    }
+    host.write("later.yml", "services: []\n");
+    let output = host.run("config check --config later.yml");
+    assert!(output.status.success());
+    assert!(String::from_utf8_lossy(&output.stderr).contains("`services` has no effect"), "{output:?}");
+}
+
+#[test]
+fn a_configuration_that_others_can_write_is_refused() {
+    let host = Host::new();
+    let path = host.path().join("openclaw-config.yml");
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o666)).unwrap();
+    assert!(host.stderr("run", 1).contains("chmod o-w"));
+}
+
+#[test]
+fn config_show_hides_secrets() {
+    let host = Host::new();
+    host.write(
+        "c.yml",
+        "security: { alerting: { channels: { webhook: { url: 'https://h.example/T0KEN', headers: { A: 's3cr3t' } } } } }\n",
+    );
+    for line in ["config show --config c.yml", "config show --config c.yml --output json"] {
+        let shown = host.stdout(line);
+        assert!(
+            shown.contains("https://h.example/") && !shown.contains("T0KEN") && !shown.contains("s3cr3t")
+        );
+    }
+}
+
+#[test]
+fn rules_are_checked_by_file_line_and_column() {
+    let host = Host::new();
+    assert!(host.stdout("rules check").contains("good"));
+    assert!(host.stdout("rules list").contains("data_exfiltration"));
+    assert!(host.stdout("rules fields").contains("process.command_line"));
+    host.write(
+        "r.yml",
+        "rules:\n- name: x\n  condition: process.nmae == 'a'\n  severity: low\n  action: alert\n",
+    );
+    let output = host.run("rules check r.yml");
+    assert_eq!(output.status.code(), Some(1));
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(said.contains("r.yml:3:14") && said.contains("did you mean `process.name`"), "{said}");
+}
+
+#[test]
+fn findings_are_listed_filtered_and_shown_without_an_agent() {
+    let host = Host::new();
+    assert!(host.stderr("findings", 1).contains("no agent has run here yet"));
+    let host = host.with_findings();
+    let all = host.stdout("findings");
+    assert!(all.contains("suspicious_process") && all.contains("data_exfiltration"), "{all}");
+    assert!(
+        !all.contains('\x1b'),
+        "plain where there is no terminal, and what strangers wrote cannot colour it"
+    );
+    let critical = host.stdout("findings --severity critical --since 1h --output json");
+    let finding: serde_json::Value = serde_json::from_str(critical.trim_end()).unwrap();
+    assert_eq!((&finding["id"], &finding["severity"]), (&"ab02".into(), &"critical".into()));
+    assert!(finding["timestamp"].as_str().unwrap().ends_with('Z'));
+    assert_eq!(host.stdout("findings --rule nothing"), "no findings\n");
+    let shown = host.stdout("findings show aa");
+    assert!(shown.starts_with("HIGH ") && shown.contains("\"pid\": 4711"), "{shown}");
+    assert!(host.stderr("findings show a", 1).contains("more than one"));
+    assert!(host.stderr("findings show zz", 1).contains("no finding"));
+}
+
+#[test]
+fn a_reader_that_has_had_enough_is_no_error() {
+    let host = Host::new();
+    let mut command = Command::new("sh");
+    command.args(["-c", "\"$0\" rules fields --output json | head -n 1", env!("CARGO_BIN_EXE_openclaw")]);
+    let output = command.current_dir(host.path()).env("HOME", host.path()).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+}

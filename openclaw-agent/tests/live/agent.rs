@@ -1,0 +1,205 @@
+//! The agent as a whole: its commands, and how it begins and ends.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Stdio};
+
+use serde_json::Value;
+
+use crate::support::agent::{Agent, Setup};
+use crate::support::deed::{command, program};
+use crate::support::{live, wait_for};
+
+/// A child that is killed when it is dropped.
+struct Killed(Child);
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn the_doctor_finds_every_capability_full_on_this_kernel() {
+    live!();
+    let setup = Setup::new();
+    drop(setup.command());
+    let output = setup.openclaw(&["doctor", "--output", "json"]).output().unwrap();
+    let told = String::from_utf8(output.stdout).unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{errors}\n{told}");
+    let capabilities: Vec<Value> = serde_json::from_str(&told).unwrap();
+    assert!(capabilities.len() > 10, "{told}");
+    for capability in &capabilities {
+        assert_eq!(capability["state"], "full", "{capability}");
+    }
+}
+
+#[test]
+fn status_tells_hooks_counts_rules_and_mode() {
+    live!();
+    let agent = Agent::start();
+    let before = agent.json(&["status", "--output", "json"]);
+    assert_eq!(before["pid"], agent.pid());
+    assert_eq!(before["mode"], "observe");
+    assert_eq!(before["rules"], 1);
+    let hooks = before["hooks"].as_array().unwrap();
+    assert!(hooks.iter().all(|hook| hook["state"] == "attached" || hook["state"] == "full"), "{hooks:?}");
+    let execs = |status: &Value| status["events"]["process_create"]["total"].as_u64().unwrap();
+    for _ in 0..3 {
+        command(program(), "exit").status().unwrap();
+    }
+    wait_for("status counts three programs more", || {
+        execs(&agent.json(&["status", "--output", "json"])) >= execs(&before) + 3
+    });
+    let text = agent.openclaw(&["status"]);
+    let text = String::from_utf8(text.stdout).unwrap();
+    for part in ["observe", "process_create", "losses", "hooks"] {
+        assert!(text.contains(part), "{part} in {text}");
+    }
+}
+
+#[test]
+fn who_follows_events_is_shown_those_that_the_condition_names() {
+    live!();
+    let agent = Setup::new().without_events().start();
+    let follow = ["events", "--follow", "--output", "json", "--where", "process.name == \"followed\""];
+    let mut child = agent.command(&follow).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let _follower = Killed(child);
+    let folder = tempfile::tempdir().unwrap();
+    let followed = crate::support::deed::link(folder.path(), "followed");
+    let stop = std::sync::atomic::AtomicBool::new(false);
+    let line = std::thread::scope(|scope| {
+        // Again and again, since nothing tells when the follower is listened to.
+        scope.spawn(|| {
+            while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+                command(program(), "exit").status().unwrap();
+                command(&followed, "exit").status().unwrap();
+            }
+        });
+        let line = lines.map_while(Result::ok).next();
+        stop.store(true, std::sync::atomic::Ordering::Relaxed);
+        line
+    });
+    let event: Value = serde_json::from_str(&line.unwrap()).unwrap();
+    assert_eq!(event["process"]["name"], "followed");
+    assert_eq!(event["process"]["executable"], program().to_str().unwrap());
+}
+
+#[test]
+fn a_condition_with_a_mistake_is_refused_with_its_place() {
+    live!();
+    let agent = Setup::new().without_events().start();
+    let output = agent.openclaw(&["events", "--follow", "--where", "process.nmae == \"x\""]);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(errors.contains("process.name") && errors.contains('^'), "{errors}");
+}
+
+#[test]
+fn a_second_agent_is_refused_and_the_first_one_named() {
+    live!();
+    let agent = Agent::start();
+    let output = agent.setup().command().output().unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{errors}");
+    assert!(errors.contains("an agent is running already"), "{errors}");
+    assert!(errors.contains(&format!("process {}", agent.pid())), "{errors}");
+    assert_eq!(agent.json(&["status", "--output", "json"])["pid"], agent.pid(), "the first one works on");
+}
+
+#[test]
+fn what_happened_right_before_sigterm_is_told_before_the_agent_ends() {
+    live!();
+    let mut agent = Agent::start();
+    let folder = tempfile::tempdir().unwrap();
+    let last = folder.path().join("last");
+    let mut child = command(program(), "exit").spawn().unwrap();
+    child.wait().unwrap();
+    fs::write(&last, "").unwrap();
+    let status = agent.end(libc::SIGTERM);
+    assert_eq!(status.code(), Some(0), "{}", agent.log());
+    let exits = agent.events("process_exit", |event| event["process"]["pid"] == child.id());
+    assert_eq!(exits.len(), 1);
+    let writes = agent.events("file_access", |event| event["file"]["path"] == last.to_str().unwrap());
+    assert_eq!(writes.len(), 1);
+}
+
+#[test]
+fn a_finding_right_before_sigint_is_kept() {
+    live!();
+    let mut agent = Setup::new().watch("process.name == \"last-finding\"").without_events().start();
+    let folder = tempfile::tempdir().unwrap();
+    let program = crate::support::deed::link(folder.path(), "last-finding");
+    command(&program, "exit").status().unwrap();
+    assert_eq!(agent.end(libc::SIGINT).code(), Some(0), "{}", agent.log());
+    assert_eq!(agent.findings("watch", |_| true).len(), 1);
+    // The store answers without an agent.
+    let listed = agent.json(&["findings", "--rule", "watch", "--output", "json"]);
+    assert_eq!(listed["event"]["process"]["name"], "last-finding");
+}
+
+/// The BPF programs, links and maps that a process holds, by their ids.
+fn held(pid: u32) -> BTreeSet<u32> {
+    let Ok(folder) = fs::read_dir(format!("/proc/{pid}/fdinfo")) else { return BTreeSet::new() };
+    let texts = folder.flatten().filter_map(|file| fs::read_to_string(file.path()).ok());
+    let ids = texts.flat_map(|text| {
+        let ids = text.lines().filter_map(|line| line.strip_prefix("prog_id:")?.trim().parse().ok());
+        ids.collect::<Vec<_>>()
+    });
+    ids.collect()
+}
+
+/// Those of the programs that the kernel still has.
+fn loaded(ids: &BTreeSet<u32>) -> BTreeSet<u32> {
+    let all: BTreeSet<u32> = aya::programs::loaded_programs().flatten().map(|program| program.id()).collect();
+    all.intersection(ids).copied().collect()
+}
+
+fn nothing_is_left_after(signal: i32) {
+    let mut agent = Agent::start();
+    let programs = held(agent.pid());
+    assert!(!loaded(&programs).is_empty(), "{programs:?}");
+    agent.end(signal);
+    wait_for("the kernel has let go of the agent's programs", || loaded(&programs).is_empty());
+    let again = agent.setup().command().stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let mut again = Killed(again);
+    let mut line = String::new();
+    let stdout = again.0.stdout.take().unwrap();
+    // It prints events, so it is at work.
+    std::thread::scope(|scope| {
+        let reader = scope.spawn(move || BufReader::new(stdout).read_line(&mut line).unwrap());
+        wait_for("another agent in its place prints events", || {
+            command(program(), "exit").status().unwrap();
+            reader.is_finished()
+        });
+        assert!(reader.join().unwrap() > 0, "another agent cannot be started in its place");
+    });
+}
+
+#[test]
+fn an_agent_that_is_stopped_leaves_no_program_in_the_kernel() {
+    live!();
+    nothing_is_left_after(libc::SIGTERM);
+}
+
+#[test]
+fn an_agent_that_is_killed_leaves_no_program_in_the_kernel() {
+    live!();
+    nothing_is_left_after(libc::SIGKILL);
+}
+
+#[test]
+fn the_agents_own_activity_is_not_told() {
+    live!();
+    let agent = Agent::start();
+    // Each makes the agent accept a connection, and the finding makes it write its store.
+    agent.json(&["status", "--output", "json"]);
+    agent.settle();
+    agent.settle();
+    let own = agent.lines(|line| line["process"]["pid"] == agent.pid());
+    assert!(own.is_empty(), "{own:?}");
+}

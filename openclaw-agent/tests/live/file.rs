@@ -1,0 +1,330 @@
+//! Files: what is done to them, under which path, by whom.
+
+use std::collections::HashSet;
+use std::fs::{self, File, OpenOptions, Permissions};
+use std::io::Write;
+use std::os::fd::AsRawFd;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::support::agent::{Agent, Setup};
+use crate::support::deed::{self, Deed, Deeds, hear, say};
+use crate::support::deep::Deep;
+use crate::support::{live, wait_for};
+
+pub(crate) const DEEDS: Deeds = &[
+    ("write in folder", |args| {
+        // Its own process, since a working directory is that of all threads.
+        std::env::set_current_dir(&args[0]).unwrap();
+        fs::write("relative", "x").unwrap();
+        fs::create_dir("below").unwrap();
+        fs::rename("relative", "below/../renamed").unwrap();
+        fs::remove_file("./renamed").unwrap();
+        say("done");
+        hear();
+        0
+    }),
+    ("flood", |args| {
+        let count: usize = args[1].to_str().unwrap().parse().unwrap();
+        for number in 0..count {
+            File::create(Path::new(&args[0]).join(number.to_string())).unwrap();
+        }
+        0
+    }),
+    ("write below mount", |args| {
+        use rustix::mount::{MountFlags, MountPropagationFlags, mount, mount_change};
+        // SAFETY: there is one thread, and the descriptor table stays shared with nobody.
+        unsafe { rustix::thread::unshare_unsafe(rustix::thread::UnshareFlags::NEWNS).unwrap() };
+        mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC).unwrap();
+        mount("tmpfs", &args[0], "tmpfs", MountFlags::empty(), None).unwrap();
+        fs::create_dir(Path::new(&args[0]).join("folder")).unwrap();
+        fs::write(Path::new(&args[0]).join("folder/file"), "x").unwrap();
+        0
+    }),
+];
+
+/// The event of that action at that path.
+#[track_caller]
+fn event(agent: &Agent, action: &str, path: &Path) -> Value {
+    agent.wait_for_event("file_access", |event| {
+        event["event"]["action"] == action && event["file"]["path"] == path.to_str().unwrap()
+    })
+}
+
+#[test]
+fn a_file_that_is_created_written_renamed_and_deleted_is_told_each_time() {
+    live!();
+    let agent = Agent::start();
+    let folder = tempfile::tempdir().unwrap();
+    let (old, new) = (folder.path().join("old.txt"), folder.path().join("new.txt"));
+    fs::write(&old, "x").unwrap();
+    let metadata = fs::metadata(&old).unwrap();
+    OpenOptions::new().append(true).open(&old).unwrap().write_all(b"y").unwrap();
+    fs::rename(&old, &new).unwrap();
+    fs::remove_file(&new).unwrap();
+
+    let created = event(&agent, "create", &old);
+    let file = &created["file"];
+    assert_eq!(file["name"], "old.txt");
+    assert_eq!(file["extension"], "txt");
+    assert_eq!(file["directory"], folder.path().to_str().unwrap());
+    assert_eq!(file["inode"], metadata.ino());
+    assert_eq!(file["mode"], format!("{:04o}", metadata.mode() & 0o7777));
+    assert_eq!(file["path_resolved"], true);
+    assert_eq!(file["path_truncated"], false);
+    assert_eq!(created["process"]["pid"], std::process::id());
+    assert_eq!(event(&agent, "write", &old)["file"]["inode"], metadata.ino());
+    assert_eq!(event(&agent, "rename", &new)["file"]["original"]["path"], old.to_str().unwrap());
+    event(&agent, "delete", &new);
+}
+
+#[test]
+fn permission_bits_are_told_where_they_are_changed_by_path_and_by_descriptor() {
+    live!();
+    let agent = Agent::start();
+    let folder = tempfile::tempdir().unwrap();
+    let (by_path, by_descriptor) = (folder.path().join("path"), folder.path().join("descriptor"));
+    let file = File::create(&by_descriptor).unwrap();
+    fs::write(&by_path, "").unwrap();
+    fs::set_permissions(&by_path, Permissions::from_mode(0o4755)).unwrap();
+    file.set_permissions(Permissions::from_mode(0o2711)).unwrap();
+    assert_eq!(event(&agent, "chmod", &by_path)["file"]["mode"], "4755");
+    let changed = event(&agent, "chmod", &by_descriptor);
+    assert_eq!(changed["file"]["mode"], "2711");
+    assert_eq!(changed["file"]["path_resolved"], true);
+}
+
+#[test]
+fn folders_and_links_are_told_as_they_are_made_and_removed() {
+    live!();
+    let agent = Agent::start();
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    fs::create_dir(at("folder")).unwrap();
+    std::os::unix::fs::symlink("/nowhere", at("soft")).unwrap();
+    fs::write(at("file"), "").unwrap();
+    fs::hard_link(at("file"), at("hard")).unwrap();
+    fs::remove_dir(at("folder")).unwrap();
+    for name in ["folder", "soft", "hard"] {
+        event(&agent, "create", &at(name));
+    }
+    event(&agent, "delete", &at("folder"));
+}
+
+#[test]
+fn a_relative_path_is_told_from_the_working_directory_on() {
+    live!();
+    let agent = Agent::start();
+    let folder = tempfile::tempdir().unwrap();
+    let mut deed = Deed::new("write in folder", &[folder.path().to_str().unwrap()]);
+    deed.hear();
+    let at = |name: &str| folder.path().join(name);
+    event(&agent, "create", &at("relative"));
+    event(&agent, "create", &at("below"));
+    let renamed = event(&agent, "rename", &at("renamed"));
+    assert_eq!(renamed["file"]["original"]["path"], at("relative").to_str().unwrap());
+    assert_eq!(renamed["process"]["pid"], deed.pid());
+    event(&agent, "delete", &at("renamed"));
+}
+
+#[test]
+fn a_path_that_begins_at_a_descriptor_is_told_from_its_folder_on() {
+    live!();
+    let agent = Agent::start();
+    let folder = tempfile::tempdir().unwrap();
+    let (one, two) = (folder.path().join("one"), folder.path().join("two"));
+    fs::create_dir(&one).unwrap();
+    fs::create_dir(&two).unwrap();
+    let (from, to) = (File::open(&one).unwrap(), File::open(&two).unwrap());
+    let flags = rustix::fs::OFlags::CREATE | rustix::fs::OFlags::WRONLY;
+    rustix::fs::openat(&from, "file", flags, 0o600.into()).unwrap();
+    rustix::fs::renameat(&from, "file", &to, "other").unwrap();
+    rustix::fs::unlinkat(&to, "other", rustix::fs::AtFlags::empty()).unwrap();
+    event(&agent, "create", &one.join("file"));
+    let renamed = event(&agent, "rename", &two.join("other"));
+    assert_eq!(renamed["file"]["original"]["path"], one.join("file").to_str().unwrap());
+    event(&agent, "delete", &two.join("other"));
+}
+
+#[test]
+fn a_path_is_whole_however_deep_it_lies() {
+    live!();
+    let agent = Agent::start();
+    let deep = Deep::new(400);
+    let (old, new) = (deep.path().join("old"), deep.path().join("new"));
+    fs::write(&old, "").unwrap();
+    fs::rename(&old, &new).unwrap();
+    assert_eq!(event(&agent, "create", &old)["file"]["path_truncated"], false);
+    assert_eq!(event(&agent, "rename", &new)["file"]["original"]["path"], old.to_str().unwrap());
+}
+
+#[test]
+fn a_path_deeper_than_the_kernel_walks_is_marked_and_not_left_out() {
+    live!();
+    let agent = Agent::start();
+    let deep = Deep::new(1500);
+    fs::write(deep.path().join("bottomless"), "").unwrap();
+    let event = agent.wait_for_event("file_access", |event| event["file"]["name"] == "bottomless");
+    assert_eq!(event["file"]["path_truncated"], true);
+    let told = event["file"]["path"].as_str().unwrap();
+    assert!(!told.starts_with('/') && told.ends_with("/d/bottomless"), "{told}");
+}
+
+#[test]
+fn reads_are_told_of_watched_paths_and_of_no_others() {
+    live!();
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    fs::create_dir(at("secret")).unwrap();
+    fs::create_dir(at("secret/deeper")).unwrap();
+    for name in ["secret/deeper/key", "other"] {
+        fs::write(at(name), "x").unwrap();
+    }
+    let watched = at("secret/").to_str().unwrap().to_owned();
+    let agent = Setup::new()
+        .watch(&format!("event.action == \"read\" and file.path startswith \"{watched}\""))
+        .start();
+    fs::read(at("other")).unwrap();
+    fs::read(at("secret/deeper/key")).unwrap();
+    assert_eq!(event(&agent, "read", &at("secret/deeper/key"))["process"]["pid"], std::process::id());
+    agent.wait_for_finding("watch", |event| event["file"]["name"] == "key");
+    let others = agent.events("file_access", |event| event["file"]["path"] == at("other").to_str().unwrap());
+    assert!(others.is_empty(), "{others:?}");
+}
+
+#[test]
+fn a_watched_file_that_was_replaced_is_still_watched() {
+    live!();
+    let folder = tempfile::tempdir().unwrap();
+    let (watched, other) = (folder.path().join("shadow"), folder.path().join("shadow.new"));
+    fs::write(&watched, "old").unwrap();
+    let agent = Setup::new()
+        .watch(&format!("event.action == \"read\" and file.path == \"{}\"", watched.display()))
+        .start();
+    fs::write(&other, "new").unwrap();
+    fs::rename(&other, &watched).unwrap();
+    let inode = fs::metadata(&watched).unwrap().ino();
+    fs::read(&watched).unwrap();
+    assert_eq!(event(&agent, "read", &watched)["file"]["inode"], inode);
+}
+
+#[test]
+fn a_name_that_is_no_text_is_told_with_what_can_be_read_of_it() {
+    live!();
+    let agent = Agent::start();
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join(std::ffi::OsStr::from_bytes(b"a\xffb")), "").unwrap();
+    event(&agent, "create", &folder.path().join("a\u{fffd}b"));
+}
+
+#[test]
+fn a_call_that_fails_is_not_told_as_done() {
+    live!();
+    let agent = Agent::start();
+    let folder = tempfile::tempdir().unwrap();
+    let absent = folder.path().join("absent");
+    fs::remove_file(&absent).unwrap_err();
+    fs::rename(&absent, folder.path().join("moved")).unwrap_err();
+    fs::set_permissions(&absent, Permissions::from_mode(0o4755)).unwrap_err();
+    // SAFETY: the descriptor is open.
+    assert_eq!(unsafe { libc::fchmod(File::open("/proc/self/stat").unwrap().as_raw_fd(), 0o777) }, -1);
+    agent.settle();
+    let told = agent.events("file_access", |event| {
+        event["process"]["pid"] == std::process::id()
+            && (event["file"]["path"] == absent.to_str().unwrap() || event["event"]["action"] == "chmod")
+    });
+    assert!(told.is_empty(), "{told:?}");
+}
+
+#[test]
+fn a_path_that_leads_over_a_mount_is_whole() {
+    live!();
+    let agent = Agent::start();
+    let folder = tempfile::tempdir().unwrap();
+    let status = deed::command(deed::program(), "write below mount").arg(folder.path()).status().unwrap();
+    assert!(status.success());
+    event(&agent, "create", &folder.path().join("folder/file"));
+}
+
+#[test]
+fn a_watched_file_that_is_read_through_a_link_is_told_under_its_own_path() {
+    live!();
+    let folder = tempfile::tempdir().unwrap();
+    let (watched, elsewhere) = (folder.path().join("watched"), tempfile::tempdir().unwrap());
+    fs::write(&watched, "x").unwrap();
+    let link = elsewhere.path().join("innocent");
+    std::os::unix::fs::symlink(&watched, &link).unwrap();
+    let agent = Setup::new()
+        .watch(&format!("event.action == \"read\" and file.path == \"{}\"", watched.display()))
+        .start();
+    fs::read(&link).unwrap();
+    event(&agent, "read", &watched);
+}
+
+#[test]
+fn reads_below_a_watched_folder_that_is_made_later_are_told_from_soon_after() {
+    live!();
+    let folder = tempfile::tempdir().unwrap();
+    let later = folder.path().join("later/deep");
+    let agent = Setup::new()
+        .watch(&format!("event.action == \"read\" and file.path startswith \"{}/\"", later.display()))
+        .start();
+    fs::create_dir_all(&later).unwrap();
+    let file = later.join("file");
+    fs::write(&file, "x").unwrap();
+    wait_for("a read of it is told", || {
+        fs::read(&file).unwrap();
+        let reads = agent.events("file_access", |event| {
+            event["event"]["action"] == "read" && event["file"]["path"] == file.to_str().unwrap()
+        });
+        !reads.is_empty()
+    });
+}
+
+/// What was lost for a reason, of the kernel's or the agent's.
+fn lost(agent: &Agent, reason: &str) -> u64 {
+    let status = agent.json(&["status", "--output", "json"]);
+    let losses = status["losses"].as_array().unwrap();
+    let of_reason = losses.iter().filter(|loss| loss["reason"] == reason);
+    of_reason.map(|loss| loss["count"].as_u64().unwrap()).sum()
+}
+
+#[test]
+fn of_a_flood_of_files_each_is_told_or_counted_as_lost_and_no_process_is_missed() {
+    live!();
+    let agent = Agent::start();
+    let folder = tempfile::tempdir().unwrap();
+    let count: u64 = if std::env::var_os("OPENCLAW_FULL").is_some() { 200_000 } else { 20_000 };
+    let flood = |number: &str| {
+        let own = folder.path().join(number);
+        fs::create_dir(&own).unwrap();
+        let mut command = deed::command(deed::program(), "flood");
+        command.arg(own).arg((count / 2).to_string()).spawn().unwrap()
+    };
+    let mut floods = [flood("1"), flood("2")];
+    let mut pids = Vec::new();
+    while floods.iter_mut().any(|flood| flood.try_wait().unwrap().is_none()) {
+        let mut child = deed::command(deed::program(), "nothing").spawn().unwrap();
+        child.wait().unwrap();
+        pids.push(u64::from(child.id()));
+    }
+    agent.settle();
+    let below = folder.path().to_str().unwrap();
+    let told = agent.count("file_access", |event| {
+        event["event"]["action"] == "create"
+            && event["file"]["directory"].as_str().is_some_and(|path| path.starts_with(below))
+    });
+    // The two folders themselves are told too. Counters are renewed once a second.
+    let reasons = ["event_ring_full", "program_run_skipped", "reader_too_slow"];
+    wait_for(&format!("what is missing besides {told} of {count} is counted as lost"), || {
+        told as u64 + reasons.iter().map(|reason| lost(&agent, reason)).sum::<u64>() >= count + 2
+    });
+    let exits = agent.events("process_exit", |event| event["process"]["parent"]["pid"] == std::process::id());
+    let exits: HashSet<u64> = exits.iter().filter_map(|event| event["process"]["pid"].as_u64()).collect();
+    let missed: Vec<u64> = pids.into_iter().filter(|pid| !exits.contains(pid)).collect();
+    assert!(missed.is_empty() || lost(&agent, "reader_too_slow") > 0, "{missed:?} were missed");
+    assert_eq!(lost(&agent, "process_ring_full"), 0);
+}

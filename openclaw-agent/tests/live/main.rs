@@ -1,0 +1,16 @@
+//! Tests on the real kernel, as root. They run where `OPENCLAW_LIVE=1` says so.
+//!
+//! Everything that is enforced here is enforced on a cgroup of the test's own, with addresses of network
+//! namespaces of its own, for a minute at most.
+
+#![expect(clippy::unwrap_used, reason = "a test's helpers fail like the test itself")]
+
+mod agent;
+mod credential;
+mod file;
+mod input;
+mod network;
+mod process;
+mod rules;
+mod support;
+mod verdict;

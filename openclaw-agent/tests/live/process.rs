@@ -1,0 +1,407 @@
+//! Processes: how they begin, what they run, how they end.
+
+use std::collections::HashMap;
+use std::ffi::{CStr, CString, OsStr, OsString};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::{Child, Command};
+
+use serde_json::{Value, json};
+
+use crate::support::agent::Agent;
+use crate::support::deed::{self, Deed, Deeds, command, hear, link, program, say};
+use crate::support::deep::Deep;
+use crate::support::live;
+
+pub(crate) const DEEDS: Deeds = &[
+    ("signal", |args| {
+        let signal = args[0].to_str().unwrap().parse().unwrap();
+        // SAFETY: the calls have no preconditions.
+        unsafe {
+            libc::signal(signal, libc::SIG_DFL);
+            libc::raise(signal)
+        }
+    }),
+    ("exec in a thread", |args| {
+        let program = CString::new(args[0].as_bytes()).unwrap();
+        // SAFETY: there is one thread yet.
+        unsafe { std::env::set_var("OPENCLAW_TEST_DEED", "exit") };
+        std::thread::spawn(move || {
+            let arguments = [program.as_ptr(), c"5".as_ptr(), std::ptr::null()];
+            // SAFETY: the path and the arguments are ended by NUL, and their array by a null pointer.
+            unsafe { libc::execv(program.as_ptr(), arguments.as_ptr()) };
+        })
+        .join()
+        .unwrap();
+        1
+    }),
+    ("storm", |args| {
+        say("ready");
+        hear();
+        let count: usize = args[0].to_str().unwrap().parse().unwrap();
+        let mut running: Vec<Child> = Vec::new();
+        for number in 0..count {
+            running.push(command(program(), "exit").arg((number % 100).to_string()).spawn().unwrap());
+            if running.len() == 8 || number + 1 == count {
+                running.drain(..).for_each(|mut child| assert!(child.wait().is_ok()));
+            }
+        }
+        0
+    }),
+    ("exec from memory", |_| {
+        let memory = rustix::fs::memfd_create("hidden", rustix::fs::MemfdFlags::empty()).unwrap();
+        let mut copy = std::fs::File::from(memory);
+        std::io::copy(&mut std::fs::File::open("/proc/self/exe").unwrap(), &mut copy).unwrap();
+        // SAFETY: there is one thread.
+        unsafe { std::env::set_var("OPENCLAW_TEST_DEED", "nothing") };
+        let path = CString::new(format!("/proc/self/fd/{}", copy.as_raw_fd())).unwrap();
+        let arguments = [c"harmless".as_ptr(), std::ptr::null()];
+        // SAFETY: the path and the argument are ended by NUL, and their array by a null pointer.
+        unsafe { libc::execv(path.as_ptr(), arguments.as_ptr()) };
+        1
+    }),
+    ("take terminal", |args| {
+        let terminal = CString::new(args[0].as_bytes()).unwrap();
+        // SAFETY: the path is ended by NUL; the first terminal that a session's leader opens becomes its own.
+        unsafe {
+            assert_ne!(libc::setsid(), -1);
+            assert_ne!(libc::open(terminal.as_ptr(), libc::O_RDWR), -1);
+        }
+        command(program(), "nothing").arg("in terminal").status().unwrap();
+        0
+    }),
+    ("fork", |_| {
+        // SAFETY: there is one thread, and the child ends at once.
+        unsafe {
+            match libc::fork() {
+                0 => libc::_exit(9),
+                child => {
+                    say(&child.to_string());
+                    libc::waitpid(child, std::ptr::null_mut(), 0);
+                }
+            }
+        }
+        0
+    }),
+];
+
+/// Starts a command and waits for its end; returns its pid.
+fn run(command: &mut Command) -> u32 {
+    let mut child = command.spawn().unwrap();
+    child.wait().unwrap();
+    child.id()
+}
+
+fn exec_of(agent: &Agent, pid: u32) -> Value {
+    agent.wait_for_event("process_create", |event| event["process"]["pid"] == pid)
+}
+
+fn exit_of(agent: &Agent, pid: u32) -> Value {
+    agent.wait_for_event("process_exit", |event| event["process"]["pid"] == pid)
+}
+
+/// The number in `kind:[number]` of a namespace of this process.
+fn namespace(kind: &str) -> u64 {
+    let link = std::fs::read_link(format!("/proc/self/ns/{kind}")).unwrap();
+    let link = link.to_str().unwrap();
+    link[link.find('[').unwrap() + 1..link.len() - 1].parse().unwrap()
+}
+
+#[test]
+fn a_program_that_is_begun_is_seen_with_all_that_is_known_of_it() {
+    live!();
+    let agent = Agent::start();
+    let folder = tempfile::tempdir().unwrap();
+    let pid = run(command(program(), "exit").args(["0", "two words", ""]).current_dir(folder.path()));
+    let event = exec_of(&agent, pid);
+    let process = &event["process"];
+    let own = program();
+    assert_eq!(event["event"]["action"], "exec");
+    assert_eq!(process["name"], own.file_name().unwrap().to_str().unwrap());
+    assert_eq!(process["executable"], own.to_str().unwrap());
+    assert_eq!(process["args"], json!([own.to_str().unwrap(), "0", "two words", ""]));
+    assert_eq!(process["args_count"], 4);
+    assert_eq!(process["args_truncated"], false);
+    assert_eq!(process["working_directory"], folder.path().to_str().unwrap());
+    assert_eq!(process["parent"]["pid"], std::process::id());
+    assert_eq!(process["parent"]["executable"], own.to_str().unwrap());
+    for id in [&process["user"], &process["real_user"], &process["group"], &process["real_group"]] {
+        assert_eq!(id["id"], 0, "the tests run as root");
+    }
+    // SAFETY: the call has no preconditions.
+    match unsafe { libc::getsid(0) } {
+        // What the first process began before it had a session.
+        0 => assert_eq!(process["session_id"], Value::Null),
+        leader => assert_eq!(process["session_id"], leader),
+    }
+    for (name, kind) in [("pid", "pid"), ("mount", "mnt"), ("network", "net")] {
+        assert_eq!(process["namespace"][name], namespace(kind), "{kind}");
+    }
+    let cgroups = std::fs::read_to_string("/proc/self/cgroup").unwrap();
+    let cgroup = process["cgroup"].as_str().unwrap();
+    assert!(cgroups.lines().any(|line| line.rsplit(':').next() == Some(cgroup)), "{cgroup} of {cgroups}");
+    let login = std::fs::read_to_string("/proc/self/loginuid").unwrap_or_default();
+    match login.trim().parse::<u32>() {
+        Ok(u32::MAX) | Err(_) => assert_eq!(event["user"]["audit"], Value::Null),
+        Ok(uid) => assert_eq!(event["user"]["audit"]["id"], uid),
+    }
+}
+
+#[test]
+fn fork_exec_and_exit_of_a_process_carry_the_same_entity() {
+    live!();
+    let agent = Agent::start();
+    let pid = run(command(program(), "exit").arg("7"));
+    let exit = exit_of(&agent, pid);
+    let entity = &exec_of(&agent, pid)["process"]["entity_id"];
+    let fork = agent.wait_for_event("process_fork", |event| event["process"]["pid"] == pid);
+    assert!(entity.as_str().unwrap().starts_with(&format!("{pid}-")));
+    assert_eq!(&fork["process"]["entity_id"], entity);
+    assert_eq!(&exit["process"]["entity_id"], entity);
+    assert_eq!(exit["process"]["exit_code"], 7);
+    assert_eq!(exit["process"]["start"], fork["process"]["start"]);
+}
+
+#[test]
+fn the_signal_that_ended_a_process_is_told_in_place_of_an_exit_code() {
+    live!();
+    let agent = Agent::start();
+    for signal in [libc::SIGKILL, libc::SIGTERM] {
+        let pid = run(command(program(), "signal").arg(signal.to_string()));
+        let process = &exit_of(&agent, pid)["process"];
+        assert_eq!(process["exit_signal"], signal);
+        assert_eq!(process["exit_code"], Value::Null);
+    }
+}
+
+#[test]
+fn a_program_begun_through_a_link_has_the_links_name_and_its_own_path() {
+    live!();
+    let agent = Agent::start();
+    let folder = tempfile::tempdir().unwrap();
+    let pid = run(&mut command(link(folder.path(), "innocent"), "exit"));
+    let process = &exec_of(&agent, pid)["process"];
+    assert_eq!(process["name"], "innocent");
+    assert_eq!(process["executable"], program().to_str().unwrap());
+}
+
+#[test]
+fn a_script_is_told_with_the_interpreter_that_runs_it() {
+    live!();
+    let agent = Agent::start();
+    let folder = tempfile::tempdir().unwrap();
+    let interpreter = link(folder.path(), "interpreter");
+    let script = folder.path().join("script");
+    std::fs::write(&script, format!("#!{}\n", interpreter.display())).unwrap();
+    std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let pid = run(&mut command(&script, "nothing"));
+    let process = &exec_of(&agent, pid)["process"];
+    assert_eq!(process["script"], script.to_str().unwrap());
+    assert_eq!(process["executable"], program().to_str().unwrap());
+    assert_eq!(process["name"], "script");
+}
+
+#[test]
+fn a_child_that_ends_at_once_without_a_program_of_its_own_is_seen() {
+    live!();
+    let agent = Agent::start();
+    let mut deed = Deed::new("fork", &[]);
+    let child: u32 = deed.hear().parse().unwrap();
+    let exit = exit_of(&agent, child);
+    assert_eq!(exit["process"]["exit_code"], 9);
+    assert_eq!(exit["process"]["parent"]["pid"], deed.pid());
+    assert_eq!(
+        exit["process"]["executable"],
+        program().to_str().unwrap(),
+        "its parent's, until it calls exec"
+    );
+    let fork = agent.wait_for_event("process_fork", |event| event["process"]["pid"] == child);
+    assert_eq!(fork["process"]["entity_id"], exit["process"]["entity_id"]);
+}
+
+#[test]
+fn arguments_beyond_four_kibibytes_are_cut_and_marked() {
+    live!();
+    let agent = Agent::start();
+    let long = "x".repeat(1000);
+    let pid = run(command(program(), "exit").arg("0").args([&long; 10]));
+    let process = &exec_of(&agent, pid)["process"];
+    assert_eq!(process["args_truncated"], true);
+    assert_eq!(process["args_count"], 12);
+    let kept = process["command_line"].as_str().unwrap();
+    assert!((4000..=4096).contains(&kept.len()), "{} bytes are kept", kept.len());
+    assert_eq!(process["args"][2], *long);
+}
+
+#[test]
+fn an_argument_that_is_no_text_is_told_with_what_can_be_read_of_it() {
+    live!();
+    let agent = Agent::start();
+    let pid = run(command(program(), "exit").arg("0").arg(OsStr::from_bytes(b"a\xffb")).arg("after"));
+    let process = &exec_of(&agent, pid)["process"];
+    assert_eq!(process["args"][2], "a\u{fffd}b");
+    assert_eq!(process["args"][3], "after");
+}
+
+#[test]
+fn a_thread_that_calls_exec_is_told_as_its_process() {
+    live!();
+    let agent = Agent::start();
+    let folder = tempfile::tempdir().unwrap();
+    let next = link(folder.path(), "next");
+    let pid = run(command(program(), "exec in a thread").arg(&next));
+    let event = agent.wait_for_event("process_create", |event| event["process"]["name"] == "next");
+    assert_eq!(event["process"]["pid"], pid);
+    assert_eq!(event["process"]["entity_id"], exec_of(&agent, pid)["process"]["entity_id"]);
+    let exit = exit_of(&agent, pid);
+    assert_eq!((&exit["process"]["name"], &exit["process"]["exit_code"]), (&json!("next"), &json!(5)));
+}
+
+#[test]
+fn a_program_that_lies_in_memory_alone_shows_where_it_lies() {
+    live!();
+    let agent = Agent::start();
+    let pid = run(&mut command(program(), "exec from memory"));
+    let event = agent.wait_for_event("process_create", |event| {
+        event["process"]["pid"] == pid && event["process"]["args"][0] == "harmless"
+    });
+    let executable = event["process"]["executable"].as_str().unwrap();
+    assert!(executable.contains("memfd:hidden"), "{executable}");
+}
+
+#[test]
+fn the_terminal_of_a_process_is_told() {
+    live!();
+    let agent = Agent::start();
+    // SAFETY: the calls have no preconditions but an open descriptor; the name is copied at once.
+    let (_controller, name) = unsafe {
+        let controller = OwnedFd::from_raw_fd(libc::posix_openpt(libc::O_RDWR | libc::O_NOCTTY));
+        assert_eq!(libc::grantpt(controller.as_raw_fd()), 0);
+        assert_eq!(libc::unlockpt(controller.as_raw_fd()), 0);
+        let name = CStr::from_ptr(libc::ptsname(controller.as_raw_fd()));
+        (controller, name.to_str().unwrap().to_owned())
+    };
+    let leader = run(command(program(), "take terminal").arg(&name));
+    let event = agent.wait_for_event("process_create", |event| {
+        event["process"]["parent"]["pid"] == leader && event["process"]["args"][1] == "in terminal"
+    });
+    let number = name.rsplit('/').next().unwrap();
+    let told = event["process"]["tty"].as_str().unwrap();
+    assert!(told.starts_with("pts") && told.ends_with(number), "{told} is {name}");
+    assert_eq!(event["process"]["session_id"], leader);
+}
+
+#[test]
+fn a_process_that_is_older_than_the_agent_is_known_when_it_ends() {
+    live!();
+    let mut deed = Deed::new("wait", &["3"]);
+    deed.hear();
+    let agent = Agent::start();
+    let pid = deed.pid();
+    deed.tell("go on");
+    deed.end();
+    let process = &exit_of(&agent, pid)["process"];
+    assert_eq!(process["exit_code"], 3);
+    assert_eq!(process["executable"], program().to_str().unwrap());
+    assert_eq!(process["name"], program().file_name().unwrap().to_str().unwrap());
+    assert_eq!(process["args"][1], "3");
+    assert_eq!(process["parent"]["pid"], std::process::id());
+    assert_eq!(process["parent"]["executable"], program().to_str().unwrap());
+    assert_eq!(process["user"]["id"], 0);
+}
+
+#[test]
+fn working_directory_and_executable_are_whole_however_deep_they_lie() {
+    live!();
+    let agent = Agent::start();
+    let deep = Deep::new(300);
+    let copy = deep.path().join("copy");
+    deed::copy(&program(), &copy);
+    let pid = run(command(&copy, "exit").current_dir(deep.path()));
+    std::fs::remove_file(&copy).unwrap();
+    let process = &exec_of(&agent, pid)["process"];
+    assert_eq!(process["executable"], copy.to_str().unwrap());
+    assert_eq!(process["working_directory"], deep.path().to_str().unwrap());
+}
+
+#[test]
+fn a_working_directory_deeper_than_the_kernel_walks_lacks_its_beginning_and_shows_it() {
+    live!();
+    let agent = Agent::start();
+    let deep = Deep::new(1500);
+    let pid = run(command(program(), "exit").current_dir(deep.path()));
+    let event = exec_of(&agent, pid);
+    let told = event["process"]["working_directory"].as_str().unwrap();
+    assert!(!told.starts_with('/') && told.len() > 1000, "{told}");
+    assert!(deep.path().to_str().unwrap().ends_with(told), "{told}");
+}
+
+#[test]
+fn no_process_of_a_storm_is_missed() {
+    live!();
+    let agent = Agent::start();
+    let count = match std::env::var_os("OPENCLAW_FULL") {
+        Some(_) => 20_000,
+        // On an emulated processor a process takes a hundred times as long.
+        None if is_emulated() => 300,
+        None => 2_000,
+    };
+    let mut deed = Deed::new("storm", &[&count.to_string()]);
+    deed.hear();
+    let storm = deed.pid();
+    deed.tell("go on");
+    let status = end_of_storm(deed, &agent);
+    assert!(status.success(), "{status}");
+    agent.settle();
+
+    let of_storm = |event: &Value| event["process"]["parent"]["pid"] == storm;
+    let forks = agent.events("process_fork", of_storm);
+    let execs = agent.events("process_create", of_storm);
+    let exits = agent.events("process_exit", of_storm);
+    assert_eq!((forks.len(), execs.len(), exits.len()), (count, count, count));
+    let mut codes = HashMap::new();
+    for exit in &exits {
+        *codes.entry(exit["process"]["exit_code"].as_u64().unwrap()).or_insert(0) += 1;
+    }
+    assert_eq!(codes.len(), 100);
+    assert!(codes.values().all(|times| *times == count / 100), "{codes:?}");
+    let losses = &agent.json(&["status", "--output", "json"])["losses"];
+    let lost: Vec<_> = losses.as_array().unwrap().iter().filter(|loss| loss["stage"] != "filter").collect();
+    assert!(lost.is_empty(), "{lost:?}");
+}
+
+/// Whether the processor is one that QEMU emulates by software.
+fn is_emulated() -> bool {
+    std::fs::read_to_string("/proc/cpuinfo").is_ok_and(|text| text.contains("TCG"))
+}
+
+/// Waits for the storm's end as long as it makes progress: on an emulated machine it takes minutes.
+fn end_of_storm(mut deed: Deed, agent: &Agent) -> std::process::ExitStatus {
+    /// Looks without any progress after which the storm hangs: half a minute.
+    const PATIENCE: u32 = 6;
+    let storm = deed.pid();
+    let (mut seen, mut still) = (0, 0);
+    loop {
+        if let Some(status) = deed.ended_within(std::time::Duration::from_secs(5)) {
+            return status;
+        }
+        let ended = agent.events("process_exit", |event| event["process"]["parent"]["pid"] == storm).len();
+        still = if ended > seen { 0 } else { still + 1 };
+        seen = ended;
+        assert!(still < PATIENCE, "the storm does not go on: {seen} of its processes have ended");
+    }
+}
+
+#[test]
+fn a_name_with_control_characters_does_not_break_the_line_it_is_told_in() {
+    live!();
+    let agent = Agent::start();
+    let folder = tempfile::tempdir().unwrap();
+    let name = OsString::from_vec(b"evil\n{\"a\":\x1b[31m".to_vec());
+    let path = Path::new(folder.path()).join(&name);
+    std::os::unix::fs::symlink(program(), &path).unwrap();
+    let pid = run(&mut command(&path, "exit"));
+    assert_eq!(exec_of(&agent, pid)["process"]["name"], name.to_str().unwrap());
+}

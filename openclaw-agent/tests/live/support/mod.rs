@@ -1,0 +1,57 @@
+//! What live tests stand on. Each piece is removed when it is dropped, so also when a test panics.
+
+pub(crate) mod agent;
+pub(crate) mod cgroup;
+pub(crate) mod deed;
+pub(crate) mod deep;
+pub(crate) mod helper;
+pub(crate) mod network;
+pub(crate) mod pins;
+pub(crate) mod skip;
+pub(crate) mod socket;
+pub(crate) mod webhook;
+
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+/// Leaves the test unless live tests are asked for.
+macro_rules! live {
+    () => {
+        if std::env::var_os("OPENCLAW_LIVE").is_none_or(|value| value != "1") {
+            eprintln!("skipped: live tests need root, and OPENCLAW_LIVE=1");
+            return;
+        }
+    };
+}
+pub(crate) use live;
+
+/// How long a thing may take that must come. Long, since machines under emulation are slow.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Waits until `done` says so.
+#[track_caller]
+pub(crate) fn wait_for(what: &str, mut done: impl FnMut() -> bool) {
+    let end = Instant::now() + PATIENCE;
+    while !done() {
+        assert!(Instant::now() < end, "waited in vain until {what}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// A number that no other test of this run has.
+pub(crate) fn unique() -> u32 {
+    static NEXT: AtomicU32 = AtomicU32::new(1);
+    NEXT.fetch_add(1, Ordering::Relaxed)
+}
+
+/// Runs a command that must succeed.
+#[track_caller]
+pub(crate) fn run(command: &str) {
+    let mut words = command.split(' ');
+    let program = words.next().unwrap();
+    let output = std::process::Command::new(program)
+        .args(words)
+        .output()
+        .unwrap_or_else(|error| panic!("{program} is needed: {error}"));
+    assert!(output.status.success(), "{command}: {}", String::from_utf8_lossy(&output.stderr));
+}

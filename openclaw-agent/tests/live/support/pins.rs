@@ -1,0 +1,30 @@
+//! A BPF file system of the test's own.
+
+use std::path::Path;
+
+use tempfile::TempDir;
+
+/// A folder on which the responder mounts a BPF file system; unmounted again, with whatever it pins.
+pub(crate) struct Bpffs(TempDir);
+
+impl Bpffs {
+    pub(crate) fn new() -> Self {
+        Bpffs(tempfile::Builder::new().prefix("openclaw-bpffs-").tempdir().unwrap())
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    /// Whether verdict programs are pinned.
+    pub(crate) fn has_pins(&self) -> bool {
+        self.path().join("openclaw/v1").exists()
+    }
+}
+
+impl Drop for Bpffs {
+    fn drop(&mut self) {
+        let _ = openclaw_agent::respond::undo_all(self.path());
+        let _ = rustix::mount::unmount(self.path(), rustix::mount::UnmountFlags::DETACH);
+    }
+}

@@ -1,0 +1,84 @@
+//! An endpoint on loopback that takes alerts, as the SOC's would.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::Instant;
+
+use serde_json::Value;
+
+use super::PATIENCE;
+
+/// What was posted: the head of the request, and its body.
+#[derive(Debug)]
+pub(crate) struct Post {
+    pub(crate) head: String,
+    pub(crate) body: Value,
+}
+
+/// The endpoint.
+pub(crate) struct Webhook {
+    pub(crate) url: String,
+    posts: Receiver<Post>,
+}
+
+impl Webhook {
+    pub(crate) fn new() -> Self {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let url = format!("http://{}/alerts", listener.local_addr().unwrap());
+        let (sender, posts) = channel();
+        // Ends with the test's process: nothing else would wake it.
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let sender = sender.clone();
+                std::thread::spawn(move || {
+                    let mut reader = BufReader::new(stream);
+                    while let Some(post) = read(&mut reader) {
+                        if sender.send(post).is_err() {
+                            return;
+                        }
+                    }
+                });
+            }
+        });
+        Webhook { url, posts }
+    }
+
+    /// The next alert of which `right` is true; others are passed over.
+    #[track_caller]
+    pub(crate) fn wait_for(&self, what: &str, right: impl Fn(&Value) -> bool) -> Post {
+        let end = Instant::now() + PATIENCE;
+        let mut others = Vec::new();
+        loop {
+            match self.posts.recv_timeout(end.saturating_duration_since(Instant::now())) {
+                Ok(post) if right(&post.body) => return post,
+                Ok(post) => others.push(post.body),
+                Err(_) => panic!("no alert came: {what}. These did: {others:#?}"),
+            }
+        }
+    }
+}
+
+fn read(reader: &mut BufReader<TcpStream>) -> Option<Post> {
+    let mut head = String::new();
+    let mut length = 0;
+    loop {
+        let mut line = String::new();
+        if reader.read_line(&mut line).ok()? == 0 {
+            return None;
+        }
+        if let Some((name, value)) = line.split_once(':')
+            && name.eq_ignore_ascii_case("content-length")
+        {
+            length = value.trim().parse().ok()?;
+        }
+        if line.trim_end().is_empty() {
+            break;
+        }
+        head.push_str(&line);
+    }
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body).ok()?;
+    reader.get_mut().write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").ok()?;
+    Some(Post { head, body: serde_json::from_slice(&body).ok()? })
+}

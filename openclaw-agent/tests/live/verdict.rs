@@ -1,0 +1,82 @@
+//! Blocks and isolations on the real kernel: what is cut, what is not, and that it ends.
+
+mod block;
+mod guard;
+mod isolate;
+mod life;
+
+use std::time::Duration;
+
+use openclaw_agent::kernel::btf::Btf;
+use openclaw_agent::kernel::layout::resolve;
+use openclaw_agent::respond::{Responder, ResponseSettings};
+use openclaw_common::Layout;
+use openclaw_detect::{Action, Finding, ProcessId, Severity, Timestamp};
+
+use crate::support::cgroup::Cgroup;
+use crate::support::live;
+use crate::support::network::Cable;
+use crate::support::pins::Bpffs;
+
+/// No verdict of a test lasts for longer.
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// What a test of verdicts needs. The parts are dropped in this order.
+struct Stage {
+    bpffs: Bpffs,
+    cgroup: Cgroup,
+    cable: Cable,
+}
+
+impl Stage {
+    fn new() -> Self {
+        Stage { bpffs: Bpffs::new(), cgroup: Cgroup::new(), cable: Cable::new() }
+    }
+
+    fn settings(&self) -> ResponseSettings {
+        ResponseSettings {
+            enforce: true,
+            cgroup: Some(self.cgroup.path().to_owned()),
+            default_duration: MINUTE,
+            bpffs: self.bpffs.path().to_owned(),
+            ..ResponseSettings::default()
+        }
+    }
+
+    fn responder(&self) -> Responder {
+        let responder = Responder::new(self.settings(), layout());
+        assert_eq!(responder.notices(), [""; 0]);
+        responder
+    }
+}
+
+/// A finding whose rule asks for the isolation of a process.
+fn finding(process: ProcessId) -> Finding {
+    Finding {
+        id: "f-1".to_owned(),
+        rule: "test".to_owned(),
+        severity: Severity::High,
+        confidence: 0.9,
+        title: String::new(),
+        message: String::new(),
+        timestamp: Timestamp(0),
+        actions: vec![Action::Isolate],
+        response_seconds: Some(30),
+        tags: Vec::new(),
+        process: Some(process),
+        remote: Some("10.211.77.2".parse().unwrap()),
+        event: serde_json::Value::Null,
+    }
+}
+
+fn layout() -> Layout {
+    resolve(&Btf::of_running_kernel().unwrap()).layout
+}
+
+#[test]
+fn every_verdict_program_acts_here() {
+    live!();
+    for capability in openclaw_agent::respond::probe(&layout()) {
+        assert_eq!(capability.state, openclaw_agent::capability::State::Full, "{capability:?}");
+    }
+}
