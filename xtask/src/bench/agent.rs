@@ -1,0 +1,189 @@
+//! The agent under measurement: started with one rule of the benchmark's own, heard on its stdout.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+
+use crate::{process, workspace};
+
+/// The name of the rule, and of the program that it looks for.
+const MARKER: &str = "openclaw-bench-marker";
+
+/// How long an agent may take until its first finding, and until it has stopped.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Lines of its log that are shown where it fails.
+const LOG_TAIL: usize = 20;
+
+/// A running agent.
+pub(super) struct Agent {
+    child: Child,
+    findings: Receiver<Instant>,
+    marker: PathBuf,
+    log: PathBuf,
+}
+
+impl Agent {
+    /// Starts it and waits until it finds.
+    ///
+    /// # Errors
+    /// Where it cannot be started, ends, or does not find within [`PATIENCE`].
+    pub(super) fn start(folder: &Path) -> Result<Self> {
+        let marker = prepare(folder)?;
+        let log = folder.join("log");
+        let errors = File::create(&log).with_context(|| format!("cannot write {}", log.display()))?;
+        let mut command = Command::new(workspace::agent());
+        command
+            .arg("run")
+            .arg("--config")
+            .arg(folder.join("openclaw.yml"))
+            .arg("--rules")
+            .arg(folder.join("rules"))
+            .args(["--output", "json"])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(errors);
+        process::forget_outer_cargo(&mut command);
+        let mut child =
+            command.spawn().with_context(|| format!("cannot start `{}`", process::shown(&command)))?;
+        let output = child.stdout.take().context("the agent has no stdout")?;
+        let (sender, findings) = channel();
+        std::thread::spawn(move || {
+            for line in BufReader::new(output).lines().map_while(Result::ok) {
+                let now = Instant::now();
+                if is_finding(&line) && sender.send(now).is_err() {
+                    return;
+                }
+            }
+        });
+        let mut agent = Self { child, findings, marker, log };
+        agent.wait_until_it_finds()?;
+        Ok(agent)
+    }
+
+    fn wait_until_it_finds(&mut self) -> Result<()> {
+        let started = Instant::now();
+        while started.elapsed() < PATIENCE {
+            self.trigger()?;
+            match self.findings.recv_timeout(Duration::from_millis(200)) {
+                Ok(_) => {
+                    // Executions before this one may be reported still: they are none of the measurement's.
+                    while self.findings.recv_timeout(Duration::from_millis(500)).is_ok() {}
+                    return Ok(());
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => {
+                    let status = self.child.wait().context("cannot wait for the agent")?;
+                    bail!("the agent ended with {status} before it found anything\n{}", self.log_tail());
+                }
+            }
+        }
+        bail!("the agent did not report {MARKER} within {} s\n{}", PATIENCE.as_secs(), self.log_tail());
+    }
+
+    /// Runs the program that the rule looks for, to its end.
+    fn trigger(&self) -> Result<()> {
+        Command::new(&self.marker)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status()
+            .with_context(|| format!("cannot start {}", self.marker.display()))?;
+        Ok(())
+    }
+
+    /// Runs the program and returns the time from just before its start until the finding was read; none
+    /// where there was no finding within `patience`.
+    ///
+    /// # Errors
+    /// Where the program cannot be started, or the agent has ended.
+    pub(super) fn time_to_finding(&self, patience: Duration) -> Result<Option<Duration>> {
+        let before = Instant::now();
+        self.trigger()?;
+        match self.findings.recv_timeout(patience) {
+            Ok(found) => Ok(Some(found.saturating_duration_since(before))),
+            Err(RecvTimeoutError::Timeout) => Ok(None),
+            Err(RecvTimeoutError::Disconnected) => {
+                bail!("the agent ended while it was measured\n{}", self.log_tail())
+            }
+        }
+    }
+
+    /// Stops it as Ctrl-C would, and waits for its end.
+    ///
+    /// # Errors
+    /// Where it does not stop.
+    pub(super) fn stop(mut self) -> Result<()> {
+        process::run(Command::new("kill").args(["-INT", &self.child.id().to_string()]))?;
+        let asked = Instant::now();
+        while asked.elapsed() < PATIENCE {
+            if self.child.try_wait().context("cannot wait for the agent")?.is_some() {
+                return Ok(());
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        bail!("the agent did not stop within {} s\n{}", PATIENCE.as_secs(), self.log_tail());
+    }
+
+    fn log_tail(&self) -> String {
+        let log = std::fs::read_to_string(&self.log).unwrap_or_default();
+        let lines: Vec<&str> = log.lines().collect();
+        lines[lines.len().saturating_sub(LOG_TAIL)..].iter().map(|line| format!("    | {line}\n")).collect()
+    }
+}
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        // Nothing is left running where a measurement was broken off; one that was stopped is gone already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Writes configuration, rule and program, and returns the program's path.
+fn prepare(folder: &Path) -> Result<PathBuf> {
+    let write = |name: &str, text: &str| {
+        let file = folder.join(name);
+        std::fs::write(&file, text).with_context(|| format!("cannot write {}", file.display()))
+    };
+    let rules = folder.join("rules");
+    std::fs::create_dir_all(&rules).with_context(|| format!("cannot create {}", rules.display()))?;
+    write("openclaw.yml", "store: { path: findings.db }\napi: { socket: control.sock }\n")?;
+    write(
+        "rules/bench.yml",
+        &format!(
+            "rules:\n  - name: {MARKER}\n    event: process_create\n    \
+             condition: process.name == \"{MARKER}\"\n    severity: low\n    action: alert\n"
+        ),
+    )?;
+    let marker = folder.join(MARKER);
+    let program = process::find("true").context("there is no program `true`")?;
+    // By a link: the name that counts is the one that was called.
+    if !marker.exists() {
+        std::os::unix::fs::symlink(&program, &marker)
+            .with_context(|| format!("cannot create the link {}", marker.display()))?;
+    }
+    Ok(marker)
+}
+
+/// Whether a line of the agent's output is a finding of the benchmark's rule.
+fn is_finding(line: &str) -> bool {
+    line.contains(r#""type":"finding""#) && line.contains(MARKER)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_findings_of_the_own_rule_count() {
+        assert!(is_finding(r#"{"rule":"openclaw-bench-marker","type":"finding"}"#));
+        assert!(!is_finding(r#"{"rule":"openclaw-bench-marker","type":"action"}"#));
+        assert!(!is_finding(r#"{"rule":"suspicious_process","type":"finding"}"#));
+    }
+}

@@ -1,0 +1,46 @@
+//! The time from exec to finding, as whoever reads the agent's output sees it.
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Result, bail};
+
+use super::agent::Agent;
+use super::statistics::{Sample, milliseconds};
+use crate::console::Step;
+
+/// How long one finding is waited for.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Starts the agent, runs the program that its rule looks for `executions` times, one after the other, and
+/// prints how long each took to be found.
+///
+/// # Errors
+/// Where the agent does not work.
+pub(super) fn measure(folder: &Path, executions: u32) -> Result<()> {
+    let step = Step::begin_silent(&format!("time from exec to finding, {executions} times"));
+    let agent = Agent::start(folder)?;
+    let mut times = Vec::new();
+    let mut lost = 0;
+    for _ in 0..executions {
+        match agent.time_to_finding(PATIENCE)? {
+            Some(time) => times.push(time.as_secs_f64()),
+            None => lost += 1,
+        }
+    }
+    agent.stop()?;
+    step.done("");
+    let Some(sample) = Sample::new(times) else {
+        bail!("not one of {executions} executions was found");
+    };
+    println!(
+        "exec to finding   p50 {}   p99 {}   least {}   most {}   ({} found, {lost} not within {} s)",
+        milliseconds(sample.quantile(0.5)),
+        milliseconds(sample.quantile(0.99)),
+        milliseconds(sample.quantile(0.0)),
+        milliseconds(sample.quantile(1.0)),
+        sample.len(),
+        PATIENCE.as_secs(),
+    );
+    Ok(())
+}

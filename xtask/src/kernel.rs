@@ -1,0 +1,86 @@
+//! The kernel programs: built for the BPF target by the toolchain that set-up chose.
+
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+use crate::console::Step;
+use crate::setup::toolchain::Toolchain;
+use crate::{process, workspace};
+
+/// The target of the kernel programs.
+const TARGET: &str = "bpfel-unknown-none";
+
+/// The objects that the agent carries.
+const OBJECTS: [&str; 2] = ["sensor", "verdict"];
+
+/// Builds the objects. What did not change is not built again and its file is left alone.
+///
+/// # Errors
+/// Where the build fails, or leaves out an object.
+pub(crate) fn build(toolchain: &Toolchain) -> Result<()> {
+    let step = Step::begin("building the kernel programs");
+    process::run(cargo(toolchain).args(["build", "--release", "--locked"]).args(target_arguments()))?;
+    for object in OBJECTS {
+        let path = workspace::kernel_target().join(TARGET).join("release").join(object);
+        let content =
+            std::fs::read(&path).with_context(|| format!("the build left no {}", path.display()))?;
+        if !content.starts_with(b"\x7fELF") {
+            bail!("{} is no ELF object: delete target/bpf and build again", path.display());
+        }
+    }
+    step.done("");
+    Ok(())
+}
+
+/// Checks the kernel programs with clippy, warnings being errors.
+///
+/// # Errors
+/// Where clippy finds something, or the toolchain has no clippy.
+pub(crate) fn clippy(toolchain: &Toolchain, arguments: &[&str]) -> Result<()> {
+    process::run(
+        cargo(toolchain)
+            .args(["clippy", "--release", "--locked"])
+            .args(arguments)
+            .args(target_arguments())
+            .args(["--", "--deny", "warnings"]),
+    )
+}
+
+fn target_arguments() -> [&'static str; 4] {
+    ["-Z", "build-std=core", "--target", TARGET]
+}
+
+/// Cargo in the kernel programs' folder, with the toolchain's compiler, linker and LLVM.
+fn cargo(toolchain: &Toolchain) -> Command {
+    let mut command = Command::new(&toolchain.cargo);
+    process::forget_outer_cargo(&mut command);
+    // Full type information, and the BTF that the kernel reads, made of it by the linker. The linker is
+    // named among the flags so that another linker means another build.
+    let flags = [
+        "-Cdebuginfo=2".into(),
+        "-Clink-arg=--btf".into(),
+        format!("-Clinker={}", toolchain.linker.display()),
+    ];
+    let mut path = vec![toolchain.rustc.parent().unwrap_or(&toolchain.rustc).to_owned()];
+    path.extend(std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()));
+    if let Ok(path) = std::env::join_paths(path) {
+        // The linker asks the `rustc` that it finds on the path about the target.
+        command.env("PATH", path);
+    }
+    command
+        .current_dir(workspace::kernel_programs())
+        .env("CARGO_TARGET_DIR", workspace::kernel_target())
+        .env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f"))
+        .env("RUSTC", &toolchain.rustc)
+        .env("LD_LIBRARY_PATH", &toolchain.llvm_folder)
+        .env_remove("RUSTFLAGS")
+        .env_remove("RUSTUP_TOOLCHAIN")
+        .env_remove("RUSTC_WRAPPER")
+        .env_remove("RUSTC_WORKSPACE_WRAPPER");
+    if toolchain.needs_bootstrap {
+        // What lets a stable compiler build `core` for a target that has none.
+        command.env("RUSTC_BOOTSTRAP", "1");
+    }
+    command
+}

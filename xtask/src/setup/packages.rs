@@ -1,0 +1,305 @@
+//! Programs that come from the distribution's packages.
+
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+use super::distribution::Distribution;
+use crate::console::{self, Step};
+use crate::process;
+
+/// What a program is needed for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// Any build.
+    Build,
+    /// Tests that drive the agent on this machine's kernel.
+    LiveTest,
+    /// Tests on other kernels in virtual machines.
+    VirtualMachine,
+}
+
+/// A program and the packages that bring it.
+#[derive(Debug)]
+struct Need {
+    purpose: Purpose,
+    program: &'static str,
+    why: &'static str,
+    debian: &'static str,
+    fedora: &'static str,
+    arch: &'static str,
+    suse: &'static str,
+    alpine: &'static str,
+}
+
+const NEEDS: &[Need] = &[
+    Need {
+        purpose: Purpose::Build,
+        program: "cc",
+        why: "compiles the bundled SQLite and links",
+        debian: "gcc libc6-dev",
+        fedora: "gcc",
+        arch: "gcc",
+        suse: "gcc",
+        alpine: "gcc musl-dev",
+    },
+    Need {
+        purpose: Purpose::LiveTest,
+        program: "nc.openbsd",
+        why: "the netcat that the rules look for",
+        debian: "netcat-openbsd",
+        fedora: "netcat",
+        arch: "openbsd-netcat",
+        suse: "netcat-openbsd",
+        alpine: "netcat-openbsd",
+    },
+    Need {
+        purpose: Purpose::LiveTest,
+        program: "busybox",
+        why: "a second netcat, and the virtual machines' user space",
+        debian: "busybox-static",
+        fedora: "busybox",
+        arch: "busybox",
+        suse: "busybox-static",
+        alpine: "busybox-static",
+    },
+    Need {
+        purpose: Purpose::LiveTest,
+        program: "ip",
+        why: "network namespaces of the tests' own",
+        debian: "iproute2",
+        fedora: "iproute",
+        arch: "iproute2",
+        suse: "iproute2",
+        alpine: "iproute2",
+    },
+    Need {
+        purpose: Purpose::LiveTest,
+        program: "ping",
+        why: "ICMP from an isolated process",
+        debian: "iputils-ping",
+        fedora: "iputils",
+        arch: "iputils",
+        suse: "iputils",
+        alpine: "iputils",
+    },
+    Need {
+        purpose: Purpose::LiveTest,
+        program: "socat",
+        why: "connections of every kind",
+        debian: "socat",
+        fedora: "socat",
+        arch: "socat",
+        suse: "socat",
+        alpine: "socat",
+    },
+    Need {
+        purpose: Purpose::VirtualMachine,
+        program: "qemu-system-x86_64",
+        why: "boots other kernels",
+        debian: "qemu-system-x86",
+        fedora: "qemu-system-x86-core",
+        arch: "qemu-system-x86",
+        suse: "qemu-x86",
+        alpine: "qemu-system-x86_64",
+    },
+    Need {
+        purpose: Purpose::VirtualMachine,
+        program: "modprobe",
+        why: "finds the modules of another kernel",
+        debian: "kmod",
+        fedora: "kmod",
+        arch: "kmod",
+        suse: "kmod",
+        alpine: "kmod",
+    },
+    Need {
+        purpose: Purpose::VirtualMachine,
+        program: "xz",
+        why: "unpacks modules",
+        debian: "xz-utils",
+        fedora: "xz",
+        arch: "xz",
+        suse: "xz",
+        alpine: "xz",
+    },
+];
+
+impl Need {
+    fn packages(&self, distribution: Distribution) -> &'static str {
+        match distribution {
+            // A name that most distributions know is better than none.
+            Distribution::Debian | Distribution::Unknown => self.debian,
+            Distribution::Fedora => self.fedora,
+            Distribution::Arch => self.arch,
+            Distribution::Suse => self.suse,
+            Distribution::Alpine => self.alpine,
+        }
+    }
+
+    fn is_met(&self) -> bool {
+        match self.program {
+            // Only Debian keeps the name of the variant; elsewhere there is one `nc`.
+            "nc.openbsd" => process::find("nc.openbsd").or_else(|| process::find("nc")).is_some(),
+            program => process::find(program).is_some(),
+        }
+    }
+}
+
+/// Sees to it that the programs for these purposes are there.
+///
+/// # Errors
+/// Where packages cannot be installed, or this distribution is not one where set-up installs: the error
+/// holds the commands to type.
+pub(crate) fn ensure(purposes: &[Purpose]) -> Result<()> {
+    let distribution = Distribution::of_this_machine();
+    let wanted: Vec<&Need> = NEEDS.iter().filter(|need| purposes.contains(&need.purpose)).collect();
+    if distribution == Distribution::Debian {
+        // Packages rather than programs: Debian has several of which each brings an `nc` or a `busybox`.
+        return install(&wanted.iter().flat_map(|need| need.debian.split(' ')).collect::<Vec<_>>());
+    }
+    let missing: Vec<&Need> = wanted.into_iter().filter(|need| !need.is_met()).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    for need in &missing {
+        console::note(&format!("missing: {} ({})", need.program, need.why));
+    }
+    bail!("{}", advice(distribution, &missing));
+}
+
+fn advice(distribution: Distribution, missing: &[&Need]) -> String {
+    let packages: Vec<&str> = missing.iter().map(|need| need.packages(distribution)).collect();
+    match distribution.install_command() {
+        Some(install) => {
+            format!(
+                "programs are missing. Install them and try again:\n\n    sudo {install} {}\n",
+                packages.join(" ")
+            )
+        }
+        None => format!(
+            "programs are missing, and this distribution's package manager is not known here. Install what \
+             Debian calls {} and try again",
+            packages.join(" ")
+        ),
+    }
+}
+
+/// Installs the Debian packages that are missing.
+///
+/// # Errors
+/// Where neither root nor sudo is there, or apt-get fails.
+pub(crate) fn install(packages: &[&str]) -> Result<()> {
+    let missing = missing(packages)?;
+    if missing.is_empty() {
+        return Ok(());
+    }
+    if !process::is_root() && process::find("sudo").is_none() {
+        bail!(
+            "packages are missing, and installing them needs root. As root, type this and try again:\n\n    \
+             apt-get update && apt-get install --no-install-recommends {}\n",
+            missing.join(" ")
+        );
+    }
+    let step = Step::begin_silent(&format!("installing {}", missing.join(" ")));
+    // An index that cannot be refreshed in part (a third party's source) may still do.
+    let update = process::capture(apt_get()?.args(["--quiet", "update"]));
+    process::capture(
+        apt_get()?.args(["--quiet", "install", "--yes", "--no-install-recommends"]).args(&missing),
+    )
+    .with_context(|| match &update {
+        Ok(_) => "cannot install packages".to_owned(),
+        Err(error) => format!("cannot install packages, and before that: {error}"),
+    })?;
+    step.done("");
+    Ok(())
+}
+
+/// Fetches apt's index, which a fresh machine or image may lack.
+///
+/// # Errors
+/// Where neither root nor sudo is there, or apt-get fails.
+pub(crate) fn update_index() -> Result<()> {
+    let step = Step::begin_silent("fetching apt's index");
+    process::capture(apt_get()?.args(["--quiet", "update"]))?;
+    step.done("");
+    Ok(())
+}
+
+/// Whether apt knows a package of this name that can be installed.
+pub(crate) fn is_available(package: &str) -> bool {
+    process::capture(Command::new("apt-cache").args(["policy", package]))
+        .is_ok_and(|text| candidate(&text).is_some())
+}
+
+/// The version that `apt-cache policy` would install.
+fn candidate(policy: &str) -> Option<&str> {
+    policy
+        .lines()
+        .find_map(|line| line.trim().strip_prefix("Candidate:"))
+        .map(str::trim)
+        .filter(|version| *version != "(none)")
+}
+
+fn apt_get() -> Result<Command> {
+    let mut command = process::as_root("apt-get", &[("DEBIAN_FRONTEND", "noninteractive".as_ref())])?;
+    command.args(["-o", "Acquire::Retries=3", "-o", "DPkg::Lock::Timeout=300"]);
+    Ok(command)
+}
+
+fn missing<'a>(packages: &[&'a str]) -> Result<Vec<&'a str>> {
+    // dpkg-query exits with 1 where one of them is unknown, and still tells of the others.
+    let output = process::output(
+        Command::new("dpkg-query")
+            .env("LC_ALL", "C")
+            .args(["--show", "--showformat", "${Package} ${db:Status-Status}\n"])
+            .args(packages),
+    )?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    Ok(not_installed(packages, &text))
+}
+
+/// Those of `packages` that the lines `NAME STATUS` do not call installed.
+fn not_installed<'a>(packages: &[&'a str], listing: &str) -> Vec<&'a str> {
+    let installed: Vec<&str> = listing.lines().filter_map(|line| line.strip_suffix(" installed")).collect();
+    packages.iter().copied().filter(|package| !installed.contains(package)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_package_that_was_removed_or_is_unknown_counts_as_missing() {
+        let listing = "gcc installed\nsocat config-files\nkmod not-installed\n";
+        assert_eq!(
+            not_installed(&["gcc", "socat", "kmod", "xz-utils"], listing),
+            ["socat", "kmod", "xz-utils"]
+        );
+    }
+
+    #[test]
+    fn a_candidate_is_read_from_the_policy_and_none_is_none() {
+        let policy =
+            "rustc-web:\n  Installed: (none)\n  Candidate: 1.96.0+dfsg1-1~deb12u2\n  Version table:\n";
+        assert_eq!(candidate(policy), Some("1.96.0+dfsg1-1~deb12u2"));
+        assert_eq!(candidate("x:\n  Installed: (none)\n  Candidate: (none)\n"), None);
+        assert_eq!(candidate(""), None);
+    }
+
+    #[test]
+    fn the_advice_is_the_command_of_the_distribution() {
+        let missing: Vec<&Need> =
+            NEEDS.iter().filter(|need| matches!(need.program, "cc" | "nc.openbsd")).collect();
+        let expected = [
+            (Distribution::Fedora, "sudo dnf install gcc netcat\n"),
+            (Distribution::Arch, "sudo pacman -S --needed gcc openbsd-netcat\n"),
+            (Distribution::Suse, "sudo zypper install gcc netcat-openbsd\n"),
+            (Distribution::Alpine, "sudo apk add gcc musl-dev netcat-openbsd\n"),
+        ];
+        for (distribution, command) in expected {
+            let text = advice(distribution, &missing);
+            assert!(text.contains(command), "{distribution:?}: {text}");
+        }
+    }
+}

@@ -1,0 +1,242 @@
+//! `cargo xtask vm`: the live tests on Debian's kernels, in virtual machines.
+//!
+//! QEMU runs them by software emulation, which every machine can. A guest sees this machine's files,
+//! read-only with a layer in memory for what it writes, so that it runs the same agent, the same tests and the
+//! same tools under another kernel. [`kernels`] fetches the kernels, [`initramfs`] and [`guest`] make what a
+//! guest boots into, [`qemu`] runs it.
+
+mod guest;
+mod initramfs;
+mod kernels;
+mod qemu;
+
+use anyhow::{Context, Result, bail};
+
+use crate::console::{self, Step};
+use crate::setup::distribution::Distribution;
+use crate::setup::packages::{self, Purpose};
+use crate::test::libtest::Tally;
+use crate::test::live::Plan;
+use crate::test::programs;
+use crate::{agent, kernel, process, setup};
+use guest::Task;
+use kernels::Kernel;
+use qemu::Machine;
+
+/// The kernels of every run of the tests: the oldest supported, and the one of Debian's stable release.
+const USUAL: [&str; 2] = ["5.10", "6.12"];
+
+/// The kernels of a full run.
+const ALL: [&str; 4] = ["5.10", "6.1", "6.12", kernels::NEWEST];
+
+/// What `vm` takes.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// Kernels: a series such as 5.10, `newest`, or a folder of target/vm/kernels [default: 5.10 6.1 6.12 newest]
+    kernels: Vec<String>,
+    /// Run this shell command in the guest instead of the live tests
+    #[arg(long, value_name = "COMMAND")]
+    run: Option<String>,
+    /// Without the BPF LSM among the active ones
+    #[arg(long)]
+    no_bpf_lsm: bool,
+    /// Storms ten times as long
+    #[arg(long)]
+    full: bool,
+    /// Memory of a guest in MiB
+    #[arg(long, default_value_t = qemu::MEMORY)]
+    memory: u32,
+    /// Seconds that a guest may take
+    #[arg(long, default_value_t = qemu::LIMIT)]
+    limit: u32,
+    /// Show the guest kernel's console
+    #[arg(long)]
+    console: bool,
+    /// Only tests whose name contains one of these
+    #[arg(last = true, value_name = "FILTER")]
+    filter: Vec<String>,
+}
+
+/// Boots each kernel and runs the live tests, or a command, inside.
+///
+/// # Errors
+/// Where the set-up fails, a kernel cannot be had, or what ran in a guest failed.
+pub(crate) fn command(arguments: &Arguments) -> Result<()> {
+    ensure()?;
+    let kernels: Vec<&str> = if arguments.kernels.is_empty() {
+        ALL.to_vec()
+    } else {
+        arguments.kernels.iter().map(String::as_str).collect()
+    };
+    let settings = Settings {
+        memory: arguments.memory,
+        limit: arguments.limit,
+        bpf_lsm: !arguments.no_bpf_lsm,
+        console: arguments.console,
+    };
+    if let Some(command) = &arguments.run {
+        return run_command(&kernels, command, &settings);
+    }
+    kernel::build(&setup::for_tests()?)?;
+    let programs = programs::build()?;
+    let agent = agent::build_agent()?;
+    let program = programs
+        .iter()
+        .find(|program| program.is_live())
+        .context("there is no live test program: openclaw-agent/tests/live")?;
+    let plan = Plan { program, agent: &agent, full: arguments.full, filter: &arguments.filter };
+    let (mut tally, mut troubles) = (Tally::default(), Vec::new());
+    for name in kernels {
+        if let Err(error) = live_on(name, &plan, &settings, &mut tally, &mut troubles) {
+            troubles.push(format!("kernel {name}: {error:#}"));
+        }
+    }
+    crate::test::conclude(&tally, &troubles)
+}
+
+/// The live tests of a test run, on the kernels of such a run.
+///
+/// Where virtual machines cannot run and are not `required`, the tests are counted as skipped.
+///
+/// # Errors
+/// Where the test program cannot be started.
+pub(crate) fn run_live(
+    plan: &Plan<'_>,
+    required: bool,
+    tally: &mut Tally,
+    troubles: &mut Vec<String>,
+) -> Result<()> {
+    let settings = Settings { memory: qemu::MEMORY, limit: qemu::LIMIT, bpf_lsm: true, console: false };
+    let kernels: &[&str] = if plan.full { &ALL } else { &USUAL };
+    let available = ensure();
+    for name in kernels {
+        let attempt = match &available {
+            Ok(()) => kernels::fetch(name),
+            Err(error) => Err(anyhow::anyhow!("{error:#}")),
+        };
+        match attempt {
+            Ok(kernel) => live_in(&kernel, plan, &settings, tally, troubles)?,
+            Err(error) if required => troubles.push(format!("kernel {name}: {error:#}")),
+            Err(error) => plan.skip(&format!("kernel {name}: {error:#}"), tally)?,
+        }
+    }
+    Ok(())
+}
+
+/// How guests are run.
+#[derive(Debug)]
+struct Settings {
+    memory: u32,
+    limit: u32,
+    bpf_lsm: bool,
+    console: bool,
+}
+
+impl Settings {
+    fn machine<'a>(&self, kernel: &'a Kernel) -> Machine<'a> {
+        Machine {
+            kernel,
+            memory: self.memory,
+            limit: self.limit,
+            bpf_lsm: self.bpf_lsm,
+            console: self.console,
+        }
+    }
+}
+
+/// Sees to it that virtual machines can run here.
+fn ensure() -> Result<()> {
+    if std::env::consts::ARCH != "x86_64" {
+        bail!("virtual machines are made for x86_64, and this machine is {}", std::env::consts::ARCH);
+    }
+    if Distribution::of_this_machine() != Distribution::Debian {
+        bail!("the kernels of virtual machines are fetched by apt, which only Debian and Ubuntu have");
+    }
+    packages::ensure(&[Purpose::LiveTest, Purpose::VirtualMachine])?;
+    if qemu::virtiofsd().is_none() {
+        // A part of qemu-system-common until Debian 12, a package of its own since.
+        packages::install(&["virtiofsd"])?;
+    }
+    Ok(())
+}
+
+fn live_on(
+    name: &str,
+    plan: &Plan<'_>,
+    settings: &Settings,
+    tally: &mut Tally,
+    troubles: &mut Vec<String>,
+) -> Result<()> {
+    live_in(&kernels::fetch(name)?, plan, settings, tally, troubles)
+}
+
+/// The live tests under one kernel.
+fn live_in(
+    kernel: &Kernel,
+    plan: &Plan<'_>,
+    settings: &Settings,
+    tally: &mut Tally,
+    troubles: &mut Vec<String>,
+) -> Result<()> {
+    let place = format!("kernel {}", kernel.release);
+    let step = Step::begin(&format!("live tests on {place}, in a virtual machine"));
+    let mut result = Tally::default();
+    let mut skips = String::new();
+    let end = boot(&settings.machine(kernel), &Task::live(plan), &mut |line| {
+        if let Some(skip) = line.strip_prefix(guest::SKIP) {
+            skips.push_str(skip);
+            skips.push('\n');
+        } else {
+            eprintln!("    {line}");
+            result.read_line(line);
+        }
+    })?;
+    result.move_skips(&skips);
+    for skip in &mut result.skipped {
+        skip.name = format!("{} ({place})", skip.name);
+    }
+    let outcome = format!("status {end}");
+    plan.judge(&place, result, &outcome, tally, troubles)?;
+    step.done("");
+    Ok(())
+}
+
+fn run_command(kernels: &[&str], command: &str, settings: &Settings) -> Result<()> {
+    for name in kernels {
+        let kernel = kernels::fetch(name)?;
+        let step = Step::begin(&format!("kernel {}: {command}", kernel.release));
+        let status =
+            boot(&settings.machine(&kernel), &Task::command(command), &mut |line| println!("{line}"))?;
+        step.done(&format!("status {status}"));
+        if status != 0 {
+            bail!("`{command}` ended with status {status} on kernel {}", kernel.release);
+        }
+    }
+    Ok(())
+}
+
+/// Runs a guest, and once more where it died without a result: emulation can lose a guest, and that says
+/// nothing of what ran in it.
+fn boot(machine: &Machine<'_>, task: &Task, line: &mut dyn FnMut(&str)) -> Result<u32> {
+    let mut lines = Vec::new();
+    let status = machine.run(task, &mut |text| {
+        line(text);
+        lines.push(text.to_owned());
+    })?;
+    if status != qemu::NO_RESULT {
+        return Ok(status);
+    }
+    if lines.iter().any(|line| line.starts_with("test result:")) {
+        return Ok(status);
+    }
+    console::note(&format!(
+        "the guest with kernel {} died without a result: once more",
+        machine.kernel.release
+    ));
+    machine.run(task, line)
+}
+
+/// The paths of this machine that a guest needs in other words: what `program` is called on the search path.
+fn tool(program: &str, package: &str) -> Result<std::path::PathBuf> {
+    process::find(program).with_context(|| format!("{program} is missing (Debian's package {package})"))
+}
