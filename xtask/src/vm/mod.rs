@@ -10,6 +10,8 @@ mod initramfs;
 mod kernels;
 mod qemu;
 
+use std::num::NonZeroUsize;
+
 use anyhow::{Context, Result, bail};
 
 use crate::console::{self, Step};
@@ -86,11 +88,14 @@ pub(crate) fn command(arguments: &Arguments) -> Result<()> {
         .context("there is no live test program: openclaw-agent/tests/live")?;
     let plan = Plan { program, agent: &agent, full: arguments.full, filter: &arguments.filter };
     let (mut tally, mut troubles) = (Tally::default(), Vec::new());
+    let mut fetched = Vec::new();
     for name in kernels {
-        if let Err(error) = live_on(name, &plan, &settings, &mut tally, &mut troubles) {
-            troubles.push(format!("kernel {name}: {error:#}"));
+        match kernels::fetch(name) {
+            Ok(kernel) => fetched.push(kernel),
+            Err(error) => troubles.push(format!("kernel {name}: {error:#}")),
         }
     }
+    live_in(&fetched, &plan, &settings, &mut tally, &mut troubles)?;
     crate::test::conclude(&tally, &troubles)
 }
 
@@ -109,18 +114,19 @@ pub(crate) fn run_live(
     let settings = Settings { memory: qemu::MEMORY, limit: qemu::LIMIT, bpf_lsm: true, console: false };
     let kernels: &[&str] = if plan.full { &ALL } else { &USUAL };
     let available = ensure();
+    let mut fetched = Vec::new();
     for name in kernels {
         let attempt = match &available {
             Ok(()) => kernels::fetch(name),
             Err(error) => Err(anyhow::anyhow!("{error:#}")),
         };
         match attempt {
-            Ok(kernel) => live_in(&kernel, plan, &settings, tally, troubles)?,
+            Ok(kernel) => fetched.push(kernel),
             Err(error) if required => troubles.push(format!("kernel {name}: {error:#}")),
             Err(error) => plan.skip(&format!("kernel {name}: {error:#}"), tally)?,
         }
     }
-    Ok(())
+    live_in(&fetched, plan, &settings, tally, troubles)
 }
 
 /// How guests are run.
@@ -160,45 +166,73 @@ fn ensure() -> Result<()> {
     Ok(())
 }
 
-fn live_on(
-    name: &str,
+/// The live tests under each kernel, in as many guests at a time as this machine has processors: a guest
+/// keeps one of them busy.
+fn live_in(
+    kernels: &[Kernel],
     plan: &Plan<'_>,
     settings: &Settings,
     tally: &mut Tally,
     troubles: &mut Vec<String>,
 ) -> Result<()> {
-    live_in(&kernels::fetch(name)?, plan, settings, tally, troubles)
+    let task = Task::live(plan);
+    let at_once = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    for group in kernels.chunks(at_once) {
+        let releases: Vec<&str> = group.iter().map(|kernel| kernel.release.as_str()).collect();
+        let step =
+            Step::begin(&format!("live tests on kernel {}, in virtual machines", releases.join(" and ")));
+        let outcomes: Vec<_> = std::thread::scope(|scope| {
+            let guests: Vec<_> = group
+                .iter()
+                .map(|kernel| scope.spawn(|| live_once(&settings.machine(kernel), &task)))
+                .collect();
+            guests.into_iter().map(std::thread::ScopedJoinHandle::join).collect()
+        });
+        for (release, outcome) in releases.into_iter().zip(outcomes) {
+            let place = format!("kernel {release}");
+            let Ok(outcome) = outcome else {
+                troubles.push(format!("{place}: what ran the guest panicked"));
+                continue;
+            };
+            let (mut result, status) = outcome?;
+            for skip in &mut result.skipped {
+                skip.name = format!("{} ({place})", skip.name);
+            }
+            plan.judge(&place, result, &format!("status {status}"), tally, troubles)?;
+        }
+        step.done("");
+    }
+    Ok(())
 }
 
-/// The live tests under one kernel.
-fn live_in(
-    kernel: &Kernel,
-    plan: &Plan<'_>,
-    settings: &Settings,
-    tally: &mut Tally,
-    troubles: &mut Vec<String>,
-) -> Result<()> {
-    let place = format!("kernel {}", kernel.release);
-    let step = Step::begin(&format!("live tests on {place}, in a virtual machine"));
-    let mut result = Tally::default();
+/// The live tests in one guest: what they say of themselves, and the guest's status.
+///
+/// A guest that died before its tests ended is run once more, and that is told: emulation can lose a guest.
+/// What fails in a guest that lives is never repeated.
+fn live_once(machine: &Machine<'_>, task: &Task) -> Result<(Tally, u32)> {
+    let release = &machine.kernel.release;
+    let first = live(machine, task)?;
+    if first.1 != qemu::NO_RESULT || first.0.results > 0 {
+        return Ok(first);
+    }
+    console::note(&format!("{release}: the guest died before its tests ended; once more"));
+    live(machine, task)
+}
+
+fn live(machine: &Machine<'_>, task: &Task) -> Result<(Tally, u32)> {
+    let mut tally = Tally::default();
     let mut skips = String::new();
-    let end = boot(&settings.machine(kernel), &Task::live(plan), &mut |line| {
+    let status = machine.run(task, &mut |line| {
         if let Some(skip) = line.strip_prefix(guest::SKIP) {
             skips.push_str(skip);
             skips.push('\n');
         } else {
-            eprintln!("    {line}");
-            result.read_line(line);
+            console::note(&format!("{} | {line}", machine.kernel.release));
+            tally.read_line(line);
         }
     })?;
-    result.move_skips(&skips);
-    for skip in &mut result.skipped {
-        skip.name = format!("{} ({place})", skip.name);
-    }
-    let outcome = format!("status {end}");
-    plan.judge(&place, result, &outcome, tally, troubles)?;
-    step.done("");
-    Ok(())
+    tally.move_skips(&skips);
+    Ok((tally, status))
 }
 
 fn run_command(kernels: &[&str], command: &str, settings: &Settings) -> Result<()> {
@@ -206,34 +240,13 @@ fn run_command(kernels: &[&str], command: &str, settings: &Settings) -> Result<(
         let kernel = kernels::fetch(name)?;
         let step = Step::begin(&format!("kernel {}: {command}", kernel.release));
         let status =
-            boot(&settings.machine(&kernel), &Task::command(command), &mut |line| println!("{line}"))?;
+            settings.machine(&kernel).run(&Task::command(command), &mut |line| println!("{line}"))?;
         step.done(&format!("status {status}"));
         if status != 0 {
             bail!("`{command}` ended with status {status} on kernel {}", kernel.release);
         }
     }
     Ok(())
-}
-
-/// Runs a guest, and once more where it died without a result: emulation can lose a guest, and that says
-/// nothing of what ran in it.
-fn boot(machine: &Machine<'_>, task: &Task, line: &mut dyn FnMut(&str)) -> Result<u32> {
-    let mut lines = Vec::new();
-    let status = machine.run(task, &mut |text| {
-        line(text);
-        lines.push(text.to_owned());
-    })?;
-    if status != qemu::NO_RESULT {
-        return Ok(status);
-    }
-    if lines.iter().any(|line| line.starts_with("test result:")) {
-        return Ok(status);
-    }
-    console::note(&format!(
-        "the guest with kernel {} died without a result: once more",
-        machine.kernel.release
-    ));
-    machine.run(task, line)
 }
 
 /// The paths of this machine that a guest needs in other words: what `program` is called on the search path.

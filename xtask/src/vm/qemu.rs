@@ -12,7 +12,7 @@ use anyhow::{Context, Result, bail};
 use super::guest::Task;
 use super::kernels::Kernel;
 use super::{initramfs, tool};
-use crate::console::{self, Look, paint};
+use crate::console;
 use crate::{process, workspace};
 
 /// The memory of a guest in MiB.
@@ -28,7 +28,7 @@ pub(crate) const NO_RESULT: u32 = 125;
 const TIMED_OUT: i32 = 124;
 
 /// Lines of the guest's console that are shown where it died.
-const CONSOLE_TAIL: usize = 40;
+const CONSOLE_LINES: usize = 60;
 
 /// How often a guest's output is looked for.
 const POLL: Duration = Duration::from_millis(100);
@@ -97,15 +97,18 @@ impl Machine<'_> {
             return Ok(status);
         }
         if !self.console {
-            let lines: Vec<&str> = console.lines().collect();
-            eprintln!("{}", paint(Look::Dim, "the guest gave no result; its console ends:"));
-            for line in &lines[lines.len().saturating_sub(CONSOLE_TAIL)..] {
-                eprintln!("    | {line}");
+            let release = &self.kernel.release;
+            console::note(&format!("{release}: the guest gave no result; its console from where it died:"));
+            for line in death(&console) {
+                console::note(&format!("{release} | {line}"));
             }
         }
         eprint!("{}", String::from_utf8_lossy(&read("errors")));
         if ended.code() == Some(TIMED_OUT) {
-            console::note(&format!("it was stopped at its limit of {} s", self.limit));
+            console::note(&format!(
+                "{}: the guest was stopped at its limit of {} s",
+                self.kernel.release, self.limit
+            ));
             return Ok(TIMED_OUT.unsigned_abs());
         }
         Ok(NO_RESULT)
@@ -122,18 +125,13 @@ impl Machine<'_> {
         command
             .args(["--foreground", "--kill-after=5", &self.limit.to_string()])
             .arg(qemu)
-            // Emulation: a usable /dev/kvm is not enough where this machine is itself a guest. The machine
-            // `pc`, since `microvm` lacks what the ports need.
-            .args([
-                "-machine",
-                "pc,accel=tcg,memory-backend=memory",
-                "-cpu",
-                "max",
-                "-smp",
-                "2",
-                "-m",
-                &memory,
-            ])
+            // Emulation: a usable /dev/kvm is not enough where this machine is itself a guest. Both of the
+            // guest's processors run on one thread in turn: on a thread each, one of them can still be about to
+            // run the breakpoint that a kernel puts where it patches its code, when the other has taken it away
+            // again, and the kernel dies of it ("Oops: int3"). Attaching programs patches code all the time.
+            .args(["-accel", "tcg,thread=single", "-smp", "2", "-cpu", "max", "-m", &memory])
+            // The machine `pc`, since `microvm` lacks what the ports need.
+            .args(["-machine", "pc,memory-backend=memory"])
             .args(["-object", &format!("memory-backend-memfd,id=memory,size={memory}M,share=on")])
             .args(["-nodefaults", "-display", "none", "-no-reboot"])
             .arg("-kernel")
@@ -151,6 +149,16 @@ impl Machine<'_> {
             .args(["-device", "vhost-user-fs-pci,chardev=files,tag=root"]);
         Ok(command)
     }
+}
+
+/// The part of a console that tells why the kernel died: from its first complaint on, or else its end.
+fn death(console: &str) -> impl Iterator<Item = &str> {
+    let lines: Vec<&str> = console.lines().collect();
+    let complaint = lines
+        .iter()
+        .position(|line| ["Oops", "BUG: ", "Kernel panic"].iter().any(|word| line.contains(word)));
+    let begin = complaint.unwrap_or_else(|| lines.len().saturating_sub(CONSOLE_LINES));
+    lines.into_iter().skip(begin).take(CONSOLE_LINES)
 }
 
 /// The folder of one run, removed with it.
@@ -283,6 +291,16 @@ mod tests {
     use std::io::Write;
 
     use super::*;
+
+    #[test]
+    fn of_a_console_the_part_is_shown_that_tells_why_the_kernel_died() {
+        let mut console = "booting\n".repeat(200);
+        assert_eq!(death(&console).count(), CONSOLE_LINES);
+        console.push_str("Oops: int3: 0000\n");
+        console.push_str(&"registers\n".repeat(100));
+        assert_eq!(death(&console).next(), Some("Oops: int3: 0000"));
+        assert_eq!(death(&console).count(), CONSOLE_LINES);
+    }
 
     #[test]
     fn lines_are_handed_on_once_and_only_when_they_are_whole() {
