@@ -26,8 +26,8 @@ pub const SHAPE_DESCRIPTOR: u32 = 4;
 pub const SHAPE_ACCEPT: u32 = 5;
 /// The call may change credentials.
 pub const SHAPE_CREDENTIALS: u32 = 6;
-/// How many shapes there are, 0 (of no interest) included.
-pub const SHAPES: u32 = 7;
+/// How many shapes a call's word has room for, 0 (of no interest) included.
+pub const SHAPES: u32 = 16;
 
 /// [`Call::argument`]: the descriptor of the directory at which the path begins.
 pub const ARGUMENT_DIR: u32 = 8;

@@ -1,17 +1,19 @@
 //! An event in context, as the rules and the writers see it: it borrows from the process table and from the
 //! record, and puts nothing together that nobody asks for.
 
-use std::cell::OnceCell;
-use std::net::IpAddr;
+mod file;
+mod network;
+mod value;
 
-use openclaw_common::network::{IPV6, OUTBOUND};
-use openclaw_common::record::{NET_CLOSED, NET_ESTABLISHED, NET_FAILED, NET_PROGRESS, NO_ID, NetworkRecord};
+use std::cell::OnceCell;
+
 use openclaw_detect::{Event, EventKind, Field, ProcessId, StrList, Timestamp, Value};
 
-use super::connections;
 use super::process::{Credentials, Image, Process};
-use super::procfs::last_part;
 use super::table::ProcessTable;
+pub use file::FileBody;
+pub use network::NetworkBody;
+use value::{id, known, number, text};
 
 /// What is the same in every event of this host.
 #[derive(Debug, Clone)]
@@ -48,33 +50,51 @@ pub enum Body<'a> {
     Privilege(Credentials, &'static str),
 }
 
-/// What was done to which file.
-#[derive(Debug, Clone, Copy)]
-pub struct FileBody<'a> {
-    /// The value of `event.action`.
-    pub action: &'static str,
-    /// The path; of a rename, the new one.
-    pub path: &'a str,
-    /// Of a rename: the old one.
-    pub original: Option<&'a str>,
-    /// Whether the path is the kernel's own.
-    pub resolved: bool,
-    /// Whether the path lacks its beginning.
-    pub truncated: bool,
-    /// Inode and device number, owner and group, where an open file told them.
-    pub inode: Option<(u64, u32, u32, u32)>,
-    /// Permission bits.
-    pub mode: Option<u32>,
+impl Body<'_> {
+    fn kind(&self) -> EventKind {
+        match self {
+            Body::Exec => EventKind::ProcessCreate,
+            Body::Fork => EventKind::ProcessFork,
+            Body::Exit(_) => EventKind::ProcessExit,
+            Body::File(_) => EventKind::FileAccess,
+            Body::Network(_) => EventKind::NetworkConnection,
+            Body::Privilege(..) => EventKind::PrivilegeChange,
+        }
+    }
+
+    fn action(&self) -> &'static str {
+        match self {
+            Body::Exec => "exec",
+            Body::Fork => "fork",
+            Body::Exit(_) => "exit",
+            Body::File(file) => file.action,
+            Body::Network(network) => network.action(),
+            Body::Privilege(_, how) => how,
+        }
+    }
+
+    /// The value of a field that this kind of event has of its own.
+    fn field(&self, field: Field) -> Option<Value<'_>> {
+        match self {
+            Body::Exec | Body::Fork => None,
+            Body::Exit(status) => exit_field(*status, field),
+            Body::File(file) => file.field(field),
+            Body::Network(network) => network.field(field),
+            Body::Privilege(before, _) => match field {
+                Field::ProcessPreviousUid => id(before.euid),
+                _ => None,
+            },
+        }
+    }
 }
 
-/// What became of which connection.
-#[derive(Debug, Clone, Copy)]
-pub struct NetworkBody {
-    /// The kernel's record.
-    pub record: NetworkRecord,
-    /// Bytes that the process has sent to this address over connections that it initiated; none of inbound
-    /// connections.
-    pub outbound: Option<u64>,
+/// The code where the process ended by itself, else the signal that ended it.
+fn exit_field(status: u32, field: Field) -> Option<Value<'static>> {
+    match (field, status & 0x7f) {
+        (Field::ProcessExitCode, 0) => Some(number((status >> 8) & 0xff)),
+        (Field::ProcessExitSignal, signal @ 1..) => Some(number(signal)),
+        _ => None,
+    }
 }
 
 /// An event of this host.
@@ -127,32 +147,6 @@ impl<'a> Observed<'a> {
         })
     }
 
-    fn file(&self) -> Option<&FileBody<'a>> {
-        match &self.body {
-            Body::File(file) => Some(file),
-            _ => None,
-        }
-    }
-
-    fn network(&self) -> Option<&NetworkBody> {
-        match &self.body {
-            Body::Network(network) => Some(network),
-            _ => None,
-        }
-    }
-
-    /// Source and destination: who connected, and to whom.
-    fn ends(&self) -> Option<Ends> {
-        let ends = self.network()?.record.endpoints;
-        let (local, remote) = connections::addresses(&ends);
-        let (local, remote) = ((local, ends.local_port), (remote, ends.remote_port));
-        Some(if ends.direction == OUTBOUND {
-            Ends { source: local, destination: remote }
-        } else {
-            Ends { source: remote, destination: local }
-        })
-    }
-
     fn ancestors(&self) -> &str {
         self.ancestors.get_or_init(|| {
             let mut names = String::new();
@@ -166,66 +160,6 @@ impl<'a> Observed<'a> {
 
     fn parent_image(&self) -> Option<&'a Image> {
         self.process.parent_image.as_deref()
-    }
-
-    fn action(&self) -> &'static str {
-        match &self.body {
-            Body::Exec => "exec",
-            Body::Fork => "fork",
-            Body::Exit(_) => "exit",
-            Body::File(file) => file.action,
-            Body::Network(network) => match network.record.action {
-                NET_ESTABLISHED => "connection_established",
-                NET_PROGRESS => "connection_progress",
-                NET_CLOSED => "connection_closed",
-                NET_FAILED => "connection_failed",
-                _ => "connection",
-            },
-            Body::Privilege(_, how) => how,
-        }
-    }
-
-    fn file_field(&self, field: Field) -> Option<Value<'_>> {
-        let file = self.file()?;
-        match field {
-            Field::FilePath => Some(Value::Str(file.path)),
-            Field::FileName => Some(Value::Str(last_part(file.path))),
-            Field::FileDirectory => Some(Value::Str(directory(file.path)?)),
-            Field::FileExtension => Some(Value::Str(extension(last_part(file.path))?)),
-            Field::FileOriginalPath => file.original.map(Value::Str),
-            Field::FileResolved => Some(Value::Bool(file.resolved)),
-            Field::FileTruncated => Some(Value::Bool(file.truncated)),
-            Field::FileInode => Some(Value::Int(file.inode?.0.cast_signed())),
-            Field::FileDevice => Some(number(file.inode?.1)),
-            Field::FileUid => Some(number(file.inode?.2)),
-            Field::FileGid => Some(number(file.inode?.3)),
-            Field::FileMode => file.mode.map(number),
-            _ => None,
-        }
-    }
-
-    fn network_field(&self, field: Field) -> Option<Value<'_>> {
-        let network = self.network()?;
-        let record = &network.record;
-        match field {
-            Field::SourceIp => Some(Value::Ip(self.ends()?.source.0)),
-            Field::SourcePort => Some(number(self.ends()?.source.1)),
-            Field::DestinationIp => Some(Value::Ip(self.ends()?.destination.0)),
-            Field::DestinationPort => Some(number(self.ends()?.destination.1)),
-            Field::NetworkType => {
-                let ipv6 = record.endpoints.family == IPV6 && self.ends()?.destination.0.is_ipv6();
-                Some(Value::Str(if ipv6 { "ipv6" } else { "ipv4" }))
-            }
-            Field::NetworkTransport => Some(Value::Str("tcp")),
-            Field::NetworkDirection => {
-                Some(Value::Str(if record.endpoints.direction == OUTBOUND { "outbound" } else { "inbound" }))
-            }
-            Field::NetworkState => Some(Value::Str(state_name(record.state)?)),
-            Field::NetworkBytesSent => Some(Value::Int(record.sent.cast_signed())),
-            Field::NetworkBytesReceived => Some(Value::Int(record.received.cast_signed())),
-            Field::NetworkOutboundBytes => network.outbound.map(|bytes| Value::Int(bytes.cast_signed())),
-            _ => None,
-        }
     }
 
     fn process_field(&self, field: Field) -> Option<Value<'_>> {
@@ -280,14 +214,7 @@ impl<'a> Observed<'a> {
 
 impl Event for Observed<'_> {
     fn kind(&self) -> EventKind {
-        match self.body {
-            Body::Exec => EventKind::ProcessCreate,
-            Body::Fork => EventKind::ProcessFork,
-            Body::Exit(_) => EventKind::ProcessExit,
-            Body::File(_) => EventKind::FileAccess,
-            Body::Network(_) => EventKind::NetworkConnection,
-            Body::Privilege(..) => EventKind::PrivilegeChange,
-        }
+        self.body.kind()
     }
 
     fn time(&self) -> Timestamp {
@@ -305,106 +232,10 @@ impl Event for Observed<'_> {
 
     fn get(&self, field: Field) -> Option<Value<'_>> {
         match field {
-            Field::EventAction => Some(Value::Str(self.action())),
+            Field::EventAction => Some(Value::Str(self.body.action())),
             Field::HostId => text(&self.host.id),
             Field::HostName => text(&self.host.name),
-            Field::ProcessExitCode => match self.body {
-                Body::Exit(status) if status & 0x7f == 0 => Some(number((status >> 8) & 0xff)),
-                _ => None,
-            },
-            Field::ProcessExitSignal => match self.body {
-                Body::Exit(status) if status & 0x7f != 0 => Some(number(status & 0x7f)),
-                _ => None,
-            },
-            Field::ProcessPreviousUid => match self.body {
-                Body::Privilege(before, _) => id(before.euid),
-                _ => None,
-            },
-            _ => self
-                .process_field(field)
-                .or_else(|| self.file_field(field))
-                .or_else(|| self.network_field(field)),
+            _ => self.process_field(field).or_else(|| self.body.field(field)),
         }
-    }
-}
-
-struct Ends {
-    source: (IpAddr, u16),
-    destination: (IpAddr, u16),
-}
-
-fn number(value: impl Into<i64>) -> Value<'static> {
-    Value::Int(value.into())
-}
-
-/// An id, absent where the kernel has none.
-fn id(value: u32) -> Option<Value<'static>> {
-    (value != NO_ID).then(|| number(value))
-}
-
-/// A number of which 0 says that it is unknown.
-fn known(value: u32) -> Option<Value<'static>> {
-    (value != 0).then(|| number(value))
-}
-
-fn text(value: &str) -> Option<Value<'_>> {
-    (!value.is_empty()).then_some(Value::Str(value))
-}
-
-/// A path without its last part; `/` for what lies directly below the root.
-fn directory(path: &str) -> Option<&str> {
-    match path.rfind('/')? {
-        0 => Some("/"),
-        at => Some(&path[..at]),
-    }
-}
-
-/// What follows the last dot of a name that does not begin with it.
-fn extension(name: &str) -> Option<&str> {
-    match name.rfind('.')? {
-        0 => None,
-        at => Some(&name[at + 1..]).filter(|extension| !extension.is_empty()),
-    }
-}
-
-/// Names of the states that `include/net/tcp_states.h` numbers.
-fn state_name(state: u32) -> Option<&'static str> {
-    const NAMES: [&str; 12] = [
-        "established",
-        "syn_sent",
-        "syn_recv",
-        "fin_wait1",
-        "fin_wait2",
-        "time_wait",
-        "close",
-        "close_wait",
-        "last_ack",
-        "listen",
-        "closing",
-        "new_syn_recv",
-    ];
-    NAMES.get(usize::try_from(state).ok()?.checked_sub(1)?).copied()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_path_falls_into_directory_and_extension() {
-        assert_eq!(directory("/etc/passwd"), Some("/etc"));
-        assert_eq!(directory("/passwd"), Some("/"));
-        assert_eq!(directory("cut"), None);
-        assert_eq!(extension("a.tar.gz"), Some("gz"));
-        assert_eq!(extension(".bashrc"), None);
-        assert_eq!(extension("a."), None);
-    }
-
-    #[test]
-    fn states_have_the_names_of_their_numbers() {
-        assert_eq!(state_name(1), Some("established"));
-        assert_eq!(state_name(7), Some("close"));
-        assert_eq!(state_name(0), None);
-        assert_eq!(state_name(13), None);
     }
 }

@@ -1,14 +1,15 @@
 //! One record to its event, findings included: everything between the rings and the outlet.
 
-use openclaw_common::record::{
-    FILE_OPEN, FLAG_PATH_CUT, FLAG_PATH2_CUT, FileRecord, Header, NetworkRecord, ProcessRecord, Task,
-};
-use openclaw_common::{network::OUTBOUND, syscall};
+mod credential;
+mod file;
+
+use openclaw_common::network::OUTBOUND;
+use openclaw_common::record::{Header, NetworkRecord, ProcessRecord, Task};
 use openclaw_detect::{Action, Engine, EventKind, Finding, KindSet, ProcessId};
 
 use crate::enrich::{
-    Body, Clock, Credentials, FileBody, HostFacts, Moment, NetworkBody, Observed, Outbound, PathBuffer,
-    ProcessTable, Record, addresses,
+    Body, Clock, Credentials, HostFacts, Moment, NetworkBody, Observed, Outbound, PathBuffer, ProcessTable,
+    Record, addresses,
 };
 
 /// Records with unexplained credentials that are kept until they are settled, a second at most.
@@ -160,77 +161,6 @@ impl Stage {
         }
     }
 
-    /// A call has changed credentials, or not.
-    fn credentials(&mut self, header: &Header, outlet: &mut impl Outlet) {
-        let process = self.table.ensure(&header.task);
-        let id = process.id;
-        if let Some(before) = process.see_credentials(&header.task, header.time) {
-            let now = Credentials::of(&header.task);
-            let same_user = (before.uid, before.euid) == (now.uid, now.euid);
-            let how = if same_user { "setgid" } else { "setuid" };
-            let occasion = Occasion::new(id, header.time, EventKind::PrivilegeChange);
-            self.emit(occasion, outlet, |_, _| Body::Privilege(before, how));
-        }
-    }
-
-    /// Remembers a record that carries other credentials than the last ones seen, though no call has announced
-    /// them: either the kernel was made to change them, or the call's record is still on its way.
-    fn compare_credentials(&mut self, header: &Header) -> ProcessId {
-        let process = self.table.ensure(&header.task);
-        if process.has_unexplained(&header.task, header.time) && self.suspects.len() < MAX_SUSPECTS {
-            self.suspects.push(*header);
-        }
-        process.id
-    }
-
-    /// Reports the changes of credentials that no call has explained by now; to be called when the process ring
-    /// has been read for a while since. Where events were `lost`, an explanation may have been among them.
-    pub fn settle_suspects(&mut self, lost: bool, outlet: &mut impl Outlet) {
-        for header in std::mem::take(&mut self.suspects) {
-            let process = self.table.ensure(&header.task);
-            let id = process.id;
-            if !process.has_unexplained(&header.task, header.time) {
-                continue;
-            }
-            if let Some(before) = process.see_credentials(&header.task, header.time)
-                && !lost
-            {
-                let occasion = Occasion::new(id, header.time, EventKind::PrivilegeChange);
-                self.emit(occasion, outlet, |_, _| Body::Privilege(before, "unexplained"));
-            }
-        }
-    }
-
-    fn file(&mut self, record: &FileRecord, sections: [&[u8]; 4], outlet: &mut impl Outlet) {
-        let id = self.compare_credentials(&record.header);
-        let [passed, passed2, walked, walked2] = sections;
-        let (cut, cut2) =
-            (record.header.flags & FLAG_PATH_CUT != 0, record.header.flags & FLAG_PATH2_CUT != 0);
-        let open = record.header.kind == FILE_OPEN;
-        let rename = record.operation == syscall::RENAME;
-        if open {
-            self.path.set_section(walked, cut);
-        } else if rename {
-            self.original.set_joined(walked, passed, cut);
-            self.path.set_joined(walked2, passed2, cut2);
-        } else {
-            self.path.set_joined(walked, passed, cut);
-        }
-        let mode = record.mode & 0o7777;
-        let occasion = Occasion::new(id, record.header.time, EventKind::FileAccess).by(&record.header.task);
-        self.emit(occasion, outlet, |path, original| {
-            Body::File(FileBody {
-                action: action_name(record.operation),
-                path,
-                original: rename.then_some(original),
-                resolved: open,
-                truncated: cut || cut2,
-                inode: open.then_some((record.inode, record.device, record.uid, record.gid)),
-                mode: (open || record.operation == syscall::CHMOD).then_some(mode),
-            })
-        });
-    }
-
     fn network(&mut self, record: NetworkRecord, outlet: &mut impl Outlet) {
         let since = self.outbound.sent_since(&record);
         let process = self.table.ensure(&record.header.task);
@@ -287,17 +217,5 @@ impl Occasion {
 
     fn by(self, task: &Task) -> Self {
         Occasion { credentials: Some(Credentials::of(task)), ..self }
-    }
-}
-
-fn action_name(operation: u32) -> &'static str {
-    match operation {
-        syscall::READ => "read",
-        syscall::WRITE => "write",
-        syscall::CREATE => "create",
-        syscall::DELETE => "delete",
-        syscall::RENAME => "rename",
-        syscall::CHMOD => "chmod",
-        _ => "access",
     }
 }

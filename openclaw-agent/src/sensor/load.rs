@@ -6,11 +6,9 @@ use aya::maps::{Array, HashMap, MapData, PerCpuArray, ProgramArray, RingBuf};
 use aya::programs::{Iter, Program, RawTracePoint};
 use aya::{Btf as AyaBtf, Ebpf, EbpfLoader, include_bytes_aligned};
 use openclaw_common::record::{Control, READS_ALL, READS_NONE, READS_WATCHED, Watch, WatchKey, loss};
-use openclaw_common::syscall::{
-    SHAPE_ACCEPT, SHAPE_CREDENTIALS, SHAPE_DESCRIPTOR, SHAPE_OPEN, SHAPE_PATH, SHAPE_TWO_PATHS, SHAPES,
-};
 use openclaw_detect::KindSet;
 
+use super::hooks::{TAIL_CALLS, TRACEPOINTS, Tracepoint};
 use super::iterator::Iterator;
 use super::losses::Losses;
 use super::{calls, programs};
@@ -37,33 +35,6 @@ pub enum LoadError {
     #[error("the kernel's map {0}: {1}")]
     Map(&'static str, Box<aya::maps::MapError>),
 }
-
-/// A raw tracepoint program, and the capability that it gives.
-struct Tracepoint {
-    program: &'static str,
-    tracepoint: &'static str,
-    capability: &'static str,
-}
-
-const TRACEPOINTS: [Tracepoint; 5] = [
-    Tracepoint { program: "process_fork", tracepoint: "sched_process_fork", capability: "process fork" },
-    Tracepoint { program: "process_exec", tracepoint: "sched_process_exec", capability: "process exec" },
-    Tracepoint { program: "process_exit", tracepoint: "sched_process_exit", capability: "process exit" },
-    Tracepoint { program: "tcp_state", tracepoint: "inet_sock_set_state", capability: "tcp connections" },
-    Tracepoint { program: "syscall_exit", tracepoint: "sys_exit", capability: "files, accept, credentials" },
-];
-
-/// Programs that others call at their end: array, index, program.
-const TAIL_CALLS: [(&str, u32, &str); 8] = [
-    ("EXEC_WALKER", 0, "process_exec_walk"),
-    ("HANDLERS", SHAPE_OPEN, "file_opened"),
-    ("HANDLERS", SHAPE_PATH, "path_changed"),
-    ("HANDLERS", SHAPE_TWO_PATHS, "path_changed"),
-    ("HANDLERS", SHAPE_DESCRIPTOR, "path_changed"),
-    ("HANDLERS", SHAPE_ACCEPT, "accepted"),
-    ("HANDLERS", SHAPE_CREDENTIALS, "credentials_changed"),
-    ("HANDLERS", SHAPES, "file_walk"),
-];
 
 /// The two rings, to be read by one thread.
 pub struct Rings {
@@ -148,7 +119,7 @@ impl Sensor {
     }
 
     fn set_tail_calls(&mut self) -> Result<(), LoadError> {
-        for (array, index, name) in TAIL_CALLS {
+        for &(array, index, name) in TAIL_CALLS {
             let program = self.raw_tracepoint(name)?;
             // The same program stands for several shapes; it is loaded once.
             if program.fd().is_err()
@@ -169,7 +140,7 @@ impl Sensor {
     }
 
     fn attach_tracepoints(&mut self) -> Result<(), LoadError> {
-        for Tracepoint { program: name, tracepoint, capability } in TRACEPOINTS {
+        for &Tracepoint { program: name, tracepoint, capability } in TRACEPOINTS {
             let hook = format!("raw_tracepoint:{tracepoint}");
             let program = self.raw_tracepoint(name)?;
             let attached = program.load().and_then(|()| program.attach(tracepoint).map(drop));
@@ -294,7 +265,7 @@ impl Sensor {
 
     /// Detaches everything that observes. What the rings hold can still be read.
     pub fn detach(&mut self) {
-        for Tracepoint { program, .. } in TRACEPOINTS {
+        for &Tracepoint { program, .. } in TRACEPOINTS {
             if let Ok(program) = self.raw_tracepoint(program) {
                 // The program closes with its links; one that was never loaded has none.
                 let _ = program.unload();

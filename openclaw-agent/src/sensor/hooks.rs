@@ -1,0 +1,32 @@
+//! Which program goes to which hook of the kernel, and what it is good for.
+
+use openclaw_common::syscall::{
+    SHAPE_ACCEPT, SHAPE_CREDENTIALS, SHAPE_DESCRIPTOR, SHAPE_OPEN, SHAPE_PATH, SHAPE_TWO_PATHS, SHAPES,
+};
+
+/// A raw tracepoint program, and the capability that it gives.
+pub(super) struct Tracepoint {
+    pub(super) program: &'static str,
+    pub(super) tracepoint: &'static str,
+    pub(super) capability: &'static str,
+}
+
+pub(super) const TRACEPOINTS: &[Tracepoint] = &[
+    Tracepoint { program: "process_fork", tracepoint: "sched_process_fork", capability: "process fork" },
+    Tracepoint { program: "process_exec", tracepoint: "sched_process_exec", capability: "process exec" },
+    Tracepoint { program: "process_exit", tracepoint: "sched_process_exit", capability: "process exit" },
+    Tracepoint { program: "tcp_state", tracepoint: "inet_sock_set_state", capability: "tcp connections" },
+    Tracepoint { program: "syscall_exit", tracepoint: "sys_exit", capability: "files, accept, credentials" },
+];
+
+/// Programs that others call at their end: array, index, program.
+pub(super) const TAIL_CALLS: &[(&str, u32, &str)] = &[
+    ("EXEC_WALKER", 0, "process_exec_walk"),
+    ("HANDLERS", SHAPE_OPEN, "file_opened"),
+    ("HANDLERS", SHAPE_PATH, "path_changed"),
+    ("HANDLERS", SHAPE_TWO_PATHS, "path_changed"),
+    ("HANDLERS", SHAPE_DESCRIPTOR, "path_changed"),
+    ("HANDLERS", SHAPE_ACCEPT, "accepted"),
+    ("HANDLERS", SHAPE_CREDENTIALS, "credentials_changed"),
+    ("HANDLERS", SHAPES, "file_walk"),
+];
