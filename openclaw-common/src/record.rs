@@ -180,26 +180,29 @@ pub struct NetworkRecord {
 pub mod loss {
     /// The process ring was full.
     pub const PROCESS_RING: u32 = 0;
-    /// The event ring was full.
-    pub const EVENT_RING: u32 = 1;
+    /// The network ring was full.
+    pub const NETWORK_RING: u32 = 1;
+    /// The file ring was full.
+    pub const FILE_RING: u32 = 2;
     /// The table of open connections was full.
-    pub const CONNECTIONS: u32 = 2;
+    pub const CONNECTIONS: u32 = 3;
     /// A path was too deep to be walked whole: not lost, but sent without its beginning, and marked.
-    pub const WALK: u32 = 3;
+    pub const WALK: u32 = 4;
     /// What belongs to the agent itself: not lost, left out.
-    pub const OWN: u32 = 4;
+    pub const OWN: u32 = 5;
     /// The same access by the same process within a second: not lost, counted here instead.
-    pub const REPEATED: u32 = 5;
+    pub const REPEATED: u32 = 6;
     /// Reads of paths that no rule watches: not lost, left out.
-    pub const UNWATCHED: u32 = 6;
+    pub const UNWATCHED: u32 = 7;
     /// Entries of the connection table whose connection had ended unseen.
-    pub const STALE: u32 = 7;
+    pub const STALE: u32 = 8;
     /// How many counters there are.
-    pub const COUNT: u32 = 8;
+    pub const COUNT: u32 = 9;
     /// Names, by index.
     pub const NAMES: [&str; COUNT as usize] = [
         "process_ring_full",
-        "event_ring_full",
+        "network_ring_full",
+        "file_ring_full",
         "connection_table_full",
         "path_cut",
         "own_activity",

@@ -160,7 +160,7 @@ impl Seen {
         let deadline = Instant::now() + PATIENCE;
         while !enough(self) && Instant::now() < deadline {
             let _ = sensor.sample_connections();
-            for ring in [&mut rings.process, &mut rings.event] {
+            for ring in [&mut rings.process, &mut rings.network, &mut rings.file] {
                 while let Some(bytes) = ring.next() {
                     self.take_all(&bytes, pid);
                 }

@@ -112,7 +112,8 @@ async fn run_until_stopped(options: RunOptions) -> Result<()> {
     };
     let rule_count = rules.len() as u64;
     let sensor = config.security.sensor;
-    let rings = RingSizes { process: sensor.process_ring, event: sensor.event_ring };
+    let rings =
+        RingSizes { process: sensor.process_ring, network: sensor.network_ring, file: sensor.file_ring };
     let settings =
         pipeline::Settings { layout: resolved, rings, engine: Engine::new(rules), host: host.clone() };
     let sensor = pipeline::start(settings, questions, outlet)?;

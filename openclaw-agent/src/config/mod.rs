@@ -71,14 +71,17 @@ pub struct Sensor {
     /// Bytes of the ring for process life and credentials: a power of two, 4 KiB at least.
     #[serde(serialize_with = "size_text")]
     pub process_ring: u32,
-    /// Bytes of the ring for files and connections: a power of two, 4 KiB at least.
+    /// Bytes of the ring for the network: a power of two, 4 KiB at least.
     #[serde(serialize_with = "size_text")]
-    pub event_ring: u32,
+    pub network_ring: u32,
+    /// Bytes of the ring for files: a power of two, 4 KiB at least.
+    #[serde(serialize_with = "size_text")]
+    pub file_ring: u32,
 }
 
 impl Default for Sensor {
     fn default() -> Sensor {
-        Sensor { process_ring: 8 << 20, event_ring: 16 << 20 }
+        Sensor { process_ring: 8 << 20, network_ring: 8 << 20, file_ring: 16 << 20 }
     }
 }
 

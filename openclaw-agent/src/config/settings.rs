@@ -75,7 +75,8 @@ fn sensor(reader: &mut Reader<'_>, node: Option<&Node>) -> Sensor {
         size.unwrap_or(default)
     };
     sensor.process_ring = ring(&mut keys, "process_ring", sensor.process_ring);
-    sensor.event_ring = ring(&mut keys, "event_ring", sensor.event_ring);
+    sensor.network_ring = ring(&mut keys, "network_ring", sensor.network_ring);
+    sensor.file_ring = ring(&mut keys, "file_ring", sensor.file_ring);
     keys.finish(reader);
     sensor
 }

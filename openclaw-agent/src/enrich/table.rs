@@ -14,7 +14,7 @@ use super::path::join;
 use super::process::{Credentials, Image, Process, id_of};
 use super::procfs;
 
-/// How long a process that ended is kept: events of it may still be in the other ring, and its children name
+/// How long a process that ended is kept: events of it may still be in another ring, and its children name
 /// it as their parent. Nanoseconds.
 const KEEP_ENDED: u64 = 30_000_000_000;
 

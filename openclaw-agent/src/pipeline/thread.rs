@@ -19,7 +19,7 @@ use crate::enrich::{Clock, HostFacts, Record, id_of};
 use crate::kernel::layout::Resolved;
 use crate::sensor::{LoadError, Losses, RingSizes, Rings, Sensor};
 
-/// How long the thread sleeps at most when nothing wakes it. The event ring wakes it only when it fills up.
+/// How long the thread sleeps at most when nothing wakes it. The network and file rings wake it only when they fill up.
 const NAP: Duration = Duration::from_millis(20);
 
 /// How often the bytes of open connections are sampled.
@@ -266,17 +266,20 @@ impl<O: Outlet> Pipeline<O> {
     /// Takes in what the rings hold, up to a batch of each. Returns whether there was anything.
     fn drain(&mut self) -> bool {
         let mut busy = self.drain_processes();
-        for _ in 0..BATCH {
-            let Some(record) = self.rings.event.next() else { break };
-            busy = true;
-            // What happened to the process before this event comes first, from the other ring.
-            if Stage::time_of(&record).is_some_and(|time| time > self.process_seen) {
-                let now = Clock::since_boot();
-                if !drain_ring(&mut self.rings.process, &mut self.stage, &mut self.outlet) {
-                    self.process_seen = now;
+        let Rings { process, network, file } = &mut self.rings;
+        for ring in [network, file] {
+            for _ in 0..BATCH {
+                let Some(record) = ring.next() else { break };
+                busy = true;
+                // What happened to the process before this event comes first, from the process ring.
+                if Stage::time_of(&record).is_some_and(|time| time > self.process_seen) {
+                    let now = Clock::since_boot();
+                    if !drain_ring(process, &mut self.stage, &mut self.outlet) {
+                        self.process_seen = now;
+                    }
                 }
+                self.stage.handle(&record, &mut self.outlet);
             }
-            self.stage.handle(&record, &mut self.outlet);
         }
         busy
     }
@@ -389,10 +392,10 @@ impl Rings {
     /// Waits until the kernel wakes the reader, or the time is over.
     fn wait(&self, at_most: Duration) {
         let poll = |fd: i32| libc::pollfd { fd, events: libc::POLLIN, revents: 0 };
-        let mut polled = [poll(self.process.as_raw_fd()), poll(self.event.as_raw_fd())];
+        let mut polled = [&self.process, &self.network, &self.file].map(|ring| poll(ring.as_raw_fd()));
         let millis = i32::try_from(at_most.as_millis()).unwrap_or(i32::MAX);
-        // SAFETY: two entries are passed, as many as there are. An interrupted wait is a short one.
-        unsafe { libc::poll(polled.as_mut_ptr(), 2, millis) };
+        // SAFETY: as many entries are passed as there are. An interrupted wait is a short one.
+        unsafe { libc::poll(polled.as_mut_ptr(), polled.len() as libc::nfds_t, millis) };
     }
 }
 

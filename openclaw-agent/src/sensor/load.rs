@@ -36,12 +36,14 @@ pub enum LoadError {
     Map(&'static str, Box<aya::maps::MapError>),
 }
 
-/// The two rings, to be read by one thread.
+/// The rings, to be read by one thread.
 pub struct Rings {
     /// Process life and credentials.
     pub process: RingBuf<MapData>,
-    /// Files and connections.
-    pub event: RingBuf<MapData>,
+    /// What goes on in the network.
+    pub network: RingBuf<MapData>,
+    /// What is done to files.
+    pub file: RingBuf<MapData>,
 }
 
 /// Sizes of the rings in bytes: powers of two, of whole pages.
@@ -49,13 +51,15 @@ pub struct Rings {
 pub struct RingSizes {
     /// Process life and credentials.
     pub process: u32,
-    /// Files and connections.
-    pub event: u32,
+    /// What goes on in the network.
+    pub network: u32,
+    /// What is done to files.
+    pub file: u32,
 }
 
 impl Default for RingSizes {
     fn default() -> Self {
-        RingSizes { process: 8 << 20, event: 16 << 20 }
+        RingSizes { process: 8 << 20, network: 8 << 20, file: 16 << 20 }
     }
 }
 
@@ -78,7 +82,8 @@ impl Sensor {
     pub fn load(resolved: &Resolved, sizes: RingSizes) -> Result<(Self, Rings), LoadError> {
         let mut ebpf = EbpfLoader::new()
             .map_max_entries("PROCESS_RING", sizes.process)
-            .map_max_entries("EVENT_RING", sizes.event)
+            .map_max_entries("NETWORK_RING", sizes.network)
+            .map_max_entries("FILE_RING", sizes.file)
             .override_global(
                 "LAYOUT",
                 bytemuck::cast_slice::<_, u32>(std::slice::from_ref(&resolved.layout)),
@@ -86,8 +91,11 @@ impl Sensor {
             )
             .load(OBJECT)
             .map_err(Box::new)?;
-        let rings =
-            Rings { process: ring(&mut ebpf, "PROCESS_RING")?, event: ring(&mut ebpf, "EVENT_RING")? };
+        let rings = Rings {
+            process: ring(&mut ebpf, "PROCESS_RING")?,
+            network: ring(&mut ebpf, "NETWORK_RING")?,
+            file: ring(&mut ebpf, "FILE_RING")?,
+        };
         let control =
             Control { own: std::process::id(), reads: READS_NONE, connections: 0, mnt_ns: mount_namespace() };
         let mut sensor =

@@ -1,6 +1,5 @@
 //! Files: what is done to them, under which path, by whom.
 
-use std::collections::HashSet;
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::Write;
 use std::os::fd::AsRawFd;
@@ -25,13 +24,6 @@ pub(crate) const DEEDS: Deeds = &[
         fs::remove_file("./renamed").unwrap();
         say("done");
         hear();
-        0
-    }),
-    ("flood", |args| {
-        let count: usize = args[1].to_str().unwrap().parse().unwrap();
-        for number in 0..count {
-            File::create(Path::new(&args[0]).join(number.to_string())).unwrap();
-        }
         0
     }),
     ("write below mount", |args| {
@@ -282,49 +274,4 @@ fn reads_below_a_watched_folder_that_is_made_later_are_told_from_soon_after() {
         });
         !reads.is_empty()
     });
-}
-
-/// What was lost for a reason, of the kernel's or the agent's.
-fn lost(agent: &Agent, reason: &str) -> u64 {
-    let status = agent.json(&["status", "--output", "json"]);
-    let losses = status["losses"].as_array().unwrap();
-    let of_reason = losses.iter().filter(|loss| loss["reason"] == reason);
-    of_reason.map(|loss| loss["count"].as_u64().unwrap()).sum()
-}
-
-#[test]
-fn of_a_flood_of_files_each_is_told_or_counted_as_lost_and_no_process_is_missed() {
-    live!();
-    let agent = Agent::start();
-    let folder = tempfile::tempdir().unwrap();
-    let count: u64 = if std::env::var_os("OPENCLAW_FULL").is_some() { 200_000 } else { 20_000 };
-    let flood = |number: &str| {
-        let own = folder.path().join(number);
-        fs::create_dir(&own).unwrap();
-        let mut command = deed::command(deed::program(), "flood");
-        command.arg(own).arg((count / 2).to_string()).spawn().unwrap()
-    };
-    let mut floods = [flood("1"), flood("2")];
-    let mut pids = Vec::new();
-    while floods.iter_mut().any(|flood| flood.try_wait().unwrap().is_none()) {
-        let mut child = deed::command(deed::program(), "nothing").spawn().unwrap();
-        child.wait().unwrap();
-        pids.push(u64::from(child.id()));
-    }
-    agent.settle();
-    let below = folder.path().to_str().unwrap();
-    let told = agent.count("file_access", |event| {
-        event["event"]["action"] == "create"
-            && event["file"]["directory"].as_str().is_some_and(|path| path.starts_with(below))
-    });
-    // The two folders themselves are told too. Counters are renewed once a second.
-    let reasons = ["event_ring_full", "program_run_skipped", "reader_too_slow"];
-    wait_for(&format!("what is missing besides {told} of {count} is counted as lost"), || {
-        told as u64 + reasons.iter().map(|reason| lost(&agent, reason)).sum::<u64>() >= count + 2
-    });
-    let exits = agent.events("process_exit", |event| event["process"]["parent"]["pid"] == std::process::id());
-    let exits: HashSet<u64> = exits.iter().filter_map(|event| event["process"]["pid"].as_u64()).collect();
-    let missed: Vec<u64> = pids.into_iter().filter(|pid| !exits.contains(pid)).collect();
-    assert!(missed.is_empty() || lost(&agent, "reader_too_slow") > 0, "{missed:?} were missed");
-    assert_eq!(lost(&agent, "process_ring_full"), 0);
 }

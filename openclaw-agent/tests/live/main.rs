@@ -8,6 +8,7 @@
 mod agent;
 mod credential;
 mod file;
+mod flood;
 mod input;
 mod network;
 mod process;

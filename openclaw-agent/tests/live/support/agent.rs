@@ -91,6 +91,12 @@ impl Setup {
         self
     }
 
+    /// Gives the ring for files another size, such as `64KiB`.
+    pub(crate) fn file_ring(mut self, size: &str) -> Self {
+        let _ = writeln!(self.security, "  sensor:\n    file_ring: {size}");
+        self
+    }
+
     /// Prints findings and actions alone.
     pub(crate) fn without_events(mut self) -> Self {
         self.events = false;
@@ -310,6 +316,14 @@ impl Agent {
     /// All findings of that rule so far on events of which `right` is true.
     pub(crate) fn findings(&self, rule: &str, right: impl Fn(&Value) -> bool) -> Vec<Value> {
         self.lines(|line| line["type"] == "finding" && line["rule"] == rule && right(&line["event"]))
+    }
+
+    /// How much was lost for a reason, of the kernel's or the agent's.
+    pub(crate) fn lost(&self, reason: &str) -> u64 {
+        let status = self.json(&["status", "--output", "json"]);
+        let losses = status["losses"].as_array().unwrap();
+        let of_reason = losses.iter().filter(|loss| loss["reason"] == reason);
+        of_reason.map(|loss| loss["count"].as_u64().unwrap()).sum()
     }
 
     /// What the log says so far.

@@ -1,4 +1,4 @@
-//! The two rings, and the counters of what did not get into them.
+//! The rings, and the counters of what did not get into them.
 
 use aya_ebpf::{
     bindings::{BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP},
@@ -12,9 +12,13 @@ use openclaw_common::record::{Control, loss};
 #[map]
 pub static PROCESS_RING: RingBuf = RingBuf::with_byte_size(8 << 20, 0);
 
-/// Files and connections.
+/// What goes on in the network: neither a flood of files nor one of processes pushes it out, nor it them.
 #[map]
-pub static EVENT_RING: RingBuf = RingBuf::with_byte_size(16 << 20, 0);
+pub static NETWORK_RING: RingBuf = RingBuf::with_byte_size(8 << 20, 0);
+
+/// What is done to files.
+#[map]
+pub static FILE_RING: RingBuf = RingBuf::with_byte_size(16 << 20, 0);
 
 /// What was not carried, by reason: see [`loss`].
 #[map]
@@ -24,8 +28,8 @@ static LOSSES: PerCpuArray<u64> = PerCpuArray::with_max_entries(loss::COUNT, 0);
 #[map]
 static CONTROL: Array<Control> = Array::with_max_entries(1, 0);
 
-/// Unread bytes in the event ring from which on the agent is woken at once. Below it reads by itself, some
-/// times a second: wake-ups are what reporting costs most.
+/// Unread bytes in the network or the file ring from which on the agent is woken at once. Below it reads by
+/// itself, some times a second: wake-ups are what reporting costs most.
 const WAKE_AT: u64 = 256 << 10;
 
 /// `BPF_RB_AVAIL_DATA` of the kernel's UAPI.
@@ -59,16 +63,16 @@ pub fn to_process_ring(record: *mut u8, len: u64) {
     output(&PROCESS_RING, record, len, 0, loss::PROCESS_RING);
 }
 
-/// Writes a record into the event ring.
+/// Writes a record into the file ring.
 #[inline(always)]
-pub fn to_event_ring(record: *mut u8, len: u64) {
-    output(&EVENT_RING, record, len, wake_flags(), loss::EVENT_RING);
+pub fn to_file_ring(record: *mut u8, len: u64) {
+    output(&FILE_RING, record, len, wake_flags(&FILE_RING), loss::FILE_RING);
 }
 
-/// Wakes the agent only when much is unread.
+/// Wakes the agent only when much of a ring is unread.
 #[inline(always)]
-pub fn wake_flags() -> u64 {
-    if EVENT_RING.query(AVAILABLE_DATA) > WAKE_AT {
+pub fn wake_flags(ring: &RingBuf) -> u64 {
+    if ring.query(AVAILABLE_DATA) > WAKE_AT {
         u64::from(BPF_RB_FORCE_WAKEUP)
     } else {
         u64::from(BPF_RB_NO_WAKEUP)

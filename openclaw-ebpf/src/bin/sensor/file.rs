@@ -268,6 +268,6 @@ fn finish(scratch: &mut Scratch) {
     }
     let len = scratch.len;
     if len <= CAPACITY {
-        emit::to_event_ring(scratch.data.as_mut_ptr(), len);
+        emit::to_file_ring(scratch.data.as_mut_ptr(), len);
     }
 }

@@ -238,8 +238,8 @@ fn report(sock: Ptr, connection: &mut Connection, action: u32, state: u32) {
         emit::count(loss::OWN);
         return;
     }
-    let Some(mut entry) = emit::EVENT_RING.reserve::<NetworkRecord>(0) else {
-        emit::count(loss::EVENT_RING);
+    let Some(mut entry) = emit::NETWORK_RING.reserve::<NetworkRecord>(0) else {
+        emit::count(loss::NETWORK_RING);
         return;
     };
     entry.write(NetworkRecord {
@@ -251,7 +251,7 @@ fn report(sock: Ptr, connection: &mut Connection, action: u32, state: u32) {
         action,
         state,
     });
-    entry.submit(emit::wake_flags());
+    entry.submit(emit::wake_flags(&emit::NETWORK_RING));
 }
 
 /// `iter/bpf_map_elem` over the table of open connections, since 5.9: reports those that carried data.
