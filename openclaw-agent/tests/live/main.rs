@@ -8,6 +8,7 @@
 mod agent;
 mod credential;
 mod file;
+mod filter;
 mod flood;
 mod input;
 mod network;

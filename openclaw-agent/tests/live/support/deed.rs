@@ -51,6 +51,7 @@ extern "C" fn before_main() {
         COMMON,
         crate::process::DEEDS,
         crate::file::DEEDS,
+        crate::filter::DEEDS,
         crate::flood::DEEDS,
         crate::network::DEEDS,
         crate::credential::DEEDS,
