@@ -24,7 +24,8 @@ pub struct Status {
     pub hooks: Vec<Capability>,
     /// Events, by the names of their kinds.
     pub events: BTreeMap<String, EventCount>,
-    /// What could not be carried, by the stage that lost it. A stage that lost nothing is not in it.
+    /// What could not be carried, by the stage that lost it, and what was left out on purpose
+    /// ([`crate::sensor::Losses::FILTER`]). A stage that lost nothing is not in it.
     pub losses: Vec<Loss>,
     /// How many rules run.
     pub rules: u64,

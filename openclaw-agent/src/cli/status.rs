@@ -7,12 +7,13 @@ use anyhow::{Result, bail};
 
 use super::context::Context;
 use super::table::Table;
-use crate::api::status::Status;
+use crate::api::status::{Loss, Status};
 use crate::api::{ClientError, Request, Response};
 use crate::capability::State;
 use crate::config::{Mode, units};
 use crate::output::style::{BAD, BOLD, DIM, GOOD, WARN};
 use crate::output::{Format, Printer};
+use crate::sensor::Losses;
 
 /// Show how the running agent does: hooks, events, losses, rules, findings, alerts
 #[derive(Debug, clap::Args)]
@@ -96,12 +97,25 @@ fn text(status: &Status) -> String {
     out.push_str(&events.text());
 
     let _ = writeln!(out, "\n{BOLD}losses{BOLD:#}");
+    let (filtered, lost): (Vec<&Loss>, Vec<&Loss>) =
+        status.losses.iter().filter(|loss| loss.count > 0).partition(|loss| loss.stage == Losses::FILTER);
     let mut losses = Table::default();
-    for loss in status.losses.iter().filter(|loss| loss.count > 0) {
+    for loss in lost {
         losses.row([loss.stage.clone(), loss.reason.clone(), bad(loss.count, "")]);
     }
     let losses = losses.text();
     out.push_str(if losses.is_empty() { "  none\n" } else { &losses });
+    if !filtered.is_empty() {
+        let _ = writeln!(
+            out,
+            "\n{BOLD}filtered{BOLD:#} {DIM}(no rule asked for it, or told once for many){DIM:#}"
+        );
+        let mut reasons = Table::default();
+        for loss in filtered {
+            reasons.row([loss.reason.clone(), loss.count.to_string()]);
+        }
+        out.push_str(&reasons.text());
+    }
     out
 }
 
@@ -117,7 +131,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::api::status::{AlertCounts, EventCount, Loss};
+    use crate::api::status::{AlertCounts, EventCount};
     use crate::capability::Capability;
 
     #[test]
@@ -145,6 +159,10 @@ mod tests {
         {
             assert!(shown.contains(part), "{part}\n{shown}");
         }
+        status.losses[0] =
+            Loss { stage: Losses::FILTER.to_owned(), reason: "repeated_access".to_owned(), count: 9 };
+        assert!(plain(&status).contains("losses\n  none\n"), "{}", plain(&status));
+        assert!(plain(&status).ends_with("repeated_access  9\n"), "{}", plain(&status));
         status.losses.clear();
         assert!(plain(&status).ends_with("losses\n  none\n"));
     }

@@ -13,6 +13,10 @@ pub struct Losses {
 }
 
 impl Losses {
+    /// The stage at which nothing is lost: what no rule asked for is left out, repeats are told once, and what
+    /// had to be cut is told with a mark.
+    pub const FILTER: &str = "filter";
+
     /// Events that were lost: what was left out on purpose does not count.
     pub fn lost(&self) -> u64 {
         self.kernel[..loss::FIRST_FILTER as usize].iter().sum::<u64>() + self.missed_runs
@@ -21,7 +25,7 @@ impl Losses {
     /// Stage, reason, count, of each counter that is not zero.
     pub fn named(&self) -> Vec<(&'static str, &'static str, u64)> {
         let kernel = loss::NAMES.into_iter().zip(self.kernel).enumerate().map(|(index, (name, count))| {
-            let stage = if index < loss::FIRST_FILTER as usize { "kernel" } else { "filter" };
+            let stage = if index < loss::FIRST_FILTER as usize { "kernel" } else { Losses::FILTER };
             (stage, name, count)
         });
         kernel
