@@ -9,7 +9,7 @@ use openclaw_agent::enrich::{HostFacts, Observed};
 use openclaw_agent::pipeline::{Outlet, Stage};
 use openclaw_common::network::{Endpoints, IPV4, OUTBOUND};
 use openclaw_common::record::{
-    EXEC, EXIT, FILE_OPEN, FORK, FileRecord, Header, NET_PROGRESS, NETWORK, NO_ID, NetworkRecord,
+    EXEC, EXIT, ExecRecord, FILE_OPEN, FORK, FileRecord, Header, NET_PROGRESS, NETWORK, NO_ID, NetworkRecord,
     ProcessRecord, Task,
 };
 use openclaw_common::syscall;
@@ -48,8 +48,8 @@ fn header(kind: u32, pid: u32) -> Header {
     Header { kind, flags: 0, time: 1, task: task(pid) }
 }
 
-fn process(kind: u32, pid: u32, tail: &[&[u8]; 5]) -> Vec<u8> {
-    let record = ProcessRecord {
+fn record(kind: u32, pid: u32) -> ProcessRecord {
+    ProcessRecord {
         header: header(kind, pid),
         // Known, as on a real host: one that is not would be looked up in /proc.
         parent: SHELL,
@@ -57,10 +57,31 @@ fn process(kind: u32, pid: u32, tail: &[&[u8]; 5]) -> Vec<u8> {
         forker: SHELL,
         forker_start: u64::from(SHELL),
         loginuid: NO_ID,
-        sections: tail.map(|section| section.len() as u32),
         ..ProcessRecord::default()
+    }
+}
+
+fn process(kind: u32, pid: u32) -> Vec<u8> {
+    bytes_of(&record(kind, pid)).to_vec()
+}
+
+fn exec(pid: u32) -> Vec<u8> {
+    let environment = b"PATH=/usr/bin:/bin\0HOME=/home/user\0LANG=C.UTF-8\0TERM=xterm\0".repeat(16);
+    let strings: [&[u8]; 7] = [
+        b"user.slice\0",
+        b"/usr/bin/cc\0",
+        b"cc\0-c\0main.c\0-o\0main.o\0",
+        b"",
+        &environment,
+        b"cc\0bin\0usr\0",
+        b"project\0user\0home\0",
+    ];
+    let record = ExecRecord {
+        process: record(EXEC, pid),
+        sections: strings.map(|section| section.len() as u32),
+        ..ExecRecord::default()
     };
-    [bytes_of(&record), &tail.concat()].concat()
+    [bytes_of(&record), &strings.concat()].concat()
 }
 
 fn file(pid: u32) -> Vec<u8> {
@@ -93,19 +114,11 @@ fn stage() -> Stage {
 }
 
 fn bench(criterion: &mut Criterion) {
-    let none: [&[u8]; 5] = [b""; 5];
-    let exec: [&[u8]; 5] = [
-        b"user.slice\0",
-        b"/usr/bin/cc\0",
-        b"cc\0-c\0main.c\0-o\0main.o\0",
-        b"cc\0bin\0usr\0",
-        b"project\0user\0home\0",
-    ];
     let mut group = criterion.benchmark_group("records through decoding, enrichment and rules");
     let mut one = |name: &str, records: &[Vec<u8>]| {
         let mut stage = stage();
-        stage.handle(&process(FORK, SHELL, &none), &mut Nobody);
-        stage.handle(&process(FORK, PID, &none), &mut Nobody);
+        stage.handle(&process(FORK, SHELL), &mut Nobody);
+        stage.handle(&process(FORK, PID), &mut Nobody);
         group.throughput(Throughput::Elements(records.len() as u64));
         group.bench_function(name, |bencher| {
             bencher.iter(|| records.iter().for_each(|record| stage.handle(record, &mut Nobody)));
@@ -113,19 +126,19 @@ fn bench(criterion: &mut Criterion) {
     };
     one("file", &[file(PID)]);
     one("network", &[network(PID)]);
-    one("exec", &[process(EXEC, PID, &exec)]);
+    one("exec", &[exec(PID)]);
     one(
         "fork, exec, five files, connection, exit",
         &[
-            process(FORK, PID + 1, &none),
-            process(EXEC, PID + 1, &exec),
+            process(FORK, PID + 1),
+            exec(PID + 1),
             file(PID + 1),
             file(PID + 1),
             file(PID + 1),
             file(PID + 1),
             file(PID + 1),
             network(PID + 1),
-            process(EXIT, PID + 1, &none),
+            process(EXIT, PID + 1),
         ],
     );
     group.finish();

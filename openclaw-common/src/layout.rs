@@ -13,6 +13,8 @@ pub enum Spec {
     /// The offset in bytes of a member: struct name, and member paths (`ns.inum`) of which the first that
     /// exists is taken. Anonymous structs and unions are descended into.
     Offset(&'static str, &'static [&'static str]),
+    /// The same of a struct that a module may define: module, struct name, member paths.
+    ModuleOffset(&'static str, &'static str, &'static [&'static str]),
     /// The size in bytes of a struct.
     Size(&'static str),
     /// The value of an enumerator: enum name, enumerator.
@@ -38,7 +40,7 @@ macro_rules! layout {
     };
 }
 
-use Spec::{Enumerator, Offset, Size};
+use Spec::{Enumerator, ModuleOffset, Offset, Size};
 
 layout! {
     task_pid: Offset("task_struct", &["pid"]),
@@ -57,6 +59,8 @@ layout! {
     task_mm: Offset("task_struct", &["mm"]),
     task_flags: Offset("task_struct", &["flags"]),
     task_exit_code: Offset("task_struct", &["exit_code"]),
+    // Bit 0 (PFA_NO_NEW_PRIVS) says that exec gives no new privileges.
+    task_atomic_flags: Offset("task_struct", &["atomic_flags"]),
     // x86 only: bit 1 (TS_COMPAT) says that the system call is a 32-bit one.
     task_thread_status: Offset("task_struct", &["thread_info.status"]),
 
@@ -78,6 +82,9 @@ layout! {
     cred_gid: Offset("cred", &["gid"]),
     cred_euid: Offset("cred", &["euid"]),
     cred_egid: Offset("cred", &["egid"]),
+    // Eight bytes on every kernel: two halves until 6.2, one number since.
+    cred_cap_effective: Offset("cred", &["cap_effective"]),
+    cred_cap_permitted: Offset("cred", &["cap_permitted"]),
 
     nsproxy_mnt_ns: Offset("nsproxy", &["mnt_ns"]),
     nsproxy_net_ns: Offset("nsproxy", &["net_ns"]),
@@ -97,6 +104,8 @@ layout! {
     path_dentry: Offset("path", &["dentry"]),
     mm_arg_start: Offset("mm_struct", &["arg_start"]),
     mm_arg_end: Offset("mm_struct", &["arg_end"]),
+    mm_env_start: Offset("mm_struct", &["env_start"]),
+    mm_env_end: Offset("mm_struct", &["env_end"]),
 
     binprm_file: Offset("linux_binprm", &["file"]),
     binprm_filename: Offset("linux_binprm", &["filename"]),
@@ -111,6 +120,7 @@ layout! {
     dentry_name_len: Offset("dentry", &["d_name.len"]),
     dentry_parent: Offset("dentry", &["d_parent"]),
     dentry_inode: Offset("dentry", &["d_inode"]),
+    dentry_hash: Offset("dentry", &["d_hash.pprev"]),
     vfsmount_root: Offset("vfsmount", &["mnt_root"]),
     mount_vfsmount: Offset("mount", &["mnt"]),
     mount_parent: Offset("mount", &["mnt_parent"]),
@@ -121,7 +131,15 @@ layout! {
     inode_rdev: Offset("inode", &["i_rdev"]),
     inode_uid: Offset("inode", &["i_uid"]),
     inode_gid: Offset("inode", &["i_gid"]),
+    inode_nlink: Offset("inode", &["i_nlink"]),
+    inode_size: Offset("inode", &["i_size"]),
+    inode_ctime: Offset("inode", &["i_ctime_sec", "__i_ctime.tv_sec", "i_ctime.tv_sec"]),
+    inode_ctime_nsec: Offset("inode", &["i_ctime_nsec", "__i_ctime.tv_nsec", "i_ctime.tv_nsec"]),
     super_block_dev: Offset("super_block", &["s_dev"]),
+    super_block_magic: Offset("super_block", &["s_magic"]),
+    // Overlay file systems are often a module: its types are beside those of the kernel.
+    ovl_inode_vfs_inode: ModuleOffset("overlay", "ovl_inode", &["vfs_inode"]),
+    ovl_inode_upper: ModuleOffset("overlay", "ovl_inode", &["__upperdentry"]),
     files_fdt: Offset("files_struct", &["fdt"]),
     fdtable_fd: Offset("fdtable", &["fd"]),
     fdtable_max_fds: Offset("fdtable", &["max_fds"]),

@@ -11,13 +11,13 @@ use bytemuck::{Pod, Zeroable};
 
 /// [`Header::kind`]: a process made a child.
 pub const FORK: u32 = 1;
-/// [`Header::kind`]: a process runs another program.
+/// [`Header::kind`]: a process runs another program; see [`ExecRecord`].
 pub const EXEC: u32 = 2;
 /// [`Header::kind`]: the last thread of a process ended.
 pub const EXIT: u32 = 3;
 /// [`Header::kind`]: a process that was there before the sensor.
 pub const EXISTING: u32 = 4;
-/// [`Header::kind`]: a system call that may change credentials returned without an error.
+/// [`Header::kind`]: credentials may have changed; see [`CredentialRecord`].
 pub const CREDENTIALS: u32 = 5;
 /// [`Header::kind`]: a file was opened; see [`FileRecord`].
 pub const FILE_OPEN: u32 = 6;
@@ -75,13 +75,28 @@ pub const FLAG_PATH_CUT: u32 = 1 << 2;
 pub const FLAG_PATH2_CUT: u32 = 1 << 3;
 /// [`Header::flags`]: the program is run by an interpreter; the caller's path is that of the script.
 pub const FLAG_SCRIPT: u32 = 1 << 4;
+/// [`Header::flags`]: the environment was longer than what was taken, or could not be read.
+pub const FLAG_ENVIRONMENT_CUT: u32 = 1 << 5;
+/// [`Header::flags`]: the executable has been deleted.
+pub const FLAG_DELETED: u32 = 1 << 6;
+/// [`Header::flags`]: the executable is in no tree of directories and never was, as a memfd.
+pub const FLAG_TREELESS: u32 = 1 << 7;
+/// [`Header::flags`]: the kernel tells in which layer of an overlay the executable lies.
+pub const FLAG_LAYER_KNOWN: u32 = 1 << 8;
+/// [`Header::flags`]: the executable lies in the upper layer of an overlay.
+pub const FLAG_UPPER_LAYER: u32 = 1 << 9;
 
 /// Most bytes of arguments that are taken.
 pub const ARGS_MAX: usize = 4096;
 
-/// A fork, exec, exit, or a process that was there before. Sections: control group path, the path as the
-/// caller passed it to exec (ended by NUL), arguments (each ended by NUL), executable (path section),
-/// working directory (path section). Fork and exit have none.
+/// Most bytes of the environment that are taken.
+pub const ENVIRONMENT_MAX: usize = 8192;
+
+/// A set of capabilities that could not be read: no kernel has that many.
+pub const NO_CAPABILITIES: u64 = u64::MAX;
+
+/// A fork, an exit, or a process that was there before. The latter has one section, the path of the control
+/// group (a path section); the others have none.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, Default)]
 #[cfg_attr(feature = "user", derive(Pod, Zeroable))]
@@ -110,10 +125,80 @@ pub struct ProcessRecord {
     pub exit_status: u32,
     /// Name of the controlling terminal, ended by NUL; empty where there is none.
     pub tty: [u8; 32],
+    /// Effective capabilities, by their numbers as bits; [`NO_CAPABILITIES`] where unknown.
+    pub effective: u64,
+    /// Permitted capabilities, likewise.
+    pub permitted: u64,
+    /// Whether exec gives it no new privileges: 0 or 1; [`NO_ID`] where unknown.
+    pub no_new_privileges: u32,
+    /// Length of the section in bytes.
+    pub cgroup: u32,
+}
+
+/// A file, told from every other and from what it was before it was changed.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "user", derive(Pod, Zeroable))]
+pub struct FileVersion {
+    /// Inode number.
+    pub inode: u64,
+    /// Size in bytes.
+    pub size: u64,
+    /// When it was last changed, its inode included: seconds since the Unix epoch.
+    pub changed: i64,
+    /// The nanoseconds of that time.
+    pub changed_nanoseconds: u32,
+    /// Device number as the kernel has it: `major << 20 | minor`.
+    pub device: u32,
+    /// Magic number of the file system (`linux/magic.h`).
+    pub file_system: u64,
+}
+
+/// What a descriptor stands for.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "user", derive(Pod, Zeroable))]
+pub struct Descriptor {
+    /// Type and permission bits of the inode, or [`CLOSED`].
+    pub mode: u32,
+    /// Of a socket its address family; of a device its number, `major << 20 | minor`.
+    pub detail: u32,
+}
+
+/// [`Descriptor::mode`]: the descriptor is not open.
+pub const CLOSED: u32 = u32::MAX;
+
+/// A process that runs another program. Sections: control group (path section), the path as the caller passed
+/// it to exec (ended by NUL), arguments (each ended by NUL), the interpreter's path as the script names it
+/// (ended by NUL; empty where there is none), environment (each ended by NUL), executable (path section), working
+/// directory (path section).
+#[repr(C)]
+#[derive(Debug, Clone, Copy, Default)]
+#[cfg_attr(feature = "user", derive(Pod, Zeroable))]
+pub struct ExecRecord {
+    /// What is told of every process.
+    pub process: ProcessRecord,
+    /// The executable.
+    pub executable: FileVersion,
+    /// Standard input, output and error.
+    pub stdio: [Descriptor; 3],
     /// Lengths of the sections in bytes.
-    pub sections: [u32; 5],
+    pub sections: [u32; 7],
     /// How many arguments exec was given.
     pub argc: u32,
+}
+
+/// A system call that may change credentials returned without an error.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, Default)]
+#[cfg_attr(feature = "user", derive(Pod, Zeroable))]
+pub struct CredentialRecord {
+    /// Common to all.
+    pub header: Header,
+    /// Effective capabilities, by their numbers as bits; [`NO_CAPABILITIES`] where unknown.
+    pub effective: u64,
+    /// Permitted capabilities, likewise.
+    pub permitted: u64,
 }
 
 /// An open file, or an act upon a path.

@@ -123,7 +123,7 @@ impl EventKind {
             EventKind::NetworkConnection => {
                 &["connection_established", "connection_progress", "connection_closed", "connection_failed"]
             }
-            EventKind::PrivilegeChange => &["setuid", "setgid", "unexplained"],
+            EventKind::PrivilegeChange => &["setuid", "setgid", "capset", "unexplained"],
         }
     }
 }

@@ -68,6 +68,9 @@ fn credentials(event: &(impl Event + ?Sized), out: &mut String) {
         }
         return;
     }
+    if action == Some(Value::Str("capset")) {
+        return capabilities(event, out);
+    }
     out.push_str("changed its user");
     if let Some(before) = number(event, Field::ProcessPreviousUid) {
         let _ = write!(out, " from {before}");
@@ -77,6 +80,22 @@ fn credentials(event: &(impl Event + ?Sized), out: &mut String) {
     }
     if action == Some(Value::Str("unexplained")) {
         out.push_str(" without a system call that does so");
+    }
+}
+
+/// What was taken on and given up, by name.
+fn capabilities(event: &(impl Event + ?Sized), out: &mut String) {
+    out.push_str("changed its capabilities");
+    let (Some(Value::List(before)), Some(Value::List(now))) =
+        (event.get(Field::ProcessPreviousCapabilities), event.get(Field::ProcessCapabilitiesEffective))
+    else {
+        return;
+    };
+    for (what, of, without) in [("gained", now, before), ("lost", before, now)] {
+        let changed: Vec<_> = of.iter().filter(|name| !without.iter().any(|other| other == *name)).collect();
+        if !changed.is_empty() {
+            let _ = write!(out, ", {what} {}", changed.join(" "));
+        }
     }
 }
 
@@ -192,7 +211,7 @@ mod tests {
     use std::net::IpAddr;
 
     use super::*;
-    use crate::{ProcessId, RecordedEvent, Timestamp};
+    use crate::{ProcessId, RecordedEvent, StrList, Timestamp};
 
     fn nc(kind: EventKind) -> RecordedEvent {
         RecordedEvent::new(kind, Timestamp(1))
@@ -259,6 +278,12 @@ mod tests {
         };
         assert!(told("setuid").contains(" changed its user to 1000;"));
         assert!(told("setgid").contains(" changed its group to 7;"));
+        assert!(told("capset").contains(" changed its capabilities;"));
+        let capset = nc(EventKind::PrivilegeChange)
+            .with(Field::EventAction, "capset")
+            .with(Field::ProcessPreviousCapabilities, StrList::new("CAP_KILL\0CAP_CHOWN\0"))
+            .with(Field::ProcessCapabilitiesEffective, StrList::new("CAP_KILL\0CAP_BPF\0"));
+        assert!(describe(&capset).contains(" changed its capabilities, gained CAP_BPF, lost CAP_CHOWN;"));
         assert!(told("unexplained").contains(" to 1000 without a system call that does so;"));
     }
 

@@ -16,7 +16,6 @@ use openclaw_detect::KindSet;
 use super::trigger::{PAYLOAD, Trigger};
 use crate::capability::{Capability, State};
 use crate::enrich::Record;
-use crate::kernel::btf::Btf;
 use crate::kernel::layout::{self, Resolved};
 use crate::output::Format;
 use crate::output::style::{BAD, BOLD, DIM, GOOD, WARN};
@@ -52,15 +51,14 @@ fn examine() -> Result<Vec<Capability>> {
     if unsafe { libc::geteuid() } != 0 {
         bail!("only root can load the programs that are to be tried: run `sudo openclaw doctor`");
     }
-    let btf = match Btf::of_running_kernel() {
-        Ok(btf) => btf,
+    let resolved = match layout::of_running_kernel() {
+        Ok(resolved) => resolved,
         Err(error) => {
             let missing = Capability::new("everything", "btf", State::Missing);
             return Ok(vec![missing.because(format!("{error}: boot a kernel with CONFIG_DEBUG_INFO_BTF"))]);
         }
     };
-    let resolved = layout::resolve(&btf);
-    let mut found = vec![layout_capability(&resolved.missing)];
+    let mut found = vec![layout_capability(&resolved)];
     match examine_sensor(&resolved) {
         Ok(capabilities) => found.extend(capabilities),
         Err(error) => found.push(
@@ -116,13 +114,21 @@ fn remedy(reason: &str) -> &'static str {
     }
 }
 
-fn layout_capability(missing: &[&str]) -> Capability {
-    let capability = "kernel fields";
-    if missing.is_empty() {
-        return Capability::new(capability, "btf", State::Full);
+fn layout_capability(resolved: &Resolved) -> Capability {
+    let told = |state| Capability::new("kernel fields", "btf", state);
+    let (missing, not_loaded) = (&resolved.missing, &resolved.not_loaded);
+    if !missing.is_empty() {
+        let missing = missing.join(", ");
+        return told(State::Degraded)
+            .because(format!("this kernel lacks {missing}: what needs them is left out"));
     }
-    Capability::new(capability, "btf", State::Degraded)
-        .because(format!("this kernel lacks {}: what needs them is left out", missing.join(", ")))
+    if not_loaded.is_empty() {
+        return told(State::Full);
+    }
+    let modules = not_loaded.join(", ");
+    told(State::Full).because(format!(
+        "not loaded: {modules}. What lies in these is told by agents that start after they are loaded"
+    ))
 }
 
 /// What was seen of what the trigger did.
@@ -183,10 +189,10 @@ impl Seen {
                 self.child = record.header.task.tgid;
             }
             Record::Fork(_) => {}
-            Record::Exec(record, _) => self.exec |= record.parent == pid,
+            Record::Exec(record, _) => self.exec |= record.process.parent == pid,
             Record::Exit(record) => self.exit |= record.header.task.tgid == self.child,
             Record::Existing(record, _) => self.existing |= record.header.task.tgid == pid,
-            Record::Credentials(header) => self.credentials |= header.task.tgid == pid,
+            Record::Credentials(record) => self.credentials |= record.header.task.tgid == pid,
             Record::File(record, _) if record.header.task.tgid == pid => {
                 self.file_open |= record.operation == syscall::CREATE;
                 self.file_path |= record.operation == syscall::DELETE;

@@ -19,8 +19,8 @@ use crate::alert::Alerts;
 use crate::api::socket::BoundSocket;
 use crate::api::{Server, Subscribers};
 use crate::config::Mode;
-use crate::enrich::HostFacts;
-use crate::kernel::{btf::Btf, layout};
+use crate::enrich::{Environment, HostFacts};
+use crate::kernel::layout;
 use crate::respond::Responder;
 use crate::sensor::RingSizes;
 use crate::store::{Limits, Writer};
@@ -64,8 +64,7 @@ async fn run_until_stopped(options: RunOptions) -> Result<()> {
     }
     // Before anything is attached: a second agent ends here.
     let socket = BoundSocket::bind(&options.socket)?;
-    let btf = Btf::of_running_kernel()?;
-    let resolved = layout::resolve(&btf);
+    let resolved = layout::of_running_kernel()?;
     if !resolved.missing.is_empty() {
         warn!(missing = ?resolved.missing, "this kernel lacks fields: what needs them is left out, see `openclaw doctor`");
     }
@@ -111,11 +110,16 @@ async fn run_until_stopped(options: RunOptions) -> Result<()> {
         stdout: options.events.then(|| stdout.clone()),
     };
     let rule_count = rules.len() as u64;
-    let sensor = config.security.sensor;
+    let sensor = &config.security.sensor;
     let rings =
         RingSizes { process: sensor.process_ring, network: sensor.network_ring, file: sensor.file_ring };
-    let settings =
-        pipeline::Settings { layout: resolved, rings, engine: Engine::new(rules), host: host.clone() };
+    let settings = pipeline::Settings {
+        layout: resolved,
+        rings,
+        engine: Engine::new(rules),
+        host: host.clone(),
+        environment: Environment::new(sensor.environment.clone()),
+    };
     let sensor = pipeline::start(settings, questions, outlet)?;
     let control = Control {
         started: Instant::now(),

@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use crate::enrich::DEFAULT_ENVIRONMENT;
 use crate::respond::{Network, ResponseSettings};
 
 pub use file::{ConfigError, Loaded, candidates, find, load};
@@ -66,7 +67,7 @@ pub struct Security {
 }
 
 /// `security.sensor`
-#[derive(Debug, Clone, Copy, Serialize)]
+#[derive(Debug, Clone, Serialize)]
 pub struct Sensor {
     /// Bytes of the ring for process life and credentials: a power of two, 4 KiB at least.
     #[serde(serialize_with = "size_text")]
@@ -77,11 +78,22 @@ pub struct Sensor {
     /// Bytes of the ring for files: a power of two, 4 KiB at least.
     #[serde(serialize_with = "size_text")]
     pub file_ring: u32,
+    /// Names of the environment variables that are told of a program.
+    pub environment: Vec<String>,
+    /// Bytes of the largest executable whose SHA-256 is taken; 0 for none at all.
+    #[serde(serialize_with = "size_text")]
+    pub hash_limit: u64,
 }
 
 impl Default for Sensor {
     fn default() -> Sensor {
-        Sensor { process_ring: 8 << 20, network_ring: 8 << 20, file_ring: 16 << 20 }
+        Sensor {
+            process_ring: 8 << 20,
+            network_ring: 8 << 20,
+            file_ring: 16 << 20,
+            environment: DEFAULT_ENVIRONMENT.map(str::to_owned).into(),
+            hash_limit: 64 << 20,
+        }
     }
 }
 

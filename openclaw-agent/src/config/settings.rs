@@ -77,6 +77,19 @@ fn sensor(reader: &mut Reader<'_>, node: Option<&Node>) -> Sensor {
     sensor.process_ring = ring(&mut keys, "process_ring", sensor.process_ring);
     sensor.network_ring = ring(&mut keys, "network_ring", sensor.network_ring);
     sensor.file_ring = ring(&mut keys, "file_ring", sensor.file_ring);
+    if let Some(node) = keys.take("environment") {
+        sensor.environment = reader.list(&keys.name("environment"), node, |text| match text {
+            "" => Err("an empty name is that of no variable: write one such as `LD_PRELOAD`".to_owned()),
+            text if text.contains(['=', '\0']) => {
+                Err(format!("`{text}` is no variable's name: write what stands before its `=`"))
+            }
+            text => Ok(text.to_owned()),
+        });
+    }
+    if let Some(node) = keys.take("hash_limit") {
+        let limit = reader.parsed(&keys.name("hash_limit"), node, units::parse_size);
+        sensor.hash_limit = limit.unwrap_or(sensor.hash_limit);
+    }
     keys.finish(reader);
     sensor
 }
@@ -277,7 +290,7 @@ mod tests {
     fn every_key_is_read() {
         let (config, warnings) = good(
             "security:
-  sensor: { process_ring: 1MiB }
+  sensor: { process_ring: 1MiB, environment: [LD_PRELOAD], hash_limit: 0 }
   rules: [rules, /opt/rules]
   response:
     mode: enforce
@@ -305,7 +318,9 @@ api: { socket: /run/x.sock }
             (Mode::Enforce, 0.5, true)
         );
         assert_eq!(response.never_block.len(), 2);
-        assert_eq!(config.security.sensor.process_ring, 1 << 20);
+        let sensor = &config.security.sensor;
+        assert_eq!((sensor.process_ring, &*sensor.environment), (1 << 20, &["LD_PRELOAD".to_owned()][..]));
+        assert_eq!(sensor.hash_limit, 0);
         assert_eq!(
             config.security.rules.folders,
             [PathBuf::from("/etc/openclaw/rules"), "/opt/rules".into()]

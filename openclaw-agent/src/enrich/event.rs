@@ -9,7 +9,9 @@ use std::cell::OnceCell;
 
 use openclaw_detect::{Event, EventKind, Field, ProcessId, StrList, Timestamp, Value};
 
-use super::process::{Credentials, Image, Process};
+use super::capability;
+use super::image::{Exec, Image};
+use super::process::{Capabilities, Credentials, Process};
 use super::table::ProcessTable;
 pub use file::FileBody;
 pub use network::NetworkBody;
@@ -46,8 +48,19 @@ pub enum Body<'a> {
     File(FileBody<'a>),
     /// Something became of a connection.
     Network(NetworkBody),
-    /// Credentials changed from these; the name of how.
-    Privilege(Credentials, &'static str),
+    /// Credentials changed.
+    Privilege(Privilege),
+}
+
+/// How credentials changed, and from what.
+#[derive(Debug, Clone, Copy)]
+pub struct Privilege {
+    /// The ids before.
+    pub before: Credentials,
+    /// The capabilities before, where they changed and are known.
+    pub capabilities_before: Option<Capabilities>,
+    /// The value of `event.action`.
+    pub how: &'static str,
 }
 
 impl Body<'_> {
@@ -58,7 +71,7 @@ impl Body<'_> {
             Body::Exit(_) => EventKind::ProcessExit,
             Body::File(_) => EventKind::FileAccess,
             Body::Network(_) => EventKind::NetworkConnection,
-            Body::Privilege(..) => EventKind::PrivilegeChange,
+            Body::Privilege(_) => EventKind::PrivilegeChange,
         }
     }
 
@@ -69,7 +82,7 @@ impl Body<'_> {
             Body::Exit(_) => "exit",
             Body::File(file) => file.action,
             Body::Network(network) => network.action(),
-            Body::Privilege(_, how) => how,
+            Body::Privilege(change) => change.how,
         }
     }
 
@@ -80,8 +93,8 @@ impl Body<'_> {
             Body::Exit(status) => exit_field(*status, field),
             Body::File(file) => file.field(field),
             Body::Network(network) => network.field(field),
-            Body::Privilege(before, _) => match field {
-                Field::ProcessPreviousUid => id(before.euid),
+            Body::Privilege(change) => match field {
+                Field::ProcessPreviousUid => id(change.before.euid),
                 _ => None,
             },
         }
@@ -111,6 +124,10 @@ pub struct Observed<'a> {
     body: Body<'a>,
     ancestors: OnceCell<String>,
     parent_id: OnceCell<String>,
+    /// Names of capabilities: effective, permitted, and effective before the event.
+    effective: OnceCell<String>,
+    permitted: OnceCell<String>,
+    previous: OnceCell<String>,
 }
 
 /// When an event happened, by both clocks.
@@ -144,6 +161,9 @@ impl<'a> Observed<'a> {
             body,
             ancestors: OnceCell::new(),
             parent_id: OnceCell::new(),
+            effective: OnceCell::new(),
+            permitted: OnceCell::new(),
+            previous: OnceCell::new(),
         })
     }
 
@@ -193,7 +213,26 @@ impl<'a> Observed<'a> {
                 let names = self.ancestors();
                 (!names.is_empty()).then(|| Value::List(StrList::new(names)))
             }
-            _ => self.parent_field(field),
+            Field::ProcessNoNewPrivileges => process.no_new_privileges.map(Value::Bool),
+            Field::ProcessCapabilitiesEffective => {
+                capabilities(process.capabilities?.effective, &self.effective)
+            }
+            Field::ProcessCapabilitiesPermitted => {
+                capabilities(process.capabilities?.permitted, &self.permitted)
+            }
+            Field::ProcessInterpreter => text(&image.interpreter),
+            _ => image
+                .exec
+                .as_ref()
+                .and_then(|exec| exec_field(exec, field))
+                .or_else(|| self.parent_field(field)),
+        }
+    }
+
+    fn previous_capabilities(&self) -> Option<Value<'_>> {
+        match self.body {
+            Body::Privilege(change) => capabilities(change.capabilities_before?.effective, &self.previous),
+            _ => None,
         }
     }
 
@@ -209,6 +248,28 @@ impl<'a> Observed<'a> {
             Field::ProcessParentCommandLine => text(&self.parent_image()?.command_line),
             _ => None,
         }
+    }
+}
+
+/// A set of capabilities as a list of names, put together once.
+fn capabilities(set: u64, cell: &OnceCell<String>) -> Option<Value<'_>> {
+    Some(Value::List(StrList::new(cell.get_or_init(|| capability::names(set)))))
+}
+
+/// What only the record of an exec tells.
+fn exec_field(exec: &Exec, field: Field) -> Option<Value<'_>> {
+    match field {
+        Field::ProcessEnvironment => {
+            (!exec.environment.is_empty()).then(|| Value::List(StrList::new(&exec.environment)))
+        }
+        Field::ProcessEnvironmentTruncated => Some(Value::Bool(exec.environment_truncated)),
+        Field::ProcessStdin => Some(Value::Str(exec.stdio[0].name())),
+        Field::ProcessStdout => Some(Value::Str(exec.stdio[1].name())),
+        Field::ProcessStderr => Some(Value::Str(exec.stdio[2].name())),
+        Field::ProcessExecutableDeleted => Some(Value::Bool(exec.deleted)),
+        Field::ProcessMemfd => Some(Value::Bool(exec.memfd)),
+        Field::ProcessUpperLayer => exec.upper_layer.map(Value::Bool),
+        _ => None,
     }
 }
 
@@ -235,6 +296,7 @@ impl Event for Observed<'_> {
             Field::EventAction => Some(Value::Str(self.body.action())),
             Field::HostId => text(&self.host.id),
             Field::HostName => text(&self.host.name),
+            Field::ProcessPreviousCapabilities => self.previous_capabilities(),
             _ => self.process_field(field).or_else(|| self.body.field(field)),
         }
     }

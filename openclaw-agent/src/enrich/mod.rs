@@ -1,18 +1,25 @@
 //! From records to events in context: who did it, run by whom, as which user, to which path or address.
 
+mod capability;
 mod clock;
 mod connections;
+mod environment;
 mod event;
+mod image;
 mod path;
 mod process;
 mod procfs;
 mod record;
+mod stdio;
 mod table;
 
 pub use clock::Clock;
 pub use connections::{Outbound, addresses};
-pub use event::{Body, FileBody, HostFacts, Moment, NetworkBody, Observed};
+pub use environment::{DEFAULT as DEFAULT_ENVIRONMENT, Environment};
+pub use event::{Body, FileBody, HostFacts, Moment, NetworkBody, Observed, Privilege};
+pub use image::{Exec, Image};
 pub use path::{PathBuffer, join};
-pub use process::{Credentials, Image, Process, id_of};
+pub use process::{Capabilities, Credentials, Process, id_of};
 pub use record::Record;
+pub use stdio::Stdio;
 pub use table::ProcessTable;

@@ -1,37 +1,16 @@
-//! One process: what it is, and what it runs.
+//! One process: who it is, and as whom it acts.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use openclaw_common::record::{NO_ID, ProcessRecord, Task};
+use openclaw_common::record::{NO_CAPABILITIES, NO_ID, ProcessRecord, Task};
 use openclaw_detect::{ProcessId, Timestamp};
+
+use super::image::Image;
 
 /// Addresses of one process whose bytes are kept apart.
 const MAX_ADDRESSES: usize = 16_384;
-
-/// What a process runs: replaced by exec, shared with its children until then.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Image {
-    /// Last part of the path passed to exec.
-    pub name: String,
-    /// Path of the executable as the kernel resolved it; empty where unknown.
-    pub executable: String,
-    /// Path of the script as the caller spelled it, where an interpreter runs one.
-    pub script: Option<String>,
-    /// Arguments, each ended by NUL.
-    pub args: String,
-    /// Arguments joined by spaces.
-    pub command_line: String,
-    /// How many arguments exec was given.
-    pub args_count: u32,
-    /// Whether `args` lacks some of them.
-    pub args_truncated: bool,
-    /// Working directory at exec; empty where unknown.
-    pub working_directory: String,
-    /// Control group path at exec; empty where unknown.
-    pub cgroup: String,
-}
 
 /// A process in the table.
 #[derive(Debug, Clone)]
@@ -63,6 +42,10 @@ pub struct Process {
     pub credentials_seen: u64,
     /// The thread whose credentials they are: threads can have others than their process's first one.
     pub credentials_of: u32,
+    /// Its capabilities at its last exec, or last call that changes credentials; none where unknown.
+    pub capabilities: Option<Capabilities>,
+    /// Whether exec gave it no new privileges, as of its last fork or exec; none where unknown.
+    pub no_new_privileges: Option<bool>,
     /// The last real user id that was not root, 0 if there never was one. Inherited at fork.
     pub last_user: u32,
     /// The login user, or [`NO_ID`].
@@ -94,6 +77,23 @@ impl Credentials {
     /// Those that a record carries.
     pub const fn of(task: &Task) -> Self {
         Credentials { uid: task.uid, euid: task.euid, gid: task.gid, egid: task.egid }
+    }
+}
+
+/// Sets of capabilities, by their numbers as bits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Capabilities {
+    /// Those that count when the process does something.
+    pub effective: u64,
+    /// Those that it can make effective.
+    pub permitted: u64,
+}
+
+impl Capabilities {
+    /// Those that a record carries, where it does.
+    pub fn known(effective: u64, permitted: u64) -> Option<Self> {
+        let known = effective != NO_CAPABILITIES && permitted != NO_CAPABILITIES;
+        known.then_some(Capabilities { effective, permitted })
     }
 }
 
@@ -132,6 +132,8 @@ impl Process {
             credentials: Credentials::of(task),
             credentials_seen: 0,
             credentials_of: task.tid,
+            capabilities: None,
+            no_new_privileges: None,
             last_user: if is_user(task.uid) { task.uid } else { 0 },
             login_user: NO_ID,
             session: 0,
@@ -141,7 +143,7 @@ impl Process {
         }
     }
 
-    /// Takes over what a record says of session, terminal, namespaces and credentials, and of the parent where
+    /// Takes over what a record says of session, terminal, namespaces, credentials and privileges, and of the parent where
     /// that is not known.
     pub fn describe(&mut self, record: &ProcessRecord) {
         if self.parent.is_none() && record.parent != 0 {
@@ -153,6 +155,8 @@ impl Process {
         let tty = record.tty.split(|byte| *byte == 0).next().unwrap_or_default();
         self.tty.clear();
         self.tty.push_str(&String::from_utf8_lossy(tty));
+        self.capabilities = Capabilities::known(record.effective, record.permitted);
+        self.no_new_privileges = (record.no_new_privileges != NO_ID).then_some(record.no_new_privileges != 0);
         self.see_credentials(&record.header.task, record.header.time);
         self.credentials_of = record.header.task.tid;
     }
@@ -188,6 +192,16 @@ impl Process {
         }
         self.credentials_of = task.tid;
         Some(before)
+    }
+
+    /// Takes over the capabilities that a record of that time carries. Returns those before, where they are known and
+    /// others.
+    pub fn see_capabilities(&mut self, seen: Option<Capabilities>, time: u64) -> Option<Capabilities> {
+        if time < self.credentials_seen || seen.is_none() {
+            return None;
+        }
+        let before = std::mem::replace(&mut self.capabilities, seen);
+        before.filter(|_| before != seen)
     }
 
     /// Whether a record that no call has announced carries other credentials than the last ones seen. Those of

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use openclaw_detect::ProcessId;
 
-use super::process::Image;
+use super::image::Image;
 
 /// What the process with that pid runs, as /proc tells it now. Empty where it is gone.
 pub(super) fn image_of(pid: u32) -> Image {
@@ -25,10 +25,9 @@ pub(super) fn image_of(pid: u32) -> Image {
         args_count: args.split_terminator('\0').count() as u32,
         args,
         args_truncated: cut,
-        script: None,
         working_directory: link("cwd"),
-        cgroup: String::new(),
         executable,
+        ..Image::default()
     }
 }
 

@@ -2,8 +2,8 @@
 
 use bytemuck::{AnyBitPattern, NoUninit};
 use openclaw_common::record::{
-    CREDENTIALS, EXEC, EXISTING, EXIT, FILE_OPEN, FILE_PATH, FORK, FileRecord, Header, NETWORK,
-    NetworkRecord, ProcessRecord,
+    CREDENTIALS, CredentialRecord, EXEC, EXISTING, EXIT, ExecRecord, FILE_OPEN, FILE_PATH, FORK, FileRecord,
+    Header, NETWORK, NetworkRecord, ProcessRecord,
 };
 
 /// A record with its sections.
@@ -12,13 +12,13 @@ pub enum Record<'a> {
     /// A process made a child.
     Fork(ProcessRecord),
     /// A process runs another program; its sections.
-    Exec(ProcessRecord, [&'a [u8]; 5]),
+    Exec(ExecRecord, [&'a [u8]; 7]),
     /// A process ended.
     Exit(ProcessRecord),
-    /// A process was there before; its sections.
-    Existing(ProcessRecord, [&'a [u8]; 5]),
+    /// A process was there before; the path of its control group.
+    Existing(ProcessRecord, &'a [u8]),
     /// Credentials may have changed.
-    Credentials(Header),
+    Credentials(CredentialRecord),
     /// Something was done to a file; its sections.
     File(FileRecord, [&'a [u8]; 4]),
     /// Something became of a connection.
@@ -33,17 +33,17 @@ impl<'a> Record<'a> {
         match header.kind {
             FORK => Some((Record::Fork(head(bytes)?), size_of::<ProcessRecord>())),
             EXIT => Some((Record::Exit(head(bytes)?), size_of::<ProcessRecord>())),
-            EXEC | EXISTING => {
-                let record: ProcessRecord = head(bytes)?;
-                let (sections, len) = sections(bytes, size_of::<ProcessRecord>(), record.sections)?;
-                let parsed = if header.kind == EXEC {
-                    Record::Exec(record, sections)
-                } else {
-                    Record::Existing(record, sections)
-                };
-                Some((parsed, len))
+            EXEC => {
+                let record: ExecRecord = head(bytes)?;
+                let (sections, len) = sections(bytes, size_of::<ExecRecord>(), record.sections)?;
+                Some((Record::Exec(record, sections), len))
             }
-            CREDENTIALS => Some((Record::Credentials(header), size_of::<Header>())),
+            EXISTING => {
+                let record: ProcessRecord = head(bytes)?;
+                let ([cgroup], len) = sections(bytes, size_of::<ProcessRecord>(), [record.cgroup])?;
+                Some((Record::Existing(record, cgroup), len))
+            }
+            CREDENTIALS => Some((Record::Credentials(head(bytes)?), size_of::<CredentialRecord>())),
             FILE_OPEN | FILE_PATH => {
                 let record: FileRecord = head(bytes)?;
                 let (sections, len) = sections(bytes, size_of::<FileRecord>(), record.sections)?;
@@ -73,9 +73,9 @@ fn sections<const N: usize>(bytes: &[u8], mut at: usize, lengths: [u32; N]) -> O
 mod tests {
     use super::*;
 
-    fn exec(sections: [u32; 5], tail: &[u8]) -> Vec<u8> {
-        let mut record = ProcessRecord { sections, ..ProcessRecord::default() };
-        record.header.kind = EXEC;
+    fn exec(sections: [u32; 7], tail: &[u8]) -> Vec<u8> {
+        let mut record = ExecRecord { sections, ..ExecRecord::default() };
+        record.process.header.kind = EXEC;
         let mut bytes = bytemuck::bytes_of(&record).to_vec();
         bytes.extend_from_slice(tail);
         bytes
@@ -83,21 +83,21 @@ mod tests {
 
     #[test]
     fn sections_follow_one_another_without_gaps() {
-        let bytes = exec([0, 3, 2, 0, 1], b"nc\0a\0/");
+        let bytes = exec([0, 3, 2, 0, 0, 0, 1], b"nc\0a\0/");
         let Some((Record::Exec(_, sections), len)) = Record::parse(&bytes) else { panic!("no exec") };
-        assert_eq!(sections, [&b""[..], b"nc\0", b"a\0", b"", b"/"]);
+        assert_eq!(sections, [&b""[..], b"nc\0", b"a\0", b"", b"", b"", b"/"]);
         assert_eq!(len, bytes.len());
     }
 
     #[test]
     fn a_section_that_runs_past_the_end_makes_it_no_record() {
-        assert!(Record::parse(&exec([0, 9, 0, 0, 0], b"nc\0")).is_none());
-        assert!(Record::parse(&exec([u32::MAX; 5], b"nc\0")).is_none());
+        assert!(Record::parse(&exec([0, 9, 0, 0, 0, 0, 0], b"nc\0")).is_none());
+        assert!(Record::parse(&exec([u32::MAX; 7], b"nc\0")).is_none());
     }
 
     #[test]
     fn no_prefix_of_a_record_is_read_past_its_end() {
-        let bytes = exec([1, 3, 2, 0, 0], b"x\0nc\0a");
+        let bytes = exec([1, 3, 2, 0, 0, 0, 0], b"x\0nc\0a");
         for len in 0..bytes.len() {
             assert!(Record::parse(&bytes[..len]).is_none(), "{len}");
         }

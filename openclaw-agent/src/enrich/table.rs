@@ -4,14 +4,14 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
-use openclaw_common::record::{
-    FLAG_ARGS_CUT, FLAG_ARGS_UNREADABLE, FLAG_PATH_CUT, FLAG_PATH2_CUT, FLAG_SCRIPT, ProcessRecord, Task,
-};
+use openclaw_common::record::{ExecRecord, ProcessRecord, Task};
 use openclaw_detect::ProcessId;
 
 use super::clock::Clock;
+use super::environment::Environment;
+use super::image::Image;
 use super::path::join;
-use super::process::{Credentials, Image, Process, id_of};
+use super::process::{Credentials, Process, id_of};
 use super::procfs;
 
 /// How long a process that ended is kept: events of it may still be in another ring, and its children name
@@ -30,12 +30,23 @@ pub struct ProcessTable {
     processes: HashMap<ProcessId, Process>,
     ended: VecDeque<(u64, ProcessId)>,
     clock: Clock,
+    environment: Environment,
 }
 
 impl ProcessTable {
-    /// An empty table.
+    /// An empty table, that keeps the usual variables of environments.
     pub fn new(clock: Clock) -> Self {
-        ProcessTable { processes: HashMap::with_capacity(4096), ended: VecDeque::new(), clock }
+        ProcessTable {
+            processes: HashMap::with_capacity(4096),
+            ended: VecDeque::new(),
+            clock,
+            environment: Environment::default(),
+        }
+    }
+
+    /// Keeps these variables of environments from now on.
+    pub fn keep_environment(&mut self, environment: Environment) {
+        self.environment = environment;
     }
 
     /// How many processes it holds, ended ones included.
@@ -139,12 +150,13 @@ impl ProcessTable {
     }
 
     /// A process runs another program. Returns its credentials before, where exec has changed them.
-    pub fn exec(&mut self, record: &ProcessRecord, sections: [&[u8]; 5]) -> (ProcessId, Option<Credentials>) {
-        let image = Arc::new(image(record, sections));
-        let process = self.ensure(&record.header.task);
+    pub fn exec(&mut self, record: &ExecRecord, sections: [&[u8]; 7]) -> (ProcessId, Option<Credentials>) {
+        let image = Arc::new(Image::of_exec(record, sections, &self.environment));
+        let header = &record.process.header;
+        let process = self.ensure(&header.task);
         let before = process.credentials;
-        process.run(image, record.header.time);
-        process.describe(record);
+        process.run(image, header.time);
+        process.describe(&record.process);
         (process.id, (before != process.credentials).then_some(before))
     }
 
@@ -214,27 +226,6 @@ impl ProcessTable {
     }
 }
 
-fn image(record: &ProcessRecord, [cgroup, passed, args, executable, cwd]: [&[u8]; 5]) -> Image {
-    let flags = record.header.flags;
-    let passed = String::from_utf8_lossy(passed.strip_suffix(&[0]).unwrap_or(passed)).into_owned();
-    let args = String::from_utf8_lossy(args).into_owned();
-    Image {
-        name: procfs::last_part(&passed).to_owned(),
-        executable: if executable.is_empty() {
-            String::new()
-        } else {
-            join(executable, flags & FLAG_PATH_CUT != 0)
-        },
-        script: (flags & FLAG_SCRIPT != 0).then_some(passed),
-        command_line: procfs::command_line(&args),
-        args_count: record.argc.max(args.split_terminator('\0').count() as u32),
-        args,
-        args_truncated: flags & (FLAG_ARGS_CUT | FLAG_ARGS_UNREADABLE) != 0,
-        working_directory: join(cwd, flags & FLAG_PATH2_CUT != 0),
-        cgroup: join(cgroup, false),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use openclaw_common::record::{EXEC, FORK, Header, NO_ID};
@@ -254,6 +245,15 @@ mod tests {
         }
     }
 
+    fn exec(pid: u32, uid: u32, parent: u32) -> ExecRecord {
+        ExecRecord { process: record(EXEC, pid, uid, parent), ..ExecRecord::default() }
+    }
+
+    /// Passed path, arguments, executable and working directory as the sections of an exec.
+    fn strings<'a>([passed, args, executable, cwd]: [&'a [u8]; 4]) -> [&'a [u8]; 7] {
+        [b"", passed, args, b"", b"", executable, cwd]
+    }
+
     fn id(pid: u32) -> ProcessId {
         ProcessId { pid, start: u64::from(pid) }
     }
@@ -262,8 +262,8 @@ mod tests {
         let mut table = ProcessTable::new(Clock::now());
         table.fork(&record(FORK, 4_000_001, 1000, 1));
         table.exec(
-            &record(EXEC, 4_000_001, 1000, 1),
-            [b"", b"/bin/sh\0", b"sh\0-i\0", b"dash\0bin\0usr\0", b"tmp\0"],
+            &exec(4_000_001, 1000, 1),
+            strings([b"/bin/sh\0", b"sh\0-i\0", b"dash\0bin\0usr\0", b"tmp\0"]),
         );
         table.fork(&record(FORK, 4_000_002, 1000, 4_000_001));
         table
@@ -273,10 +273,7 @@ mod tests {
     fn a_child_runs_what_its_parent_runs_until_it_calls_exec() {
         let mut table = table_with_shell_and_child();
         assert_eq!(table.get(id(4_000_002)).unwrap().image.name, "sh");
-        table.exec(
-            &record(EXEC, 4_000_002, 1000, 4_000_001),
-            [b"", b"nc\0", b"nc\0", b"nc.openbsd\0bin\0", b""],
-        );
+        table.exec(&exec(4_000_002, 1000, 4_000_001), strings([b"nc\0", b"nc\0", b"nc.openbsd\0bin\0", b""]));
         let child = table.get(id(4_000_002)).unwrap();
         assert_eq!((&*child.image.name, &*child.image.executable), ("nc", "/bin/nc.openbsd"));
         assert_eq!(table.ancestors(id(4_000_002)).map(|p| &*p.image.name).collect::<Vec<_>>(), ["sh"]);
@@ -285,7 +282,7 @@ mod tests {
     #[test]
     fn the_normal_user_is_handed_down_at_fork_and_kept_over_exec() {
         let mut table = table_with_shell_and_child();
-        let (root, before) = table.exec(&record(EXEC, 4_000_002, 0, 4_000_001), [&[]; 5]);
+        let (root, before) = table.exec(&exec(4_000_002, 0, 4_000_001), [&[]; 7]);
         assert_eq!(before.map(|credentials| credentials.euid), Some(1000));
         assert_eq!(table.get(root).unwrap().normal_user(), 1000);
         table.fork(&record(FORK, 4_000_003, 0, 4_000_002));
@@ -309,7 +306,7 @@ mod tests {
         let mut table = table_with_shell_and_child();
         table.fork(&record(FORK, 4_000_003, 1000, 4_000_002));
         table.exit(&record(openclaw_common::record::EXIT, 4_000_002, 1000, 4_000_001));
-        table.exec(&record(EXEC, 4_000_003, 1000, 1), [&[]; 5]);
+        table.exec(&exec(4_000_003, 1000, 1), [&[]; 7]);
         let mut found = table.descendants(id(4_000_001));
         found.sort_unstable();
         assert_eq!(found, [id(4_000_002), id(4_000_003)]);
@@ -318,8 +315,8 @@ mod tests {
     #[test]
     fn who_made_a_process_stays_its_parent_when_that_one_ends_or_runs_another_program() {
         let mut table = table_with_shell_and_child();
-        table.exec(&record(EXEC, 4_000_001, 1000, 1), [b"", b"other\0", b"other\0", b"other\0", b""]);
-        table.exec(&record(EXEC, 4_000_002, 1000, 1), [b"", b"nc\0", b"nc\0", b"nc\0", b""]);
+        table.exec(&exec(4_000_001, 1000, 1), strings([b"other\0", b"other\0", b"other\0", b""]));
+        table.exec(&exec(4_000_002, 1000, 1), strings([b"nc\0", b"nc\0", b"nc\0", b""]));
         let child = table.get(id(4_000_002)).unwrap();
         assert_eq!(child.parent, Some(id(4_000_001)));
         assert_eq!(child.parent_image.as_ref().unwrap().name, "sh");
@@ -328,9 +325,9 @@ mod tests {
     #[test]
     fn an_event_from_before_an_exec_is_of_what_ran_then() {
         let mut table = table_with_shell_and_child();
-        let mut exec = record(EXEC, 4_000_002, 1000, 4_000_001);
-        exec.header.time = 5_000_000;
-        table.exec(&exec, [b"", b"cat\0", b"cat\0", b"cat\0", b""]);
+        let mut exec = exec(4_000_002, 1000, 4_000_001);
+        exec.process.header.time = 5_000_000;
+        table.exec(&exec, strings([b"cat\0", b"cat\0", b"cat\0", b""]));
         let child = table.get(id(4_000_002)).unwrap();
         assert_eq!((&*child.image_at(4_999_999).name, &*child.image_at(5_000_000).name), ("sh", "cat"));
     }

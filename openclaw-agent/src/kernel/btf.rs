@@ -4,6 +4,7 @@
 //! and whether a type exists. Format: `Documentation/bpf/btf.rst` of the kernel.
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::path::Path;
 
 /// Why BTF cannot be read.
@@ -77,11 +78,19 @@ impl Type {
     }
 }
 
-/// The types of one kernel.
+/// What a module's types build upon: those of the kernel, after which its own are numbered, and their names.
+#[derive(Debug, Default)]
+struct Base {
+    types: usize,
+    strings: Vec<u8>,
+}
+
+/// The types of one kernel, or those that a module adds.
 #[derive(Debug)]
 pub struct Btf {
     data: Vec<u8>,
-    strings: usize,
+    strings: Range<usize>,
+    base: Base,
     types: Vec<Type>,
     composites: HashMap<u32, Vec<u32>>,
     names: HashMap<Vec<u8>, u32>,
@@ -106,28 +115,53 @@ impl Btf {
         Self::parse(data)
     }
 
+    /// The types that a loaded module adds to these. Of a struct that it defines, members are found whose
+    /// way leads through no type of the kernel. Since 5.11.
+    ///
+    /// # Errors
+    /// When there is no such module, or the kernel does not tell its types.
+    pub fn of_module(&self, name: &str) -> Result<Self, BtfError> {
+        let path = Path::new("/sys/kernel/btf").join(name);
+        let data = std::fs::read(&path)
+            .map_err(|source| BtfError::Read { path: path.display().to_string(), source })?;
+        self.parse_module(data)
+    }
+
+    fn parse_module(&self, data: Vec<u8>) -> Result<Self, BtfError> {
+        let strings = self.data.get(self.strings.clone()).unwrap_or_default().to_vec();
+        Self::parse_upon(Base { types: self.types.len(), strings }, data)
+    }
+
     /// The types that these bytes describe.
     ///
     /// # Errors
     /// When they are not BTF of this machine's byte order.
     pub fn parse(data: Vec<u8>) -> Result<Self, BtfError> {
+        Self::parse_upon(Base::default(), data)
+    }
+
+    fn parse_upon(base: Base, data: Vec<u8>) -> Result<Self, BtfError> {
         let header = |at: usize| u32_at(&data, at).ok_or(BtfError::Malformed("it ends within its header"));
         if header(0)? & 0xffff != u32::from(MAGIC) {
             return Err(BtfError::Malformed("it does not begin with BTF's magic number"));
         }
-        let base = header(4)? as usize;
+        let behind_header = header(4)? as usize;
         let section = |offset: u32, len: u32| {
-            let start = base.checked_add(offset as usize)?;
+            let start = behind_header.checked_add(offset as usize)?;
             let end = start.checked_add(len as usize)?;
             (end <= data.len()).then_some((start, end))
         };
         let outside = BtfError::Malformed("a section lies outside the file");
         let (mut at, types_end) = section(header(8)?, header(12)?).ok_or(outside)?;
         let outside = BtfError::Malformed("a section lies outside the file");
-        let (strings, _) = section(header(16)?, header(20)?).ok_or(outside)?;
+        let (strings, strings_end) = section(header(16)?, header(20)?).ok_or(outside)?;
+        let strings = strings..strings_end;
 
-        // Type 0 is void.
-        let mut types = vec![Type { name: 0, info: 0, size_or_type: 0, tail: 0 }];
+        let mut types = Vec::new();
+        if base.types == 0 {
+            // Type 0 is void.
+            types.push(Type { name: 0, info: 0, size_or_type: 0, tail: 0 });
+        }
         while at < types_end {
             let word =
                 |n: usize| u32_at(&data, at + 4 * n).ok_or(BtfError::Malformed("it ends within a type"));
@@ -147,13 +181,13 @@ impl Btf {
             return Err(BtfError::Malformed("its last type runs past the section's end"));
         }
 
-        let mut btf = Btf { data, strings, types, composites: HashMap::new(), names: HashMap::new() };
+        let mut btf = Btf { data, strings, base, types, composites: HashMap::new(), names: HashMap::new() };
         btf.index()?;
         Ok(btf)
     }
 
     fn index(&mut self) -> Result<(), BtfError> {
-        for id in 1..self.types.len() {
+        for id in 0..self.types.len() {
             let name = self.types[id].name;
             if name == 0 {
                 continue;
@@ -198,15 +232,16 @@ impl Btf {
         ids.into_iter().flatten().map(|id| self.types[*id as usize]).filter(move |ty| wanted(*ty))
     }
 
-    fn member_path(&self, mut ty: Type, path: &str) -> Option<u32> {
+    fn member_path(&self, ty: Type, path: &str) -> Option<u32> {
         let mut offset = 0;
+        let mut within = Some(ty);
         for part in path.split('.') {
-            let (bits, member) = self.member(ty, part.as_bytes(), MEMBER_DEPTH)?;
+            let (bits, member) = self.member(within?, part.as_bytes(), MEMBER_DEPTH)?;
             if bits % 8 != 0 {
                 return None;
             }
             offset += bits / 8;
-            ty = self.resolve(member)?;
+            within = self.resolve(member);
         }
         Some(offset)
     }
@@ -237,11 +272,11 @@ impl Btf {
 
     /// The type behind typedefs and qualifiers.
     fn resolve(&self, id: u32) -> Option<Type> {
-        let mut ty = *self.types.get(id as usize)?;
+        let mut ty = self.own(id)?;
         for _ in 0..MEMBER_DEPTH {
             match ty.kind() {
                 kind::TYPEDEF | kind::VOLATILE | kind::CONST | kind::RESTRICT | kind::TYPE_TAG => {
-                    ty = *self.types.get(ty.size_or_type as usize)?;
+                    ty = self.own(ty.size_or_type)?;
                 }
                 _ => return Some(ty),
             }
@@ -249,8 +284,17 @@ impl Btf {
         None
     }
 
+    /// The type of that number, where it is none of the base's.
+    fn own(&self, id: u32) -> Option<Type> {
+        self.types.get((id as usize).checked_sub(self.base.types)?).copied()
+    }
+
     fn string(&self, offset: u32) -> Option<&[u8]> {
-        let text = self.data.get(self.strings.checked_add(offset as usize)?..)?;
+        let offset = offset as usize;
+        let text = match offset.checked_sub(self.base.strings.len()) {
+            Some(own) => self.data.get(self.strings.clone())?.get(own..)?,
+            None => self.base.strings.get(offset..)?,
+        };
         text.split(|byte| *byte == 0).next()
     }
 }
@@ -270,18 +314,26 @@ pub(super) mod tests {
         types: Vec<u8>,
         strings: Vec<u8>,
         count: u32,
+        /// Length of the names of what it builds upon.
+        base: u32,
     }
 
     impl Builder {
         pub(in crate::kernel) fn new() -> Self {
-            Builder { types: Vec::new(), strings: vec![0], count: 0 }
+            Builder { types: Vec::new(), strings: vec![0], count: 0, base: 0 }
+        }
+
+        /// Builds what a module adds.
+        pub(in crate::kernel) fn upon(kernel: &Builder) -> Self {
+            let base = kernel.strings.len() as u32;
+            Builder { types: Vec::new(), strings: Vec::new(), count: kernel.count, base }
         }
 
         fn name(&mut self, name: &str) -> u32 {
             if name.is_empty() {
                 return 0;
             }
-            let at = self.strings.len() as u32;
+            let at = self.base + self.strings.len() as u32;
             self.strings.extend_from_slice(name.as_bytes());
             self.strings.push(0);
             at
@@ -381,6 +433,25 @@ pub(super) mod tests {
         let btf = Btf::parse(b.build()).unwrap();
         assert_eq!(btf.enumerator("pid_type", "PIDTYPE_SID"), Some(3));
         assert_eq!(btf.enumerator("pid_type", "PIDTYPE_GONE"), None);
+    }
+
+    #[test]
+    fn a_struct_of_a_module_is_found_with_names_that_the_kernel_has_too() {
+        let mut kernel = Builder::new();
+        let int = kernel.int("int", 4);
+        let inode = kernel.composite("inode", false, 8, &[("i_ino", int, 0)]);
+        let base = Btf::parse(kernel.build()).unwrap();
+        let mut module = Builder::upon(&kernel);
+        let anonymous = module.composite("", true, 8, &[("cache", int, 0), ("redirect", int, 0)]);
+        let members = [("", anonymous, 0), ("vfs_inode", inode, 64), ("__upperdentry", int, 128)];
+        module.composite("ovl_inode", false, 24, &members);
+        let module = base.parse_module(module.build()).unwrap();
+        assert_eq!(module.offset_of("ovl_inode", "vfs_inode"), Some(8));
+        assert_eq!(module.offset_of("ovl_inode", "__upperdentry"), Some(16));
+        assert_eq!(module.offset_of("ovl_inode", "redirect"), Some(0));
+        assert_eq!(module.offset_of("ovl_inode", "vfs_inode.i_ino"), None, "a type of the kernel");
+        assert_eq!(module.offset_of("inode", "i_ino"), None, "not the module's");
+        assert_eq!(base.offset_of("ovl_inode", "vfs_inode"), None);
     }
 
     #[test]

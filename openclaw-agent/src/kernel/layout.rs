@@ -1,37 +1,84 @@
 //! Resolves the layout table of `openclaw-common` against the running kernel's types.
 
+use std::path::Path;
+
 use openclaw_common::layout::{Layout, MISSING, Spec};
 
-use super::btf::Btf;
+use super::btf::{Btf, BtfError};
 
-/// The table with its numbers, and the entries that this kernel lacks.
+/// The table with its numbers, and what this kernel lacks.
 #[derive(Debug, Clone)]
 pub struct Resolved {
     /// What the kernel programs are given.
     pub layout: Layout,
     /// Names of the entries that are missing, in the table's order.
     pub missing: Vec<&'static str>,
+    /// Modules that are not loaded, whose entries are missing for that reason alone.
+    pub not_loaded: Vec<&'static str>,
+}
+
+/// What is known of a module.
+#[derive(Debug)]
+pub enum Module {
+    /// Its types.
+    Types(Box<Btf>),
+    /// Loaded, but the kernel does not tell its types.
+    Untold,
+    /// Not loaded.
+    NotLoaded,
+}
+
+/// Resolves every entry for the running kernel and its modules.
+///
+/// # Errors
+/// When the kernel does not tell its types.
+pub fn of_running_kernel() -> Result<Resolved, BtfError> {
+    let btf = Btf::of_running_kernel()?;
+    Ok(resolve(&btf, |name| match btf.of_module(name) {
+        Ok(types) => Module::Types(Box::new(types)),
+        Err(_) if Path::new("/sys/module").join(name).exists() => Module::Untold,
+        Err(_) => Module::NotLoaded,
+    }))
 }
 
 /// Resolves every entry. One that the kernel lacks is [`MISSING`], never a guess.
-pub fn resolve(btf: &Btf) -> Resolved {
+pub fn resolve(btf: &Btf, module: impl Fn(&str) -> Module) -> Resolved {
     let mut numbers = [MISSING; Layout::ENTRIES.len()];
-    let mut missing = Vec::new();
+    let (mut missing, mut not_loaded) = (Vec::new(), Vec::new());
     for (number, (name, spec)) in numbers.iter_mut().zip(Layout::ENTRIES) {
-        match find(btf, *spec) {
-            Some(found) => *number = found,
-            None => missing.push(*name),
+        match find(btf, &module, *spec) {
+            Found::At(found) => *number = found,
+            Found::Missing => missing.push(*name),
+            Found::NotLoaded(module) if not_loaded.contains(&module) => {}
+            Found::NotLoaded(module) => not_loaded.push(module),
         }
     }
-    Resolved { layout: bytemuck::cast(numbers), missing }
+    Resolved { layout: bytemuck::cast(numbers), missing, not_loaded }
 }
 
-fn find(btf: &Btf, spec: Spec) -> Option<u32> {
-    match spec {
-        Spec::Offset(of, paths) => paths.iter().find_map(|path| btf.offset_of(of, path)),
+enum Found {
+    At(u32),
+    Missing,
+    NotLoaded(&'static str),
+}
+
+fn find(btf: &Btf, module: impl Fn(&str) -> Module, spec: Spec) -> Found {
+    let offset = |btf: &Btf, of: &str, paths: &[&str]| paths.iter().find_map(|path| btf.offset_of(of, path));
+    let found = match spec {
+        Spec::Offset(of, paths) => offset(btf, of, paths),
         Spec::Size(of) => btf.size_of(of),
         Spec::Enumerator(of, name) => btf.enumerator(of, name),
-    }
+        // A part that is built in is no module.
+        Spec::ModuleOffset(name, of, paths) => match offset(btf, of, paths) {
+            Some(found) => Some(found),
+            None => match module(name) {
+                Module::Types(types) => offset(&types, of, paths),
+                Module::Untold => None,
+                Module::NotLoaded => return Found::NotLoaded(name),
+            },
+        },
+    };
+    found.map_or(Found::Missing, Found::At)
 }
 
 #[cfg(test)]
@@ -44,7 +91,7 @@ mod tests {
         let mut b = Builder::new();
         let int = b.int("int", 4);
         b.composite("task_struct", false, 128, &[("pid", int, 512), ("real_start_time", int, 640)]);
-        let resolved = resolve(&Btf::parse(b.build()).unwrap());
+        let resolved = resolve(&Btf::parse(b.build()).unwrap(), |_| Module::NotLoaded);
         assert_eq!(resolved.layout.task_pid, 64);
         assert_eq!(resolved.layout.task_start_boottime, 80);
     }
@@ -54,19 +101,20 @@ mod tests {
         let mut b = Builder::new();
         let int = b.int("int", 4);
         b.composite("task_struct", false, 8, &[("pid", int, 0)]);
-        let resolved = resolve(&Btf::parse(b.build()).unwrap());
+        let resolved = resolve(&Btf::parse(b.build()).unwrap(), |_| Module::NotLoaded);
         assert_eq!(resolved.layout.task_tgid, MISSING);
         assert!(resolved.missing.contains(&"task_tgid"));
         assert!(!resolved.missing.contains(&"task_pid"));
+        assert_eq!(resolved.not_loaded, ["overlay"]);
+        assert!(!resolved.missing.contains(&"ovl_inode_upper"), "its module is not there");
     }
 
     #[test]
     fn the_running_kernel_has_the_fields_that_a_process_is_told_by() {
-        let Ok(btf) = Btf::of_running_kernel() else {
+        let Ok(resolved) = of_running_kernel() else {
             eprintln!("skipped: this kernel has no BTF");
             return;
         };
-        let resolved = resolve(&btf);
         for essential in ["task_pid", "task_tgid", "task_start_boottime", "dentry_name", "file_path"] {
             assert!(!resolved.missing.contains(&essential), "{essential} of {:?}", resolved.missing);
         }

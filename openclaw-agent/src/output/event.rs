@@ -62,6 +62,25 @@ fn write_start(event: &dyn Event, out: &mut String) -> fmt::Result {
     if event.get(Field::ProcessArgsTruncated) == Some(Value::Bool(true)) {
         write!(out, " {WARN}…{WARN:#}")?;
     }
+    write_oddities(event, out)
+}
+
+/// What is worth a second look in how a program is run.
+fn write_oddities(event: &dyn Event, out: &mut String) -> fmt::Result {
+    for (field, word) in [
+        (Field::ProcessMemfd, "in memory"),
+        (Field::ProcessExecutableDeleted, "deleted"),
+        (Field::ProcessUpperLayer, "not of the image"),
+    ] {
+        if event.get(field) == Some(Value::Bool(true)) {
+            write!(out, " {WARN}{word}{WARN:#}")?;
+        }
+    }
+    for (field, stream) in [(Field::ProcessStdin, "stdin"), (Field::ProcessStdout, "stdout")] {
+        if text(event, field) == Some("internet_socket") {
+            write!(out, " {WARN}{stream} is a socket{WARN:#}")?;
+        }
+    }
     Ok(())
 }
 
@@ -180,6 +199,11 @@ mod tests {
             line(&exec),
             "process_create     nc[4711] uid 0 ← bash  /usr/bin/nc.openbsd  nc -l 4444\\n\\u{1b}[2J"
         );
+        let shell = event(EventKind::ProcessCreate, "exec")
+            .with(Field::ProcessMemfd, true)
+            .with(Field::ProcessExecutableDeleted, false)
+            .with(Field::ProcessStdin, "internet_socket");
+        assert_eq!(line(&shell), "process_create     nc[4711] uid 0 in memory stdin is a socket");
         let exit = event(EventKind::ProcessExit, "exit").with(Field::ProcessExitCode, 3);
         assert_eq!(line(&exit), "process_exit       nc[4711] exit code 3");
         let rename = event(EventKind::FileAccess, "rename")

@@ -126,15 +126,17 @@ impl Stage {
             }
             Record::Exec(record, sections) => {
                 let (id, _) = self.table.exec(&record, sections);
-                self.emit(Occasion::new(id, record.header.time, EventKind::ProcessCreate), outlet, |_, _| {
-                    Body::Exec
-                });
+                self.emit(
+                    Occasion::new(id, record.process.header.time, EventKind::ProcessCreate),
+                    outlet,
+                    |_, _| Body::Exec,
+                );
             }
             Record::Exit(record) => self.exit(&record, outlet),
-            Record::Existing(record, [cgroup, ..]) => {
+            Record::Existing(record, cgroup) => {
                 self.table.existing(&record, cgroup);
             }
-            Record::Credentials(header) => self.credentials(&header, outlet),
+            Record::Credentials(record) => self.credentials(&record, outlet),
             Record::File(record, sections) => self.file(&record, sections, outlet),
             Record::Network(record) => self.network(record, outlet),
         }

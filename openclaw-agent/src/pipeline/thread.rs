@@ -15,7 +15,7 @@ use openclaw_detect::{Engine, EventKind, KindSet, ProcessId};
 use super::stage::{Counts, Outlet, Stage};
 use super::watch;
 use crate::capability::Capability;
-use crate::enrich::{Clock, HostFacts, Record, id_of};
+use crate::enrich::{Clock, Environment, HostFacts, Record, id_of};
 use crate::kernel::layout::Resolved;
 use crate::sensor::{LoadError, Losses, RingSizes, Rings, Sensor};
 
@@ -52,6 +52,8 @@ pub struct Settings {
     pub engine: Engine,
     /// What is the same in every event.
     pub host: HostFacts,
+    /// The variables of environments that are kept.
+    pub environment: Environment,
 }
 
 /// What the thread tells of itself, about once a second.
@@ -170,6 +172,7 @@ where
         history: VecDeque::from([(Instant::now(), Counts::default())]),
         snapshot: Arc::default(),
     };
+    pipeline.stage.table_mut().keep_environment(settings.environment);
     pipeline.begin()?;
     let hooks = pipeline.sensor.hooks().to_vec();
     let (stop, snapshot) = (Arc::new(AtomicBool::new(false)), Arc::clone(&pipeline.snapshot));
@@ -351,7 +354,7 @@ impl<O: Outlet> Pipeline<O> {
         let mut listed = HashSet::new();
         let mut discovered = Vec::new();
         while let Some((record, len)) = Record::parse(rest) {
-            if let Record::Existing(record, [cgroup, ..]) = record {
+            if let Record::Existing(record, cgroup) = record {
                 listed.insert(id_of(&record.header.task));
                 discovered.extend(self.stage.table_mut().existing(&record, cgroup));
             }

@@ -48,7 +48,7 @@ const CONNECTIONS: &[Entry] = &[
     Entry(Some(288), &[364], ACCEPT), // accept4
 ];
 
-/// Calls by which user and group ids change. 32-bit programs have those with 16-bit ids too.
+/// Calls by which user ids, group ids and capabilities change. 32-bit programs have those with 16-bit ids too.
 const IDS: &[Entry] = &[
     Entry(Some(105), &[213, 23], CREDENTIALS),  // setuid
     Entry(Some(106), &[214, 46], CREDENTIALS),  // setgid
@@ -56,6 +56,7 @@ const IDS: &[Entry] = &[
     Entry(Some(114), &[204, 71], CREDENTIALS),  // setregid
     Entry(Some(117), &[208, 164], CREDENTIALS), // setresuid
     Entry(Some(119), &[210, 170], CREDENTIALS), // setresgid
+    Entry(Some(126), &[185], CREDENTIALS),      // capset
 ];
 
 /// The table for the programs: by number, the 64-bit call's word below, the 32-bit call's above.

@@ -7,6 +7,7 @@
 
 mod agent;
 mod credential;
+mod exec;
 mod file;
 mod filter;
 mod flood;

@@ -7,8 +7,7 @@ mod life;
 
 use std::time::Duration;
 
-use openclaw_agent::kernel::btf::Btf;
-use openclaw_agent::kernel::layout::resolve;
+use openclaw_agent::kernel::layout::of_running_kernel;
 use openclaw_agent::respond::{Responder, ResponseSettings};
 use openclaw_common::Layout;
 use openclaw_detect::{Action, Finding, ProcessId, Severity, Timestamp};
@@ -70,7 +69,7 @@ fn finding(process: ProcessId) -> Finding {
 }
 
 fn layout() -> Layout {
-    resolve(&Btf::of_running_kernel().unwrap()).layout
+    of_running_kernel().unwrap().layout
 }
 
 #[test]

@@ -1,23 +1,29 @@
 //! Changes of credentials: those that a call announced, and those that nothing explains.
 
-use openclaw_common::record::Header;
+use openclaw_common::record::{CredentialRecord, Header};
 use openclaw_detect::{EventKind, ProcessId};
 
 use super::{MAX_SUSPECTS, Occasion, Outlet, Stage};
-use crate::enrich::{Body, Credentials};
+use crate::enrich::{Body, Capabilities, Credentials, Privilege};
 
 impl Stage {
     /// A call has changed credentials, or not.
-    pub(super) fn credentials(&mut self, header: &Header, outlet: &mut impl Outlet) {
+    pub(super) fn credentials(&mut self, record: &CredentialRecord, outlet: &mut impl Outlet) {
+        let header = &record.header;
         let process = self.table.ensure(&header.task);
         let id = process.id;
-        if let Some(before) = process.see_credentials(&header.task, header.time) {
-            let now = Credentials::of(&header.task);
-            let same_user = (before.uid, before.euid) == (now.uid, now.euid);
-            let how = if same_user { "setgid" } else { "setuid" };
-            let occasion = Occasion::new(id, header.time, EventKind::PrivilegeChange);
-            self.emit(occasion, outlet, |_, _| Body::Privilege(before, how));
-        }
+        let seen = Capabilities::known(record.effective, record.permitted);
+        let capabilities_before = process.see_capabilities(seen, header.time);
+        let same = process.credentials;
+        let (before, how) = match process.see_credentials(&header.task, header.time) {
+            Some(before) => (before, call_of(before, Credentials::of(&header.task))),
+            // No call but capset changes capabilities and leaves the ids what they are.
+            None if capabilities_before.is_some() => (same, "capset"),
+            None => return,
+        };
+        let occasion = Occasion::new(id, header.time, EventKind::PrivilegeChange);
+        let change = Privilege { before, capabilities_before, how };
+        self.emit(occasion, outlet, |_, _| Body::Privilege(change));
     }
 
     /// Remembers a record that carries other credentials than the last ones seen, though no call has announced
@@ -43,8 +49,15 @@ impl Stage {
                 && !lost
             {
                 let occasion = Occasion::new(id, header.time, EventKind::PrivilegeChange);
-                self.emit(occasion, outlet, |_, _| Body::Privilege(before, "unexplained"));
+                let change = Privilege { before, capabilities_before: None, how: "unexplained" };
+                self.emit(occasion, outlet, |_, _| Body::Privilege(change));
             }
         }
     }
+}
+
+/// The family of calls that changed the ids so.
+fn call_of(before: Credentials, now: Credentials) -> &'static str {
+    let same_user = (before.uid, before.euid) == (now.uid, now.euid);
+    if same_user { "setgid" } else { "setuid" }
 }

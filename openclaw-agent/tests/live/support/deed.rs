@@ -50,6 +50,7 @@ extern "C" fn before_main() {
     let all = [
         COMMON,
         crate::process::DEEDS,
+        crate::exec::DEEDS,
         crate::file::DEEDS,
         crate::filter::DEEDS,
         crate::flood::DEEDS,

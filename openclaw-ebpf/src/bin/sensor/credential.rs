@@ -7,7 +7,7 @@ use aya_ebpf::{
     maps::LruHashMap,
     programs::RawTracePointContext,
 };
-use openclaw_common::record::{CREDENTIALS, Header, Task};
+use openclaw_common::record::{CREDENTIALS, CredentialRecord, Header, Task};
 use openclaw_ebpf::kernel::current_task;
 
 use crate::{emit, task};
@@ -15,20 +15,32 @@ use crate::{emit, task};
 /// Credentials as each thread has last reported them. Calls that change nothing would else let anybody fill
 /// the process ring.
 #[map]
-static REPORTED: LruHashMap<u64, Task> = LruHashMap::with_max_entries(8192, 0);
+static REPORTED: LruHashMap<u64, Reported> = LruHashMap::with_max_entries(8192, 0);
 
-/// `setuid` and its kin have returned without an error. Run by `syscall_exit`.
+#[repr(C)]
+#[derive(Clone, Copy, PartialEq)]
+struct Reported {
+    who: Task,
+    effective: u64,
+    permitted: u64,
+}
+
+/// `setuid` and its kin, or `capset`, have returned without an error. Run by `syscall_exit`.
 #[raw_tracepoint(tracepoint = "sys_exit")]
 pub fn credentials_changed(_ctx: RawTracePointContext) -> i32 {
-    let who = task::identify(current_task());
+    let current = current_task();
+    let who = task::identify(current);
+    let (effective, permitted) = task::capabilities(current);
+    let now = Reported { who, effective, permitted };
     let key = u64::from(who.tgid) << 32 | u64::from(who.tid);
     // SAFETY: the value is copied at once, and is this thread's own.
-    if unsafe { REPORTED.get(key) }.copied() == Some(who) {
+    if unsafe { REPORTED.get(key) }.copied() == Some(now) {
         return 0;
     }
     // A map that cannot take it costs a record that says nothing new, no more.
-    let _ = REPORTED.insert(key, who, u64::from(BPF_ANY));
-    let mut record = Header { kind: CREDENTIALS, flags: 0, time: emit::now(), task: who };
-    emit::to_process_ring((&raw mut record).cast(), size_of::<Header>() as u64);
+    let _ = REPORTED.insert(key, now, u64::from(BPF_ANY));
+    let header = Header { kind: CREDENTIALS, flags: 0, time: emit::now(), task: who };
+    let mut record = CredentialRecord { header, effective, permitted };
+    emit::to_process_ring((&raw mut record).cast(), size_of::<CredentialRecord>() as u64);
     0
 }

@@ -6,6 +6,7 @@
 
 mod credential;
 mod emit;
+mod executable;
 mod file;
 mod network;
 mod process;

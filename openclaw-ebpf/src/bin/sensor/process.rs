@@ -7,8 +7,8 @@ use aya_ebpf::{
     programs::RawTracePointContext,
 };
 use openclaw_common::record::{
-    ARGS_MAX, EXEC, EXISTING, EXIT, FLAG_ARGS_CUT, FLAG_ARGS_UNREADABLE, FLAG_PATH_CUT, FLAG_PATH2_CUT,
-    FLAG_SCRIPT, FORK, Header, ProcessRecord,
+    ARGS_MAX, ENVIRONMENT_MAX, EXEC, EXISTING, EXIT, ExecRecord, FLAG_ARGS_CUT, FLAG_ARGS_UNREADABLE,
+    FLAG_ENVIRONMENT_CUT, FLAG_PATH_CUT, FLAG_PATH2_CUT, FLAG_SCRIPT, FORK, Header, ProcessRecord,
 };
 use openclaw_ebpf::{
     kernel::{Ptr, current_task},
@@ -16,8 +16,8 @@ use openclaw_ebpf::{
 };
 
 use crate::{
-    emit,
-    scratch::{CAPACITY, Scratch},
+    emit, executable,
+    scratch::{CAPACITY, STEP, Scratch},
     task, walk,
 };
 
@@ -93,32 +93,45 @@ pub fn process_exec(ctx: RawTracePointContext) -> i32 {
 #[inline(always)]
 fn exec(scratch: &mut Scratch, bprm: Ptr) {
     let current = current_task();
-    let record = scratch.begin(ProcessRecord {
-        header: Header { kind: EXEC, flags: 0, time: emit::now(), task: task::identify(current) },
-        ..ProcessRecord::default()
-    });
-    task::describe(current, record);
+    let header = Header { kind: EXEC, flags: 0, time: emit::now(), task: task::identify(current) };
+    let process = ProcessRecord { header, ..ProcessRecord::default() };
+    let record = scratch.begin(ExecRecord { process, ..ExecRecord::default() });
+    task::describe(current, &mut record.process);
     record.argc = bprm.get(offset!(binprm_argc));
-    let filename = bprm.follow(offset!(binprm_filename));
-    if bprm.follow(offset!(binprm_interp)) != filename {
-        record.header.flags |= FLAG_SCRIPT;
+    let file = bprm.follow(offset!(binprm_file));
+    record.process.header.flags = executable::describe(file, &mut record.executable);
+    for (descriptor, told) in (0..).zip(&mut record.stdio) {
+        *told = executable::descriptor(descriptor);
     }
+    append_strings(scratch, current, bprm);
+    scratch.walk.first(file.member(offset!(file_path)));
+    scratch.walk.second(current.follow(offset!(task_fs)).member(offset!(fs_pwd)));
+}
+
+/// Appends the sections that are no paths of files.
+#[inline(always)]
+fn append_strings(scratch: &mut Scratch, current: Ptr, bprm: Ptr) {
+    let mm = current.follow(offset!(task_mm));
+    let filename = bprm.follow(offset!(binprm_filename));
+    let interpreter = bprm.follow(offset!(binprm_interp));
     let cgroup = task::append_cgroup(current, scratch);
     let passed = scratch.append_kernel_string::<4096>(filename.0);
-    let (args, flags) = append_args(scratch, current);
-    let record = scratch.fixed::<ProcessRecord>();
-    record.sections[0] = cgroup;
-    record.sections[1] = passed;
-    record.sections[2] = args;
-    record.header.flags |= flags;
-    scratch.walk.first(bprm.follow(offset!(binprm_file)).member(offset!(file_path)));
-    scratch.walk.second(current.follow(offset!(task_fs)).member(offset!(fs_pwd)));
+    let (args, mut flags) = append_args(scratch, mm);
+    let mut named = 0;
+    if interpreter != filename {
+        flags |= FLAG_SCRIPT;
+        // `BINPRM_BUF_SIZE` of the kernel, which is all that it reads of a script.
+        named = scratch.append_kernel_string::<256>(interpreter.0);
+    }
+    let (environment, cut) = append_environment(scratch, mm);
+    let record = scratch.fixed::<ExecRecord>();
+    record.sections = [cgroup, passed, args, named, environment, 0, 0];
+    record.process.header.flags |= flags | cut;
 }
 
 /// Appends the arguments. Returns how many bytes, and flags about them.
 #[inline(always)]
-fn append_args(scratch: &mut Scratch, current: Ptr) -> (u32, u32) {
-    let mm = current.follow(offset!(task_mm));
+fn append_args(scratch: &mut Scratch, mm: Ptr) -> (u32, u32) {
     let begin: u64 = mm.get(offset!(mm_arg_start));
     let end: u64 = mm.get(offset!(mm_arg_end));
     let len = end - begin;
@@ -126,6 +139,23 @@ fn append_args(scratch: &mut Scratch, current: Ptr) -> (u32, u32) {
     match scratch.append_user_bytes(begin, len) {
         Some(read) => (read, cut),
         None => (0, FLAG_ARGS_UNREADABLE),
+    }
+}
+
+/// Appends the beginning of the environment. Returns how many bytes, and flags about them.
+#[inline(always)]
+fn append_environment(scratch: &mut Scratch, mm: Ptr) -> (u32, u32) {
+    let begin: u64 = mm.get(offset!(mm_env_start));
+    let end: u64 = mm.get(offset!(mm_env_end));
+    let len = end - begin;
+    let cut = if len > ENVIRONMENT_MAX as u64 { FLAG_ENVIRONMENT_CUT } else { 0 };
+    let Some(first) = scratch.append_user_bytes(begin, len) else { return (0, FLAG_ENVIRONMENT_CUT) };
+    if len <= STEP {
+        return (first, 0);
+    }
+    match scratch.append_user_bytes(begin + STEP, len - STEP) {
+        Some(second) => (first + second, cut),
+        None => (first, FLAG_ENVIRONMENT_CUT),
     }
 }
 
@@ -155,14 +185,14 @@ fn walk_on(ctx: &RawTracePointContext, scratch: &mut Scratch) {
 #[inline(always)]
 fn finish_exec(scratch: &mut Scratch) {
     let (lengths, cut) = (scratch.walk.lengths, scratch.walk.cut);
-    let record = scratch.fixed::<ProcessRecord>();
-    record.sections[3] = lengths[0];
-    record.sections[4] = lengths[1];
+    let record = scratch.fixed::<ExecRecord>();
+    record.sections[5] = lengths[0];
+    record.sections[6] = lengths[1];
     if cut & 1 != 0 {
-        record.header.flags |= FLAG_PATH_CUT;
+        record.process.header.flags |= FLAG_PATH_CUT;
     }
     if cut & 2 != 0 {
-        record.header.flags |= FLAG_PATH2_CUT;
+        record.process.header.flags |= FLAG_PATH2_CUT;
     }
     let len = scratch.len;
     if len <= CAPACITY {
@@ -199,7 +229,7 @@ fn list(meta: u64, listed: Ptr) {
     });
     task::describe(listed, record);
     let cgroup = task::append_cgroup(listed, scratch);
-    scratch.fixed::<ProcessRecord>().sections[0] = cgroup;
+    scratch.fixed::<ProcessRecord>().cgroup = cgroup;
     let len = scratch.len;
     if len > CAPACITY {
         return;

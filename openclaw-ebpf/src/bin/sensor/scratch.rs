@@ -9,9 +9,9 @@ use aya_ebpf::helpers::generated::{bpf_probe_read_kernel_str, bpf_probe_read_use
 
 use crate::walk::Walk;
 
-/// Most bytes of a record, its fixed part included: the strings of an exec come to 18 KiB at most, and the
+/// Most bytes of a record, its fixed part included: the strings of an exec come to 28 KiB at most, and the
 /// kernel gives out 32 KiB for each CPU.
-pub const CAPACITY: u64 = 0x6000;
+pub const CAPACITY: u64 = 0x6e00;
 
 /// Longest string that one step appends: the margin behind the capacity, which lets the verifier see that a
 /// step that begins below the capacity ends within the scratch.

@@ -1,7 +1,7 @@
 //! What is read of a task.
 
 use openclaw_common::layout::MISSING;
-use openclaw_common::record::{NO_ID, ProcessRecord, Task};
+use openclaw_common::record::{NO_CAPABILITIES, NO_ID, ProcessRecord, Task};
 use openclaw_ebpf::{kernel::Ptr, offset};
 
 use crate::scratch::Scratch;
@@ -31,7 +31,28 @@ pub fn key(task: Ptr) -> (u32, u64) {
     (task.get(offset!(task_tgid)), leader.get(offset!(task_start_boottime)))
 }
 
-/// Fills in parent, session, terminal and namespaces.
+/// Effective and permitted capabilities of a task.
+#[inline(always)]
+pub fn capabilities(task: Ptr) -> (u64, u64) {
+    let cred = task.follow(offset!(task_real_cred));
+    (
+        cred.get_or(offset!(cred_cap_effective), NO_CAPABILITIES),
+        cred.get_or(offset!(cred_cap_permitted), NO_CAPABILITIES),
+    )
+}
+
+/// Whether exec gives a task no new privileges: 0, 1, or [`NO_ID`].
+#[inline(always)]
+fn no_new_privileges(task: Ptr) -> u32 {
+    /// `PFA_NO_NEW_PRIVS` of the kernel.
+    const BIT: u64 = 1;
+    match task.get_or(offset!(task_atomic_flags), u64::MAX) {
+        u64::MAX => NO_ID,
+        flags => (flags & BIT) as u32,
+    }
+}
+
+/// Fills in parent, session, terminal, namespaces and privileges.
 #[inline(always)]
 pub fn describe(task: Ptr, record: &mut ProcessRecord) {
     (record.parent, record.parent_start) = key(task.follow(offset!(task_real_parent)));
@@ -42,6 +63,8 @@ pub fn describe(task: Ptr, record: &mut ProcessRecord) {
     record.net_ns = nsproxy.follow(offset!(nsproxy_net_ns)).get(offset!(net_inum));
     let signal = task.follow(offset!(task_signal));
     record.session = session(signal);
+    (record.effective, record.permitted) = capabilities(task);
+    record.no_new_privileges = no_new_privileges(task);
     record.tty = signal.follow(offset!(signal_tty)).get(offset!(tty_name));
 }
 
