@@ -101,6 +101,8 @@ kinds! {
     ProcessCreate = "process_create",
     /// A process made a child (fork, clone), which still runs its parent's program.
     ProcessFork = "process_fork",
+    /// The SHA-256 of what a process runs became known, after it began.
+    ProcessHash = "process_hash",
     /// A process ended.
     ProcessExit = "process_exit",
     /// A file was opened, created, deleted, renamed, or its permissions changed.
@@ -118,6 +120,7 @@ impl EventKind {
         match self {
             EventKind::ProcessCreate => &["exec"],
             EventKind::ProcessFork => &["fork"],
+            EventKind::ProcessHash => &["hash"],
             EventKind::ProcessExit => &["exit"],
             EventKind::FileAccess => &["read", "write", "create", "delete", "rename", "chmod"],
             EventKind::NetworkConnection => {

@@ -73,6 +73,7 @@ const ALL: KindSet = KindSet::ALL;
 const NONE: KindSet = KindSet::NONE;
 const START: KindSet = KindSet::of(&[EventKind::ProcessCreate, EventKind::ProcessFork]);
 const EXEC: KindSet = KindSet::of(&[EventKind::ProcessCreate]);
+const EXEC_OR_HASH: KindSet = EXEC.union(KindSet::of(&[EventKind::ProcessHash]));
 const EXIT: KindSet = KindSet::of(&[EventKind::ProcessExit]);
 const FILE: KindSet = KindSet::of(&[EventKind::FileAccess]);
 const NET: KindSet = KindSet::of(&[EventKind::NetworkConnection]);
@@ -94,6 +95,7 @@ fields! {
     ProcessExecutableDeleted = "process.executable_deleted", Bool, on ALL, changes EXEC, "whether the executable had been deleted when it was run";
     ProcessMemfd = "process.memfd", Bool, on ALL, changes EXEC, "whether the executable lies in memory alone (memfd)";
     ProcessUpperLayer = "process.executable_upper_layer", Bool, on ALL, changes EXEC, "whether the executable was made or changed in the container, and is not its image's; absent outside of overlay file systems";
+    ProcessSha256 = "process.hash.sha256", Str, on ALL, changes EXEC_OR_HASH, "SHA-256 of the executable in lower-case hexadecimal, once it is known: at exec where the file was run before, else from process_hash on";
     ProcessCommandLine = "process.command_line", Str, on ALL, changes EXEC, "arguments joined by spaces, 4 KiB at most";
     ProcessArgs = "process.args", List, on ALL, changes EXEC, "arguments, 4 KiB at most";
     ProcessArgsCount = "process.args_count", Int, on ALL, changes EXEC, "number of arguments";

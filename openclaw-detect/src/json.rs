@@ -83,6 +83,7 @@ const fn category(kind: EventKind) -> &'static str {
     match kind {
         EventKind::ProcessCreate
         | EventKind::ProcessFork
+        | EventKind::ProcessHash
         | EventKind::ProcessExit
         | EventKind::PrivilegeChange => "process",
         EventKind::FileAccess => "file",
@@ -94,6 +95,7 @@ const fn category(kind: EventKind) -> &'static str {
 fn types(kind: EventKind, action: &str) -> &'static [&'static str] {
     match (kind, action) {
         (EventKind::ProcessCreate | EventKind::ProcessFork, _) => &["start"],
+        (EventKind::ProcessHash, _) => &["info"],
         (EventKind::ProcessExit, _) => &["end"],
         (EventKind::PrivilegeChange, _) => &["change"],
         (EventKind::FileAccess, "read") => &["access"],

@@ -29,6 +29,10 @@ pub(crate) fn describe(event: &(impl Event + ?Sized)) -> String {
             let command = text(Field::ProcessCommandLine).map(|c| format!(", which runs: {c}"));
             let _ = write!(out, "was forked{}", command.unwrap_or_default());
         }
+        EventKind::ProcessHash => {
+            let sha256 = text(Field::ProcessSha256).unwrap_or_else(|| "unknown".to_owned());
+            let _ = write!(out, "runs a program whose SHA-256 is {sha256}");
+        }
         EventKind::ProcessExit => {
             out.push_str("ended");
             if let Some(signal) = number(Field::ProcessExitSignal) {
@@ -244,6 +248,10 @@ mod tests {
         for (event, expected) in [
             (nc(EventKind::ProcessCreate), "ran: nc -lvp 4444".to_owned()),
             (nc(EventKind::ProcessFork), "was forked, which runs: nc -lvp 4444".to_owned()),
+            (
+                nc(EventKind::ProcessHash).with(Field::ProcessSha256, "ba7816bf"),
+                "runs a program whose SHA-256 is ba7816bf; it runs: nc -lvp 4444".to_owned(),
+            ),
             (nc(EventKind::ProcessExit).with(Field::ProcessExitSignal, 9), "ended by signal 9; it runs: nc -lvp 4444".to_owned()),
             (file("chmod"), r"changed the permissions of /etc/x\u{1b}[2J to 4755; it runs: nc -lvp 4444".to_owned()),
             (

@@ -20,6 +20,7 @@ use crate::config::Mode;
 use crate::output::Format;
 use crate::pipeline::Snapshot;
 use crate::respond::{self, ActionRecord, Network};
+use crate::sensor::Losses;
 use crate::store::{Store, Writer};
 
 /// How long a request may wait for the thread that answers.
@@ -89,6 +90,9 @@ impl Control {
             .collect();
         losses.extend([
             loss("decode", "malformed_record", snapshot.counts.malformed),
+            loss("hash", "queue_full", snapshot.hash_misses.queue_full),
+            loss("hash", "program_gone", snapshot.hash_misses.gone),
+            loss(Losses::FILTER, "program_not_hashed", snapshot.hash_misses.left_out),
             loss("findings", "queue_full", self.findings_lost.load(Relaxed)),
             loss("store", "queue_full", self.store.lost()),
             loss("stdout", "reader_too_slow", self.stdout.lost()),

@@ -119,6 +119,7 @@ async fn run_until_stopped(options: RunOptions) -> Result<()> {
         engine: Engine::new(rules),
         host: host.clone(),
         environment: Environment::new(sensor.environment.clone()),
+        hash_limit: sensor.hash_limit,
     };
     let sensor = pipeline::start(settings, questions, outlet)?;
     let control = Control {

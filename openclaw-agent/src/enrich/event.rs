@@ -42,6 +42,8 @@ pub enum Body<'a> {
     Exec,
     /// A child was made.
     Fork,
+    /// The SHA-256 of what it runs became known.
+    Hash,
     /// The process ended, with the status that `wait` gives.
     Exit(u32),
     /// Something was done to a file.
@@ -68,6 +70,7 @@ impl Body<'_> {
         match self {
             Body::Exec => EventKind::ProcessCreate,
             Body::Fork => EventKind::ProcessFork,
+            Body::Hash => EventKind::ProcessHash,
             Body::Exit(_) => EventKind::ProcessExit,
             Body::File(_) => EventKind::FileAccess,
             Body::Network(_) => EventKind::NetworkConnection,
@@ -79,6 +82,7 @@ impl Body<'_> {
         match self {
             Body::Exec => "exec",
             Body::Fork => "fork",
+            Body::Hash => "hash",
             Body::Exit(_) => "exit",
             Body::File(file) => file.action,
             Body::Network(network) => network.action(),
@@ -89,7 +93,7 @@ impl Body<'_> {
     /// The value of a field that this kind of event has of its own.
     fn field(&self, field: Field) -> Option<Value<'_>> {
         match self {
-            Body::Exec | Body::Fork => None,
+            Body::Exec | Body::Fork | Body::Hash => None,
             Body::Exit(status) => exit_field(*status, field),
             Body::File(file) => file.field(field),
             Body::Network(network) => network.field(field),
@@ -268,6 +272,7 @@ fn exec_field(exec: &Exec, field: Field) -> Option<Value<'_>> {
         Field::ProcessStderr => Some(Value::Str(exec.stdio[2].name())),
         Field::ProcessExecutableDeleted => Some(Value::Bool(exec.deleted)),
         Field::ProcessMemfd => Some(Value::Bool(exec.memfd)),
+        Field::ProcessSha256 => exec.sha256.get().map(|sha256| Value::Str(sha256)),
         Field::ProcessUpperLayer => exec.upper_layer.map(Value::Bool),
         _ => None,
     }

@@ -1,5 +1,7 @@
 //! What a process runs: all that exec told of it.
 
+use std::sync::{Arc, OnceLock};
+
 use openclaw_common::record::{
     ExecRecord, FLAG_ARGS_CUT, FLAG_ARGS_UNREADABLE, FLAG_DELETED, FLAG_ENVIRONMENT_CUT, FLAG_LAYER_KNOWN,
     FLAG_PATH_CUT, FLAG_PATH2_CUT, FLAG_SCRIPT, FLAG_TREELESS, FLAG_UPPER_LAYER, FileVersion,
@@ -55,6 +57,8 @@ pub struct Exec {
     /// Whether the executable lies in the upper layer of an overlay; none where it lies in no overlay, or the
     /// kernel does not tell.
     pub upper_layer: Option<bool>,
+    /// SHA-256 of the executable in lower-case hexadecimal, once it is known.
+    pub sha256: OnceLock<Arc<str>>,
 }
 
 impl Image {
@@ -85,6 +89,7 @@ impl Image {
                 file: record.executable,
                 deleted: flags & FLAG_DELETED != 0,
                 memfd: flags & FLAG_TREELESS != 0 && executable.starts_with("memfd:"),
+                sha256: OnceLock::new(),
                 upper_layer: (flags & FLAG_LAYER_KNOWN != 0).then_some(flags & FLAG_UPPER_LAYER != 0),
             }),
             executable,

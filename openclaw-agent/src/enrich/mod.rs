@@ -20,6 +20,7 @@ pub use event::{Body, FileBody, HostFacts, Moment, NetworkBody, Observed, Privil
 pub use image::{Exec, Image};
 pub use path::{PathBuffer, join};
 pub use process::{Capabilities, Credentials, Process, id_of};
+pub(crate) use procfs::is_alive;
 pub use record::Record;
 pub use stdio::Stdio;
 pub use table::ProcessTable;

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use openclaw_common::record::{NO_CAPABILITIES, NO_ID, ProcessRecord, Task};
+use openclaw_common::record::{FileVersion, NO_CAPABILITIES, NO_ID, ProcessRecord, Task};
 use openclaw_detect::{ProcessId, Timestamp};
 
 use super::image::Image;
@@ -44,6 +44,8 @@ pub struct Process {
     pub credentials_of: u32,
     /// Its capabilities at its last exec, or last call that changes credentials; none where unknown.
     pub capabilities: Option<Capabilities>,
+    /// The thread that has changed its capabilities since exec; none where all have those of the process.
+    pub capabilities_of: Option<u32>,
     /// Whether exec gave it no new privileges, as of its last fork or exec; none where unknown.
     pub no_new_privileges: Option<bool>,
     /// The last real user id that was not root, 0 if there never was one. Inherited at fork.
@@ -133,6 +135,7 @@ impl Process {
             credentials_seen: 0,
             credentials_of: task.tid,
             capabilities: None,
+            capabilities_of: None,
             no_new_privileges: None,
             last_user: if is_user(task.uid) { task.uid } else { 0 },
             login_user: NO_ID,
@@ -156,6 +159,7 @@ impl Process {
         self.tty.clear();
         self.tty.push_str(&String::from_utf8_lossy(tty));
         self.capabilities = Capabilities::known(record.effective, record.permitted);
+        self.capabilities_of = None;
         self.no_new_privileges = (record.no_new_privileges != NO_ID).then_some(record.no_new_privileges != 0);
         self.see_credentials(&record.header.task, record.header.time);
         self.credentials_of = record.header.task.tid;
@@ -176,6 +180,20 @@ impl Process {
         }
     }
 
+    /// Learns the SHA-256 of a file. Returns a time, nanoseconds since boot, at which the process ran it; none where it
+    /// ran another.
+    pub fn learn_hash(&self, file: &FileVersion, sha256: &Arc<str>) -> Option<u64> {
+        let runs = |image: &Image| {
+            let exec = image.exec.as_ref().filter(|exec| exec.file == *file)?;
+            // It may share what it runs with another process that has learnt it.
+            let _ = exec.sha256.set(Arc::clone(sha256));
+            Some(())
+        };
+        let before =
+            || self.image_before.as_deref().and_then(runs).map(|()| self.image_since.saturating_sub(1));
+        runs(&self.image).map(|()| self.image_since).or_else(before)
+    }
+
     /// Takes over the credentials that a record carries. Returns those before, where they are others.
     pub fn see_credentials(&mut self, task: &Task, time: u64) -> Option<Credentials> {
         let seen = Credentials::of(task);
@@ -194,14 +212,20 @@ impl Process {
         Some(before)
     }
 
-    /// Takes over the capabilities that a record of that time carries. Returns those before, where they are known and
-    /// others.
-    pub fn see_capabilities(&mut self, seen: Option<Capabilities>, time: u64) -> Option<Capabilities> {
-        if time < self.credentials_seen || seen.is_none() {
+    /// Takes over the capabilities that a thread has at that time. Returns those before, where they are known and
+    /// others. Once one thread has changed its own, those of another say nothing of a change.
+    pub fn see_capabilities(
+        &mut self,
+        seen: Option<Capabilities>,
+        thread: u32,
+        time: u64,
+    ) -> Option<Capabilities> {
+        let of_another = self.capabilities_of.is_some_and(|changed| changed != thread);
+        if time < self.credentials_seen || seen.is_none() || seen == self.capabilities || of_another {
             return None;
         }
-        let before = std::mem::replace(&mut self.capabilities, seen);
-        before.filter(|_| before != seen)
+        self.capabilities_of = Some(thread);
+        std::mem::replace(&mut self.capabilities, seen)
     }
 
     /// Whether a record that no call has announced carries other credentials than the last ones seen. Those of
@@ -287,6 +311,18 @@ mod tests {
         assert!(process.see_credentials(&own_thread, 1).is_some());
         assert!(!process.has_unexplained(&task(0, 0), 2));
         assert!(process.has_unexplained(&Task { tid: 8, ..task(0, 0) }, 3));
+    }
+
+    #[test]
+    fn a_thread_that_gives_capabilities_up_makes_no_other_one_gain_them() {
+        let mut process = process(0);
+        let sets = |effective| Capabilities::known(effective, 3);
+        assert_eq!(process.see_capabilities(sets(3), 7, 1), None, "those before are not known");
+        process.capabilities_of = None;
+        assert_eq!(process.see_capabilities(sets(3), 8, 2), None);
+        assert_eq!(process.see_capabilities(sets(1), 8, 3), sets(3));
+        assert_eq!(process.see_capabilities(sets(3), 9, 4), None);
+        assert_eq!(process.see_capabilities(sets(0), 8, 5), sets(1));
     }
 
     #[test]

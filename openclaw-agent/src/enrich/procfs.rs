@@ -32,7 +32,7 @@ pub(super) fn image_of(pid: u32) -> Image {
 }
 
 /// Whether the process with that id is there now, and not another that has got its pid.
-pub(super) fn is_alive(id: ProcessId) -> bool {
+pub(crate) fn is_alive(id: ProcessId) -> bool {
     /// Nanoseconds of a tick of `USER_HZ`, which is 100 on every architecture that OpenClaw runs on.
     const TICK: u64 = 10_000_000;
     /// Field 22 of `/proc/PID/stat`, counted from the one behind the name.

@@ -71,7 +71,10 @@ fn sections<const N: usize>(bytes: &[u8], mut at: usize, lengths: [u32; N]) -> O
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::enrich::{Environment, Image};
 
     fn exec(sections: [u32; 7], tail: &[u8]) -> Vec<u8> {
         let mut record = ExecRecord { sections, ..ExecRecord::default() };
@@ -100,6 +103,39 @@ mod tests {
         let bytes = exec([1, 3, 2, 0, 0, 0, 0], b"x\0nc\0a");
         for len in 0..bytes.len() {
             assert!(Record::parse(&bytes[..len]).is_none(), "{len}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_an_exec_holds_is_no_record_or_an_image(
+            head in prop::collection::vec(any::<u8>(), size_of::<ExecRecord>()),
+            lengths in prop::array::uniform7(0_u32..24),
+            tail in prop::collection::vec(any::<u8>(), 0..160),
+        ) {
+            let mut record: ExecRecord = bytemuck::pod_read_unaligned(&head);
+            record.process.header.kind = EXEC;
+            record.sections = lengths;
+            let bytes = [bytemuck::bytes_of(&record), &tail].concat();
+            let fits = lengths.iter().sum::<u32>() as usize <= tail.len();
+            match Record::parse(&bytes) {
+                Some((Record::Exec(record, sections), len)) => {
+                    prop_assert!(fits && len <= bytes.len());
+                    Image::of_exec(&record, sections, &Environment::default());
+                }
+                other => prop_assert!(!fits, "{other:?}"),
+            }
+        }
+
+        #[test]
+        fn no_bytes_make_the_reader_panic(bytes in prop::collection::vec(any::<u8>(), 0..400), kind in 0_u32..48) {
+            let mut bytes = bytes;
+            if let Some(first) = bytes.get_mut(..4) {
+                first.copy_from_slice(&kind.to_ne_bytes());
+            }
+            if let Some((_, len)) = Record::parse(&bytes) {
+                prop_assert!(len <= bytes.len());
+            }
         }
     }
 }

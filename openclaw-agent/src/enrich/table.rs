@@ -250,7 +250,7 @@ mod tests {
     }
 
     /// Passed path, arguments, executable and working directory as the sections of an exec.
-    fn strings<'a>([passed, args, executable, cwd]: [&'a [u8]; 4]) -> [&'a [u8]; 7] {
+    fn strings([passed, args, executable, cwd]: [&[u8]; 4]) -> [&[u8]; 7] {
         [b"", passed, args, b"", b"", executable, cwd]
     }
 

@@ -36,6 +36,7 @@ fn write_text(event: &dyn Event, out: &mut String) -> fmt::Result {
     }
     match event.kind() {
         EventKind::ProcessCreate | EventKind::ProcessFork => write_start(event, out),
+        EventKind::ProcessHash => write_hash(event, out),
         EventKind::ProcessExit => write_exit(event, out),
         EventKind::FileAccess => write_file(event, out),
         EventKind::NetworkConnection => write_connection(event, out),
@@ -82,6 +83,16 @@ fn write_oddities(event: &dyn Event, out: &mut String) -> fmt::Result {
         }
     }
     Ok(())
+}
+
+fn write_hash(event: &dyn Event, out: &mut String) -> fmt::Result {
+    if let Some(executable) = text(event, Field::ProcessExecutable) {
+        write!(out, " {DIM}{}{DIM:#}", Clean(executable))?;
+    }
+    match text(event, Field::ProcessSha256) {
+        Some(sha256) => write!(out, " sha256 {sha256}"),
+        None => Ok(()),
+    }
 }
 
 fn write_exit(event: &dyn Event, out: &mut String) -> fmt::Result {
@@ -204,6 +215,8 @@ mod tests {
             .with(Field::ProcessExecutableDeleted, false)
             .with(Field::ProcessStdin, "internet_socket");
         assert_eq!(line(&shell), "process_create     nc[4711] uid 0 in memory stdin is a socket");
+        let hash = event(EventKind::ProcessHash, "hash").with(Field::ProcessSha256, "ba7816bf");
+        assert_eq!(line(&hash), "process_hash       nc[4711] sha256 ba7816bf");
         let exit = event(EventKind::ProcessExit, "exit").with(Field::ProcessExitCode, 3);
         assert_eq!(line(&exit), "process_exit       nc[4711] exit code 3");
         let rename = event(EventKind::FileAccess, "rename")

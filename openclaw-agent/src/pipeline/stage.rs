@@ -2,6 +2,7 @@
 
 mod credential;
 mod file;
+mod hash;
 
 use openclaw_common::network::OUTBOUND;
 use openclaw_common::record::{Header, NetworkRecord, ProcessRecord, Task};
@@ -11,6 +12,7 @@ use crate::enrich::{
     Body, Clock, Credentials, HostFacts, Moment, NetworkBody, Observed, Outbound, PathBuffer, ProcessTable,
     Record, addresses,
 };
+use crate::hash::Hashes;
 
 /// Records with unexplained credentials that are kept until they are settled, a second at most.
 const MAX_SUSPECTS: usize = 256;
@@ -57,6 +59,8 @@ pub struct Stage {
     original: PathBuffer,
     /// Records with credentials that nothing has explained yet.
     suspects: Vec<Header>,
+    /// What executables hash to; none where nobody is to know.
+    hashes: Option<Hashes>,
 }
 
 impl Stage {
@@ -74,6 +78,7 @@ impl Stage {
             path: PathBuffer::default(),
             original: PathBuffer::default(),
             suspects: Vec::with_capacity(MAX_SUSPECTS),
+            hashes: None,
         }
     }
 
@@ -126,6 +131,7 @@ impl Stage {
             }
             Record::Exec(record, sections) => {
                 let (id, _) = self.table.exec(&record, sections);
+                self.ask_for_hash(id, record.process.header.time);
                 self.emit(
                     Occasion::new(id, record.process.header.time, EventKind::ProcessCreate),
                     outlet,

@@ -16,6 +16,7 @@ use super::stage::{Counts, Outlet, Stage};
 use super::watch;
 use crate::capability::Capability;
 use crate::enrich::{Clock, Environment, HostFacts, Record, id_of};
+use crate::hash::{Hashes, Misses};
 use crate::kernel::layout::Resolved;
 use crate::sensor::{LoadError, Losses, RingSizes, Rings, Sensor};
 
@@ -54,6 +55,8 @@ pub struct Settings {
     pub host: HostFacts,
     /// The variables of environments that are kept.
     pub environment: Environment,
+    /// Bytes of the largest executable whose SHA-256 is taken; 0 for none at all.
+    pub hash_limit: u64,
 }
 
 /// What the thread tells of itself, about once a second.
@@ -63,6 +66,8 @@ pub struct Snapshot {
     pub counts: Counts,
     /// What was lost.
     pub losses: Losses,
+    /// Why programs have no hash.
+    pub hash_misses: Misses,
     /// Events a second by kind, over the last ten seconds.
     pub rates: [f64; EventKind::ALL.len()],
     /// Processes in the table.
@@ -173,6 +178,12 @@ where
         snapshot: Arc::default(),
     };
     pipeline.stage.table_mut().keep_environment(settings.environment);
+    if settings.hash_limit > 0 {
+        match Hashes::start(settings.hash_limit) {
+            Ok(hashes) => pipeline.stage.hash_with(hashes),
+            Err(error) => tracing::error!(%error, "no program is hashed: the thread cannot be started"),
+        }
+    }
     pipeline.begin()?;
     let hooks = pipeline.sensor.hooks().to_vec();
     let (stop, snapshot) = (Arc::new(AtomicBool::new(false)), Arc::clone(&pipeline.snapshot));
@@ -229,6 +240,7 @@ impl<O: Outlet> Pipeline<O> {
         while !stop.load(Ordering::Acquire) {
             let busy = self.drain();
             self.answer_questions();
+            self.stage.take_hashes(&mut self.outlet);
             if due.sample.is_due(SAMPLE)
                 && let Err(error) = self.sensor.sample_connections()
             {
@@ -314,8 +326,13 @@ impl<O: Outlet> Pipeline<O> {
         self.losses = losses;
         let counts = self.stage.counts();
         let rates = self.rates(counts);
-        *self.snapshot.lock().unwrap_or_else(PoisonError::into_inner) =
-            Snapshot { counts, losses, rates, processes: self.stage.table().len() };
+        *self.snapshot.lock().unwrap_or_else(PoisonError::into_inner) = Snapshot {
+            counts,
+            losses,
+            hash_misses: self.stage.hash_misses(),
+            rates,
+            processes: self.stage.table().len(),
+        };
     }
 
     fn rates(&mut self, counts: Counts) -> [f64; EventKind::ALL.len()] {

@@ -1,29 +1,29 @@
 //! What a process is at exec: where its program lies, who reads it, what it is handed, and what it may do.
 
-use std::ffi::{CString, OsStr, OsString};
+use std::ffi::{CString, OsString};
 use std::fs::{File, Permissions};
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use openclaw_agent::kernel::layout::of_running_kernel;
 use serde_json::{Value, json};
 
 use crate::process::{exec_of, run};
 use crate::support::agent::{Agent, Setup};
 use crate::support::deed::{self, Deed, Deeds, command, hear, link, program, say};
-use crate::support::live;
-use crate::support::skip::skip;
+use crate::support::skip::{needs, skip};
+use crate::support::{live, wait_for};
 
 pub(crate) const DEEDS: Deeds = &[
-    ("exec from memory", |_| {
+    ("exec from memory", |args| {
         let memory = rustix::fs::memfd_create("hidden", rustix::fs::MemfdFlags::empty()).unwrap();
         let mut copy = File::from(memory);
-        std::io::copy(&mut File::open("/proc/self/exe").unwrap(), &mut copy).unwrap();
+        std::io::copy(&mut File::open(&args[0]).unwrap(), &mut copy).unwrap();
         exec_descriptor(&copy)
     }),
     ("exec what is deleted", |args| {
@@ -57,8 +57,8 @@ fn exec_descriptor(file: &File) -> i32 {
     1
 }
 
-/// In a mount namespace of its own: runs a program of an overlay's lower layer, then the same once it was copied
-/// up. The arguments are a folder with a program, and where there is room for the overlay.
+/// In a mount namespace of its own: runs `cat` from an overlay's lower layer, then the same once it was copied up.
+/// The arguments are a folder with that program, and where there is room for the overlay.
 fn overlay(args: &[OsString]) -> i32 {
     let (lower, room) = (Path::new(&args[0]), Path::new(&args[1]));
     // SAFETY: there is one thread, which goes on alone in the namespace.
@@ -80,10 +80,18 @@ fn overlay(args: &[OsString]) -> i32 {
         format!("lowerdir={},upperdir={},workdir={}", lower.display(), upper.display(), work.display());
     mount("overlay", &merged, "overlay", &options);
     let program = merged.join("program");
-    assert!(command(&program, "exit").args(["0", "lower"]).status().unwrap().success());
+    let run = |name: &str| {
+        let mut child = Command::new(&program).args(["-", name]).stdin(Stdio::piped()).spawn().unwrap();
+        say("running");
+        hear();
+        drop(child.stdin.take());
+        // It fails, since there is no file of that name.
+        child.wait().unwrap();
+    };
+    run("lower");
     // Changing it copies it up.
     std::fs::set_permissions(&program, Permissions::from_mode(0o700)).unwrap();
-    assert!(command(&program, "exit").args(["0", "upper"]).status().unwrap().success());
+    run("upper");
     0
 }
 
@@ -97,7 +105,7 @@ fn mount(source: &str, target: &Path, kind: &str, options: &str) {
 fn set_capabilities(permitted: &[u32], effective: &[u32]) {
     let mask = |numbers: &[u32]| numbers.iter().fold(0_u64, |mask, number| mask | 1 << number);
     let (permitted, effective) = (mask(permitted), mask(effective));
-    /// `_LINUX_CAPABILITY_VERSION_3`, and the pid of the caller.
+    // `_LINUX_CAPABILITY_VERSION_3`, and the pid of the caller.
     let header: [u32; 2] = [0x2008_0522, 0];
     let half = |shift: u32| [(effective >> shift) as u32, (permitted >> shift) as u32, 0];
     let data = [half(0), half(32)];
@@ -113,7 +121,7 @@ fn exec_with(agent: &Agent, right: impl Fn(&Value) -> bool) -> Value {
 fn a_program_that_lies_in_memory_alone_is_told_as_that() {
     live!();
     let agent = Agent::start();
-    let pid = run(&mut command(program(), "exec from memory"));
+    let pid = run(command(program(), "exec from memory").arg(program()));
     let process = exec_with(&agent, |process| process["pid"] == pid && process["args"][0] == "harmless");
     assert_eq!(process["memfd"], true);
     assert_eq!(process["executable"], "memfd:hidden");
@@ -156,15 +164,23 @@ fn a_program_of_a_containers_image_and_one_that_was_changed_there_are_told_apart
     {
         skip!("this kernel has no overlay file system loaded");
     }
+    if !of_running_kernel().unwrap().missing.is_empty() {
+        skip!("this kernel does not tell the types of its modules");
+    }
+    let cat = needs!("cat");
     let agent = Agent::start();
     let (lower, room) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    deed::copy(&program(), &lower.path().join("program"));
-    let mut deed = command(program(), "overlay");
-    assert!(deed.arg(lower.path()).arg(room.path()).status().unwrap().success());
-    let layer =
-        |name: &str| exec_with(&agent, |process| process["args"][2] == name)["executable_upper_layer"].take();
-    assert_eq!(layer("lower"), false);
-    assert_eq!(layer("upper"), true);
+    deed::copy(&cat, &lower.path().join("program"));
+    let mut overlay = Deed::new("overlay", &[lower.path().to_str().unwrap(), room.path().to_str().unwrap()]);
+    for (name, upper) in [("lower", false), ("upper", true)] {
+        assert_eq!(overlay.hear(), "running");
+        let process = exec_with(&agent, |process| process["args"][2] == name);
+        assert_eq!(process["executable_upper_layer"], upper, "{name}");
+        let hash = agent.wait_for_event("process_hash", |event| event["process"]["args"][2] == name);
+        assert_eq!(hash["process"]["hash"]["sha256"], *sha256_of(&cat), "{name}");
+        overlay.tell("go on");
+    }
+    assert!(overlay.end().success());
     let outside = run(&mut command(program(), "exit"));
     if !is_on_overlay(&program()) {
         assert_eq!(exec_of(&agent, outside)["process"]["executable_upper_layer"], Value::Null);
@@ -308,6 +324,95 @@ fn status(key: &str) -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let value = status.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(":\t")).unwrap();
     u64::from_str_radix(value, 16).unwrap()
+}
+
+/// In lower-case hexadecimal.
+fn sha256_of(path: &Path) -> String {
+    let digest = ring::digest::digest(&ring::digest::SHA256, &std::fs::read(path).unwrap());
+    digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[test]
+fn the_hash_of_a_program_is_told_and_matched_when_it_is_known_and_at_once_the_next_time() {
+    live!();
+    let cat = needs!("cat");
+    let folder = tempfile::tempdir().unwrap();
+    let copy = folder.path().join("copy");
+    deed::copy(&cat, &copy);
+    let expected = sha256_of(&copy);
+    let rule = |name: &str, event: &str| {
+        format!(
+            "  - name: {name}\n    {event}\n    condition: process.hash.sha256 == \"{expected}\" AND process.executable == \"{}\"\n    severity: info\n    action: alert\n",
+            copy.display()
+        )
+    };
+    let rules =
+        format!("rules:\n{}{}", rule("known", "enabled: true"), rule("exec", "event: process_create"));
+    let agent = Setup::new().rules(&rules).start();
+    // Until it has been left alone for long enough to be told by its time of change.
+    let changed = std::fs::metadata(&copy).unwrap().modified().unwrap();
+    wait_for("the file is settled", || changed.elapsed().is_ok_and(|age| age.as_millis() > 200));
+
+    // Without arguments it waits for its input.
+    let first = Deed::of(Command::new(&copy));
+    let hash = agent.wait_for_event("process_hash", |event| event["process"]["pid"] == first.pid());
+    assert_eq!(hash["event"]["action"], "hash");
+    assert_eq!(hash["process"]["hash"]["sha256"], *expected);
+    assert_eq!(hash["process"]["executable"], copy.to_str().unwrap());
+    assert_eq!(exec_of(&agent, first.pid())["process"]["hash"], Value::Null, "not known yet");
+    agent.wait_for_finding("known", |event| event["process"]["pid"] == first.pid());
+    assert!(agent.findings("exec", |_| true).is_empty());
+
+    let second = run(Command::new(&copy).stdin(Stdio::null()));
+    assert_eq!(exec_of(&agent, second)["process"]["hash"]["sha256"], *expected);
+    agent.wait_for_finding("exec", |event| event["process"]["pid"] == second);
+    agent.settle();
+    assert_eq!(agent.count("process_hash", |event| event["process"]["pid"] == second), 0);
+}
+
+#[test]
+fn a_program_that_was_replaced_has_the_hash_of_what_it_is_now() {
+    live!();
+    let cat = needs!("cat");
+    let agent = Agent::start();
+    let folder = tempfile::tempdir().unwrap();
+    let copy = folder.path().join("copy");
+    deed::copy(&cat, &copy);
+    for tail in ["", "changed", "again"] {
+        let mut file = File::options().append(true).open(&copy).unwrap();
+        std::io::Write::write_all(&mut file, tail.as_bytes()).unwrap();
+        drop(file);
+        let deed = Deed::of(Command::new(&copy));
+        let hash = agent.wait_for_event("process_hash", |event| event["process"]["pid"] == deed.pid());
+        assert_eq!(hash["process"]["hash"]["sha256"], *sha256_of(&copy), "{tail}");
+        assert!(deed.end().success());
+    }
+}
+
+#[test]
+fn a_program_in_memory_is_hashed_like_one_on_disk() {
+    live!();
+    let cat = needs!("cat");
+    let agent = Agent::start();
+    let deed = Deed::new("exec from memory", &[cat.to_str().unwrap()]);
+    let hash = agent.wait_for_event("process_hash", |event| {
+        event["process"]["pid"] == deed.pid() && event["process"]["memfd"] == true
+    });
+    assert_eq!(hash["process"]["hash"]["sha256"], *sha256_of(&cat));
+}
+
+#[test]
+fn a_program_that_is_larger_than_the_limit_is_not_hashed_and_counted() {
+    live!();
+    let agent = Setup::new().sensor("hash_limit: 64KiB").start();
+    let pid = run(&mut command(program(), "nothing"));
+    agent.settle();
+    assert_eq!(agent.count("process_hash", |event| event["process"]["pid"] == pid), 0);
+    wait_for("it is counted", || agent.lost("program_not_hashed") > 0);
+    let off = Setup::new().sensor("hash_limit: 0").start();
+    run(&mut command(program(), "nothing"));
+    off.settle();
+    assert_eq!(off.count("process_hash", |_| true), 0);
 }
 
 #[test]

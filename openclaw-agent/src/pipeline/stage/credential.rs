@@ -13,7 +13,7 @@ impl Stage {
         let process = self.table.ensure(&header.task);
         let id = process.id;
         let seen = Capabilities::known(record.effective, record.permitted);
-        let capabilities_before = process.see_capabilities(seen, header.time);
+        let capabilities_before = process.see_capabilities(seen, header.task.tid, header.time);
         let same = process.credentials;
         let (before, how) = match process.see_credentials(&header.task, header.time) {
             Some(before) => (before, call_of(before, Credentials::of(&header.task))),
