@@ -87,6 +87,7 @@ const fn category(kind: EventKind) -> &'static str {
         | EventKind::PrivilegeChange => "process",
         EventKind::FileAccess => "file",
         EventKind::NetworkConnection => "network",
+        EventKind::ContainerStart | EventKind::ContainerStop => "container",
     }
 }
 
@@ -94,7 +95,9 @@ const fn category(kind: EventKind) -> &'static str {
 fn types(kind: EventKind, action: &str) -> &'static [&'static str] {
     match (kind, action) {
         (EventKind::ProcessCreate | EventKind::ProcessFork, _) => &["start"],
-        (EventKind::ProcessExit, _) => &["end"],
+        (EventKind::ProcessExit | EventKind::ContainerStop, _) => &["end"],
+        (EventKind::ContainerStart, "start") => &["start"],
+        (EventKind::ContainerStart, _) => &["info"],
         (EventKind::PrivilegeChange, _) => &["change"],
         (EventKind::FileAccess, "read") => &["access"],
         (EventKind::FileAccess, "create") => &["creation"],

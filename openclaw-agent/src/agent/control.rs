@@ -89,6 +89,7 @@ impl Control {
             .collect();
         losses.extend([
             loss("decode", "malformed_record", snapshot.counts.malformed),
+            loss("containers", "queue_full", snapshot.counts.containers_unasked),
             loss("findings", "queue_full", self.findings_lost.load(Relaxed)),
             loss("store", "queue_full", self.store.lost()),
             loss("stdout", "reader_too_slow", self.stdout.lost()),

@@ -19,7 +19,7 @@ use crate::alert::Alerts;
 use crate::api::socket::BoundSocket;
 use crate::api::{Server, Subscribers};
 use crate::config::Mode;
-use crate::enrich::HostFacts;
+use crate::enrich::{HostFacts, Resolver};
 use crate::kernel::{btf::Btf, layout};
 use crate::respond::Responder;
 use crate::sensor::RingSizes;
@@ -114,8 +114,15 @@ async fn run_until_stopped(options: RunOptions) -> Result<()> {
     let sensor = config.security.sensor;
     let rings =
         RingSizes { process: sensor.process_ring, network: sensor.network_ring, file: sensor.file_ring };
-    let settings =
-        pipeline::Settings { layout: resolved, rings, engine: Engine::new(rules), host: host.clone() };
+    let containers = Resolver::start(config.security.containers.clone())
+        .context("cannot start the thread for containers")?;
+    let settings = pipeline::Settings {
+        layout: resolved,
+        rings,
+        engine: Engine::new(rules),
+        host: host.clone(),
+        containers,
+    };
     let sensor = pipeline::start(settings, questions, outlet)?;
     let control = Control {
         started: Instant::now(),

@@ -6,6 +6,7 @@ use super::node::{Node, Tree};
 use super::reader::{Environment, Problem, Reader, Section, snake_case};
 use super::webhook::{self, Webhook};
 use super::{Alerting, Api, Config, Mode, Response, Rules, Security, Sensor, Store, units};
+use crate::enrich::Roots;
 
 /// Kinds of channel that are known by name but that this version cannot deliver to.
 const CHANNELS_NOT_BUILT: [&str; 6] = ["telegram", "slack", "email", "alertmanager", "syslog", "file"];
@@ -49,6 +50,7 @@ fn security(reader: &mut Reader<'_>, node: Option<&Node>, folder: &Path) -> Secu
     let mut keys = reader.section("security", node);
     let security = Security {
         sensor: sensor(reader, keys.take("sensor")),
+        containers: containers(reader, keys.take("containers"), folder),
         rules: rules(reader, keys.take("rules"), folder),
         response: response(reader, keys.take("response"), folder),
         alerting: alerting(reader, keys.take("alerting")),
@@ -79,6 +81,23 @@ fn sensor(reader: &mut Reader<'_>, node: Option<&Node>) -> Sensor {
     sensor.file_ring = ring(&mut keys, "file_ring", sensor.file_ring);
     keys.finish(reader);
     sensor
+}
+
+fn containers(reader: &mut Reader<'_>, node: Option<&Node>, folder: &Path) -> Roots {
+    let mut roots = Roots::default();
+    let mut keys = reader.section("security.containers", node);
+    for (key, folders) in [
+        ("docker", &mut roots.docker),
+        ("containerd", &mut roots.containerd),
+        ("storage", &mut roots.storage),
+        ("runc", &mut roots.runc),
+    ] {
+        if let Some(node) = keys.take(key) {
+            *folders = reader.list(&keys.name(key), node, path(folder));
+        }
+    }
+    keys.finish(reader);
+    roots
 }
 
 fn rules(reader: &mut Reader<'_>, node: Option<&Node>, folder: &Path) -> Rules {

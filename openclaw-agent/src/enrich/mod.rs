@@ -2,6 +2,7 @@
 
 mod clock;
 mod connections;
+mod container;
 mod event;
 mod path;
 mod process;
@@ -11,6 +12,7 @@ mod table;
 
 pub use clock::Clock;
 pub use connections::{Outbound, addresses};
+pub use container::{Container, Details, Resolver, Roots, Runtime};
 pub use event::{Body, FileBody, HostFacts, Moment, NetworkBody, Observed};
 pub use path::{PathBuffer, join};
 pub use process::{Credentials, Image, Process, id_of};

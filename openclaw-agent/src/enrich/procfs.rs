@@ -27,9 +27,18 @@ pub(super) fn image_of(pid: u32) -> Image {
         args_truncated: cut,
         script: None,
         working_directory: link("cwd"),
-        cgroup: String::new(),
+        cgroup: cgroup(&String::from_utf8_lossy(&bytes("cgroup"))).to_owned(),
         executable,
     }
+}
+
+/// The path in `/proc/PID/cgroup` (`cgroups(7)`) that the kernel programs would read: that of version 2, or
+/// where that is the root the memory controller's.
+fn cgroup(text: &str) -> &str {
+    let paths = || text.lines().filter_map(|line| line.split_once(':')?.1.split_once(':'));
+    let of = |controller: &str| paths().find(|(names, _)| names.split(',').any(|name| name == controller));
+    let unified = of("").map_or("", |(_, path)| path);
+    if matches!(unified, "" | "/") { of("memory").map_or(unified, |(_, path)| path) } else { unified }
 }
 
 /// Whether the process with that id is there now, and not another that has got its pid.
@@ -100,6 +109,15 @@ mod tests {
         );
         assert_eq!(whole_name("nc", "/usr/bin/nc.openbsd", "nc\0"), "nc");
         assert_eq!(whole_name("fifteen-bytes-x", "/bin/other", "sh\0"), "fifteen-bytes-x");
+    }
+
+    #[test]
+    fn the_control_group_is_version_2s_or_the_memory_controllers() {
+        assert_eq!(cgroup("0::/system.slice/x.service\n"), "/system.slice/x.service");
+        assert_eq!(cgroup("9:name=systemd:/s\n4:cpu,memory:/m:x\n0::/\n"), "/m:x");
+        assert_eq!(cgroup("4:memory:/m\n0::/u\n"), "/u");
+        assert_eq!(cgroup("0::/\n"), "/");
+        assert_eq!(cgroup("nonsense"), "");
     }
 
     #[test]

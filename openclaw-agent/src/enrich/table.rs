@@ -2,6 +2,7 @@
 //! kernel's own list.
 
 use std::collections::{HashMap, HashSet, VecDeque};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use openclaw_common::record::{
@@ -10,6 +11,7 @@ use openclaw_common::record::{
 use openclaw_detect::ProcessId;
 
 use super::clock::Clock;
+use super::container::{Cache, Container};
 use super::path::join;
 use super::process::{Credentials, Image, Process, id_of};
 use super::procfs;
@@ -29,13 +31,22 @@ const MAX_ANCESTORS: usize = 64;
 pub struct ProcessTable {
     processes: HashMap<ProcessId, Process>,
     ended: VecDeque<(u64, ProcessId)>,
+    containers: Cache,
+    /// Containers that the last of their processes has left, and which one that was.
+    emptied: Vec<(ProcessId, Arc<Container>)>,
     clock: Clock,
 }
 
 impl ProcessTable {
     /// An empty table.
     pub fn new(clock: Clock) -> Self {
-        ProcessTable { processes: HashMap::with_capacity(4096), ended: VecDeque::new(), clock }
+        ProcessTable {
+            processes: HashMap::with_capacity(4096),
+            ended: VecDeque::new(),
+            containers: Cache::default(),
+            emptied: Vec::new(),
+            clock,
+        }
     }
 
     /// How many processes it holds, ended ones included.
@@ -51,6 +62,38 @@ impl ProcessTable {
     /// Looks at the clocks again.
     pub fn set_clock(&mut self, clock: Clock) {
         self.clock = clock;
+    }
+
+    /// Looks in these folders for containers that runc alone knows to be some.
+    pub fn ask_runc(&mut self, roots: Vec<PathBuf>) {
+        self.containers.ask_runc(roots);
+    }
+
+    /// The containers that were first seen since this was last called.
+    pub fn take_fresh_containers(&mut self) -> Vec<Arc<Container>> {
+        self.containers.take_fresh()
+    }
+
+    /// The containers that have had no process since some time after this was last called, with the last one.
+    pub fn take_emptied_containers(&mut self) -> Vec<(ProcessId, Arc<Container>)> {
+        std::mem::take(&mut self.emptied)
+    }
+
+    /// The processes that are in a container, or were when they ended, in the order of their start.
+    pub fn members(&self, container: &Arc<Container>) -> Vec<&Process> {
+        let is_in =
+            |process: &&Process| process.container.as_ref().is_some_and(|of| Arc::ptr_eq(of, container));
+        let mut members: Vec<&Process> = self.processes.values().filter(is_in).collect();
+        members.sort_unstable_by_key(|process| process.id.start);
+        members
+    }
+
+    /// Forgets a container that its last process has left.
+    fn empty(&mut self, id: ProcessId, container: Option<Arc<Container>>) {
+        if let Some(container) = container {
+            self.containers.forget(&container);
+            self.emptied.push((id, container));
+        }
     }
 
     /// The process of that id.
@@ -72,7 +115,9 @@ impl ProcessTable {
             let alive = procfs::is_alive(id);
             let image = if alive { procfs::image_of(id.pid) } else { Image::default() };
             let mut process = Process::unknown(task, clock.time_of(id.start), Arc::new(image));
-            if !alive {
+            if alive {
+                process.enter(self.containers.of(&process.image.cgroup));
+            } else {
                 process.ended = true;
                 self.ended.push_back((Clock::since_boot(), id));
             }
@@ -86,16 +131,21 @@ impl ProcessTable {
         let id = id_of(&record.header.task);
         let mut image = procfs::image_of(id.pid);
         image.cgroup = join(cgroup, false);
+        let container = self.containers.of(&image.cgroup);
         if let Some(known) = self.processes.get_mut(&id) {
             known.describe(record);
-            if image.executable.is_empty() || known.image.executable == image.executable {
-                return None;
+            let left = known.enter(container);
+            let same = image.executable.is_empty() || known.image.executable == image.executable;
+            if !same {
+                known.run(Arc::new(image), record.header.time);
             }
-            known.run(Arc::new(image), record.header.time);
-            return Some(id);
+            self.empty(id, left);
+            return (!same).then_some(id);
         }
         let started = self.clock.time_of(id.start);
-        self.processes.insert(id, Process::new(record, started, Arc::new(image)));
+        let mut process = Process::new(record, started, Arc::new(image));
+        process.enter(container);
+        self.processes.insert(id, process);
         Some(id)
     }
 
@@ -125,9 +175,16 @@ impl ProcessTable {
                 if child.last_user == 0 {
                     child.last_user = forker.last_user;
                 }
+                child.enter(forker.container.clone());
                 child
             }
-            None => Process::new(record, started, Arc::new(procfs::image_of(id.pid))),
+            None => {
+                let image = procfs::image_of(id.pid);
+                let container = self.containers.of(&image.cgroup);
+                let mut child = Process::new(record, started, Arc::new(image));
+                child.enter(container);
+                child
+            }
         };
         child.credentials_seen = record.header.time;
         child.parent_image = child
@@ -141,11 +198,15 @@ impl ProcessTable {
     /// A process runs another program. Returns its credentials before, where exec has changed them.
     pub fn exec(&mut self, record: &ProcessRecord, sections: [&[u8]; 5]) -> (ProcessId, Option<Credentials>) {
         let image = Arc::new(image(record, sections));
+        let container = self.containers.of(&image.cgroup);
         let process = self.ensure(&record.header.task);
         let before = process.credentials;
         process.run(image, record.header.time);
         process.describe(record);
-        (process.id, (before != process.credentials).then_some(before))
+        let (id, changed) = (process.id, before != process.credentials);
+        let left = process.enter(container);
+        self.empty(id, left);
+        (id, changed.then_some(before))
     }
 
     /// A process ended: it is kept for a while. `None` where that was seen already: several threads can be the
@@ -153,15 +214,16 @@ impl ProcessTable {
     pub fn exit(&mut self, record: &ProcessRecord) -> Option<ProcessId> {
         let process = self.ensure(&record.header.task);
         let id = process.id;
-        if std::mem::replace(&mut process.ended, true) {
-            return None;
-        }
+        let left = process.end().ok()?;
         self.ended.push_back((record.header.time, id));
+        self.empty(id, left);
         Some(id)
     }
 
-    /// Forgets what ended long ago, but for the owners of connections that are still open.
+    /// Forgets what ended long ago, but for the owners of connections that are still open; and which control
+    /// groups are no container's.
     pub fn forget_ended(&mut self, now: u64, owners: &HashSet<ProcessId>) {
+        self.containers.forget_plain();
         for _ in 0..self.ended.len() {
             let Some((time, id)) = self.ended.front().copied() else { return };
             if self.ended.len() <= MAX_ENDED && now.saturating_sub(time) < KEEP_ENDED {
@@ -178,13 +240,15 @@ impl ProcessTable {
 
     /// Marks as ended what the kernel no longer lists, after exits were lost.
     pub fn keep_listed(&mut self, listed: &HashSet<ProcessId>, listed_at: u64) {
+        let mut left = Vec::new();
         for process in self.processes.values_mut() {
-            let gone = !process.ended && process.id.start < listed_at && !listed.contains(&process.id);
-            if gone {
-                process.ended = true;
+            let gone = process.id.start < listed_at && !listed.contains(&process.id);
+            if gone && let Ok(emptied) = process.end() {
                 self.ended.push_back((listed_at, process.id));
+                left.push((process.id, emptied));
             }
         }
+        left.into_iter().for_each(|(id, emptied)| self.empty(id, emptied));
     }
 
     /// The parent of a process, its parent, and so on, as far as they are known.

@@ -1,5 +1,6 @@
 //! One record to its event, findings included: everything between the rings and the outlet.
 
+mod container;
 mod credential;
 mod file;
 
@@ -9,7 +10,7 @@ use openclaw_detect::{Action, Engine, EventKind, Finding, KindSet, ProcessId};
 
 use crate::enrich::{
     Body, Clock, Credentials, HostFacts, Moment, NetworkBody, Observed, Outbound, PathBuffer, ProcessTable,
-    Record, addresses,
+    Record, Resolver, addresses,
 };
 
 /// Records with unexplained credentials that are kept until they are settled, a second at most.
@@ -40,6 +41,8 @@ pub struct Counts {
     pub findings: u64,
     /// Records that are none: of another version of the programs, or cut short.
     pub malformed: u64,
+    /// Containers that came too many at once to ask their runtimes about them.
+    pub containers_unasked: u64,
 }
 
 /// The state between the rings and the rules.
@@ -57,6 +60,8 @@ pub struct Stage {
     original: PathBuffer,
     /// Records with credentials that nothing has explained yet.
     suspects: Vec<Header>,
+    /// Who asks the runtimes about containers.
+    resolver: Option<Resolver>,
 }
 
 impl Stage {
@@ -74,6 +79,7 @@ impl Stage {
             path: PathBuffer::default(),
             original: PathBuffer::default(),
             suspects: Vec::with_capacity(MAX_SUSPECTS),
+            resolver: None,
         }
     }
 
@@ -129,6 +135,7 @@ impl Stage {
                 self.emit(Occasion::new(id, record.header.time, EventKind::ProcessCreate), outlet, |_, _| {
                     Body::Exec
                 });
+                self.containers_changed(outlet);
             }
             Record::Exit(record) => self.exit(&record, outlet),
             Record::Existing(record, [cgroup, ..]) => {
@@ -146,6 +153,7 @@ impl Stage {
         self.emit(Occasion::new(id, record.header.time, EventKind::ProcessExit), outlet, |_, _| {
             Body::Exit(status)
         });
+        self.containers_changed(outlet);
     }
 
     /// Tells the rules what a process runs that was not seen to begin it. Where it is older than the agent

@@ -15,7 +15,7 @@ use openclaw_detect::{Engine, EventKind, KindSet, ProcessId};
 use super::stage::{Counts, Outlet, Stage};
 use super::watch;
 use crate::capability::Capability;
-use crate::enrich::{Clock, HostFacts, Record, id_of};
+use crate::enrich::{Clock, HostFacts, Record, Resolver, id_of};
 use crate::kernel::layout::Resolved;
 use crate::sensor::{LoadError, Losses, RingSizes, Rings, Sensor};
 
@@ -52,6 +52,8 @@ pub struct Settings {
     pub engine: Engine,
     /// What is the same in every event.
     pub host: HostFacts,
+    /// Who asks the runtimes about containers.
+    pub containers: Resolver,
 }
 
 /// What the thread tells of itself, about once a second.
@@ -160,7 +162,7 @@ where
         rings,
         reads: settings.engine.interest().reads,
         kinds: settings.engine.interest().kinds,
-        stage: Stage::new(settings.engine, settings.host),
+        stage: Stage::new(settings.engine, settings.host).with_containers(settings.containers),
         outlet,
         questions: questions.0,
         asked: KindSet::NONE,
@@ -209,6 +211,7 @@ impl<O: Outlet> Pipeline<O> {
         let listed = self.list_processes();
         // What happened since the hooks were attached is told before what was there is taken as known.
         while self.drain_processes() {}
+        self.stage.know_containers();
         match listed {
             Ok(ids) => ids.into_iter().for_each(|id| self.stage.discover(id, false, &mut self.outlet)),
             Err(error) => {
@@ -225,6 +228,7 @@ impl<O: Outlet> Pipeline<O> {
         let mut due = Due::new();
         while !stop.load(Ordering::Acquire) {
             let busy = self.drain();
+            self.stage.follow_containers(&mut self.outlet);
             self.answer_questions();
             if due.sample.is_due(SAMPLE)
                 && let Err(error) = self.sensor.sample_connections()
