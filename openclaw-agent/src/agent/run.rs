@@ -24,7 +24,7 @@ use crate::kernel::{btf::Btf, layout};
 use crate::respond::Responder;
 use crate::sensor::RingSizes;
 use crate::store::{Limits, Writer};
-use crate::{pipeline, rules};
+use crate::{enrich, pipeline, rules};
 
 /// How often it is looked whether the threads are alive: an agent that sees or answers nothing must not go on.
 const HEALTH: Duration = Duration::from_secs(1);
@@ -85,6 +85,11 @@ async fn run_until_stopped(options: RunOptions) -> Result<()> {
     }
     if let Some(impediment) = responder.impediment() {
         warn!("nothing can be blocked or isolated: {impediment}");
+    }
+    if let Some(impediment) = enrich::impediment() {
+        warn!(
+            "of processes that are older than the agent, name, arguments and paths are not known: {impediment}"
+        );
     }
     let (processes, questions) = pipeline::questions();
     let in_force = Arc::new(AtomicU64::new(0));

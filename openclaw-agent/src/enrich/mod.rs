@@ -16,5 +16,6 @@ pub use container::{Container, Details, Resolver, Roots, Runtime};
 pub use event::{Body, FileBody, HostFacts, Moment, NetworkBody, Observed};
 pub use path::{PathBuffer, join};
 pub use process::{Credentials, Image, Process, id_of};
+pub use procfs::impediment;
 pub use record::Record;
 pub use table::ProcessTable;

@@ -41,6 +41,25 @@ fn cgroup(text: &str) -> &str {
     if matches!(unified, "" | "/") { of("memory").map_or(unified, |(_, path)| path) } else { unified }
 }
 
+/// What /proc does not show of other processes, and what to do about it; `None` where it shows them as the
+/// kernel's records name them. The sensor works without, but knows less of processes that it did not see begin.
+pub fn impediment() -> Option<&'static str> {
+    /// `PROC_PID_INIT_INO` of the kernel: the inode number of the first pid namespace.
+    const FIRST_PID_NAMESPACE: &str = "pid:[4026531836]";
+    let Ok(namespace) = std::fs::read_link("/proc/self/ns/pid") else {
+        return Some("/proc is not mounted: mount it where the agent runs");
+    };
+    if namespace.as_os_str() != FIRST_PID_NAMESPACE {
+        return Some(
+            "the agent has a pid namespace of its own, where processes have other numbers: run it in the host's \
+             (in Kubernetes `hostPID: true`)",
+        );
+    }
+    std::fs::read("/proc/1/stat").is_err().then_some(
+        "/proc hides other processes from the agent: give it CAP_SYS_PTRACE, or mount /proc without `hidepid`",
+    )
+}
+
 /// Whether the process with that id is there now, and not another that has got its pid.
 pub(super) fn is_alive(id: ProcessId) -> bool {
     /// Nanoseconds of a tick of `USER_HZ`, which is 100 on every architecture that OpenClaw runs on.

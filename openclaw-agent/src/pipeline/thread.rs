@@ -209,9 +209,9 @@ impl<O: Outlet> Pipeline<O> {
         self.ask_for_kinds()?;
         self.ask_for_reads()?;
         let listed = self.list_processes();
+        self.stage.know_containers();
         // What happened since the hooks were attached is told before what was there is taken as known.
         while self.drain_processes() {}
-        self.stage.know_containers();
         match listed {
             Ok(ids) => ids.into_iter().for_each(|id| self.stage.discover(id, false, &mut self.outlet)),
             Err(error) => {
