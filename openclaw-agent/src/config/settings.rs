@@ -297,6 +297,7 @@ mod tests {
         let (config, warnings) = good(
             "security:
   sensor: { process_ring: 1MiB }
+  containers: { docker: [/data/docker, own], runc: [] }
   rules: [rules, /opt/rules]
   response:
     mode: enforce
@@ -325,6 +326,9 @@ api: { socket: /run/x.sock }
         );
         assert_eq!(response.never_block.len(), 2);
         assert_eq!(config.security.sensor.process_ring, 1 << 20);
+        let containers = &config.security.containers;
+        assert_eq!(containers.docker, [Path::new("/data/docker"), Path::new("/etc/openclaw/own")]);
+        assert!(containers.runc.is_empty() && containers.storage == Roots::default().storage);
         assert_eq!(
             config.security.rules.folders,
             [PathBuf::from("/etc/openclaw/rules"), "/opt/rules".into()]

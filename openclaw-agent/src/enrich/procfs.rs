@@ -41,8 +41,8 @@ fn cgroup(text: &str) -> &str {
     if matches!(unified, "" | "/") { of("memory").map_or(unified, |(_, path)| path) } else { unified }
 }
 
-/// What /proc does not show of other processes, and what to do about it; `None` where it shows them as the
-/// kernel's records name them. The sensor works without, but knows less of processes that it did not see begin.
+/// Why /proc does not show what other processes run, and what to do about it; `None` where it does. The sensor
+/// works without, but knows less of processes that it did not see begin.
 pub fn impediment() -> Option<&'static str> {
     /// `PROC_PID_INIT_INO` of the kernel: the inode number of the first pid namespace.
     const FIRST_PID_NAMESPACE: &str = "pid:[4026531836]";
@@ -55,8 +55,10 @@ pub fn impediment() -> Option<&'static str> {
              (in Kubernetes `hostPID: true`)",
         );
     }
-    std::fs::read("/proc/1/stat").is_err().then_some(
-        "/proc hides other processes from the agent: give it CAP_SYS_PTRACE, or mount /proc without `hidepid`",
+    let may_trace = rustix::thread::capabilities(None)
+        .is_ok_and(|of| of.effective.contains(rustix::thread::CapabilitySet::SYS_PTRACE));
+    (!may_trace || std::fs::read("/proc/1/stat").is_err()).then_some(
+        "/proc hides them from the agent: give it CAP_SYS_PTRACE, or mount /proc without `hidepid`",
     )
 }
 

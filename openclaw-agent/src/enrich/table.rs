@@ -399,6 +399,32 @@ mod tests {
         assert_eq!((&*child.image_at(4_999_999).name, &*child.image_at(5_000_000).name), ("sh", "cat"));
     }
 
+    const CONTAINER: &[u8] = b"0559aa0f6c7102abf3f3e7f6eb22b5a61eebec6a97d220ef7cf06772e88bbda5\0docker\0";
+
+    #[test]
+    fn a_container_is_entered_by_exec_and_fork_and_empty_when_the_last_process_has_ended() {
+        let mut table = table_with_shell_and_child();
+        table.exec(&record(EXEC, 4_000_002, 0, 4_000_001), [CONTAINER, b"sh\0", b"sh\0", b"sh\0", b""]);
+        table.fork(&record(FORK, 4_000_003, 0, 4_000_002));
+        let [container] = &table.take_fresh_containers()[..] else { panic!("there is one container") };
+        let members: Vec<ProcessId> = table.members(container).iter().map(|process| process.id).collect();
+        assert_eq!(members, [id(4_000_002), id(4_000_003)]);
+        table.exit(&record(openclaw_common::record::EXIT, 4_000_002, 0, 4_000_001));
+        assert!(table.take_emptied_containers().is_empty());
+        table.keep_listed(&HashSet::from([id(4_000_001)]), 5_000_000);
+        let [(last, emptied)] = &table.take_emptied_containers()[..] else { panic!("it is empty") };
+        assert_eq!((*last, Arc::ptr_eq(emptied, container)), (id(4_000_003), true));
+    }
+
+    #[test]
+    fn a_program_that_is_begun_outside_leaves_the_container() {
+        let mut table = table_with_shell_and_child();
+        table.exec(&record(EXEC, 4_000_002, 0, 4_000_001), [CONTAINER, b"sh\0", b"sh\0", b"sh\0", b""]);
+        table.exec(&record(EXEC, 4_000_002, 0, 4_000_001), [b"init.scope\0", b"sh\0", b"sh\0", b"sh\0", b""]);
+        assert!(table.get(id(4_000_002)).unwrap().container.is_none());
+        assert_eq!(table.take_emptied_containers().len(), 1);
+    }
+
     #[test]
     fn a_process_ends_once() {
         let mut table = table_with_shell_and_child();
