@@ -1,9 +1,12 @@
 //! The thread that reads what runtimes say of containers, so that the sensor's thread does not wait for disks.
 
 use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, TrySendError, channel, sync_channel};
 use std::time::{Duration, Instant};
+
+use rustix::event::{EventfdFlags, eventfd};
 
 use super::state::{self, Roots};
 use super::{Container, Details};
@@ -44,6 +47,8 @@ struct Question {
 pub struct Resolver {
     questions: SyncSender<Question>,
     answers: Receiver<Answer>,
+    /// Readable since an answer has come.
+    bell: Arc<OwnedFd>,
     roots: Roots,
     lost: u64,
 }
@@ -52,13 +57,26 @@ impl Resolver {
     /// Starts the thread.
     ///
     /// # Errors
-    /// When the system has no room for a thread.
+    /// When the system has no room for a thread or a descriptor.
     pub fn start(roots: Roots) -> io::Result<Resolver> {
         let (questions, asked) = sync_channel(QUEUE);
         let (answer, answers) = channel();
-        let worker = Worker { roots: roots.clone(), asked, answer, waiting: Vec::new() };
+        let bell = Arc::new(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?);
+        let worker =
+            Worker { roots: roots.clone(), asked, answer, bell: Arc::clone(&bell), waiting: Vec::new() };
         std::thread::Builder::new().name("openclaw-containers".into()).spawn(move || worker.run())?;
-        Ok(Resolver { questions, answers, roots, lost: 0 })
+        Ok(Resolver { questions, answers, bell, roots, lost: 0 })
+    }
+
+    /// What to poll: it is readable from an answer on until [`Resolver::hush`].
+    pub fn bell(&self) -> BorrowedFd<'_> {
+        self.bell.as_fd()
+    }
+
+    /// Makes the bell silent, before the answers are taken.
+    pub fn hush(&self) {
+        // An error says that it is silent.
+        let _ = rustix::io::read(&self.bell, &mut [0; 8]);
     }
 
     /// The folders in which it looks.
@@ -110,6 +128,7 @@ struct Worker {
     roots: Roots,
     asked: Receiver<Question>,
     answer: Sender<Answer>,
+    bell: Arc<OwnedFd>,
     /// Those that were not there when it looked: when to look again, for which time.
     waiting: Vec<(Instant, usize, Arc<Container>)>,
 }
@@ -145,6 +164,8 @@ impl Worker {
             (details, _) => {
                 // An error says that the agent is stopping.
                 let _ = self.answer.send(Answer { container, details: details.unwrap_or_default() });
+                // One that cannot be rung any louder is ringing.
+                let _ = rustix::io::write(&self.bell, &1u64.to_ne_bytes());
             }
         }
     }

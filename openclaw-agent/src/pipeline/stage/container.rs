@@ -16,6 +16,11 @@ impl Stage {
         self
     }
 
+    /// Who asks the runtimes about containers.
+    pub fn containers(&self) -> Option<&Resolver> {
+        self.resolver.as_ref()
+    }
+
     /// Has the containers that are older than the agent looked up, and waits for that, so that they are known
     /// when the rules first see their processes.
     pub fn know_containers(&mut self) {
