@@ -111,6 +111,10 @@ kinds! {
     NetworkConnection = "network_connection",
     /// The credentials of a process changed.
     PrivilegeChange = "privilege_change",
+    /// It became known what a container is, or a process was in it by then.
+    ContainerStart = "container_start",
+    /// The last known process of a container ended.
+    ContainerStop = "container_stop",
 }
 
 impl EventKind {
@@ -127,6 +131,8 @@ impl EventKind {
                 &["connection_established", "connection_progress", "connection_closed", "connection_failed"]
             }
             EventKind::PrivilegeChange => &["setuid", "setgid", "capset", "unexplained"],
+            EventKind::ContainerStart => &["start", "join"],
+            EventKind::ContainerStop => &["stop"],
         }
     }
 }

@@ -79,6 +79,7 @@ const FILE: KindSet = KindSet::of(&[EventKind::FileAccess]);
 const NET: KindSet = KindSet::of(&[EventKind::NetworkConnection]);
 const CRED: KindSet = KindSet::of(&[EventKind::PrivilegeChange]);
 const START_OR_CRED: KindSet = START.union(CRED);
+const CONTAINER: KindSet = EXEC.union(KindSet::of(&[EventKind::ContainerStart]));
 
 fields! {
     EventAction = "event.action", Str, on ALL, changes ALL, "what was done, such as exec, read or connection_established; each kind of event has actions of its own";
@@ -131,6 +132,17 @@ fields! {
     ProcessAncestors = "process.ancestors", List, on ALL, changes START, "names of the ancestors, the parent first";
     ProcessExitCode = "process.exit_code", Int, on EXIT, changes EXIT, "exit code, where the process ended by itself";
     ProcessExitSignal = "process.exit_signal", Int, on EXIT, changes EXIT, "number of the signal that ended the process";
+
+    ContainerId = "container.id", Str, on ALL, changes EXEC, "id of the innermost container that the process is in, from its control group";
+    ContainerRuntime = "container.runtime", Str, on ALL, changes CONTAINER, "docker, containerd, cri-o, podman, runc, lxc or systemd-nspawn; absent until it is known";
+    ContainerName = "container.name", Str, on ALL, changes CONTAINER, "the container's name; under Kubernetes that in its pod; absent until it is known";
+    ContainerImage = "container.image.name" | "container.image", Str, on ALL, changes CONTAINER, "image as the runtime names it, tag included; absent until it is known";
+    ContainerLabels = "container.labels", List, on ALL, changes CONTAINER, "labels as KEY=VALUE, 8 KiB at most; absent until they are known";
+    OrchestratorType = "orchestrator.type", Str, on ALL, changes CONTAINER, "kubernetes, where the container belongs to a pod";
+    OrchestratorNamespace = "orchestrator.namespace", Str, on ALL, changes CONTAINER, "namespace of the pod; absent until it is known";
+    OrchestratorResourceName = "orchestrator.resource.name", Str, on ALL, changes CONTAINER, "name of the pod; absent until it is known";
+    OrchestratorResourceId = "orchestrator.resource.id", Str, on ALL, changes CONTAINER, "uid of the pod";
+    KubernetesNode = "kubernetes.node.name", Str, on ALL, changes CONTAINER, "node of the pod: the agent's variable NODE_NAME, else the host's name";
 
     FilePath = "file.path", Str, on FILE, changes FILE, "path; of a rename, the new one";
     FileName = "file.name", Str, on FILE, changes FILE, "last part of the path";

@@ -88,6 +88,7 @@ const fn category(kind: EventKind) -> &'static str {
         | EventKind::PrivilegeChange => "process",
         EventKind::FileAccess => "file",
         EventKind::NetworkConnection => "network",
+        EventKind::ContainerStart | EventKind::ContainerStop => "container",
     }
 }
 
@@ -96,7 +97,9 @@ fn types(kind: EventKind, action: &str) -> &'static [&'static str] {
     match (kind, action) {
         (EventKind::ProcessCreate | EventKind::ProcessFork, _) => &["start"],
         (EventKind::ProcessHash, _) => &["info"],
-        (EventKind::ProcessExit, _) => &["end"],
+        (EventKind::ProcessExit | EventKind::ContainerStop, _) => &["end"],
+        (EventKind::ContainerStart, "start") => &["start"],
+        (EventKind::ContainerStart, _) => &["info"],
         (EventKind::PrivilegeChange, _) => &["change"],
         (EventKind::FileAccess, "read") => &["access"],
         (EventKind::FileAccess, "create") => &["creation"],

@@ -16,6 +16,7 @@ pub(crate) fn describe(event: &(impl Event + ?Sized)) -> String {
     about.extend(number(Field::ProcessPid).map(|pid| format!("pid {pid}")));
     about.extend(user(event));
     about.extend(text(Field::ProcessParentName).map(|parent| format!("parent {parent}")));
+    about.extend(container_name(event).map(|name| format!("container {name}")));
     if !about.is_empty() {
         let _ = write!(out, " ({})", about.join(", "));
     }
@@ -44,6 +45,7 @@ pub(crate) fn describe(event: &(impl Event + ?Sized)) -> String {
         EventKind::FileAccess => file(event, &mut out),
         EventKind::NetworkConnection => connection(event, &mut out),
         EventKind::PrivilegeChange => credentials(event, &mut out),
+        EventKind::ContainerStart | EventKind::ContainerStop => container(event, &mut out),
     }
     // What runs says most of what it is about, where the event itself does not say it.
     if !matches!(event.kind(), EventKind::ProcessCreate | EventKind::ProcessFork)
@@ -100,6 +102,22 @@ fn capabilities(event: &(impl Event + ?Sized), out: &mut String) {
         if !changed.is_empty() {
             let _ = write!(out, ", {what} {}", changed.join(" "));
         }
+    }
+}
+
+fn container_name(event: &(impl Event + ?Sized)) -> Option<String> {
+    text(event, Field::ContainerName).or_else(|| text(event, Field::ContainerId))
+}
+
+fn container(event: &(impl Event + ?Sized), out: &mut String) {
+    out.push_str(match event.get(Field::EventAction) {
+        Some(Value::Str("start")) => "is the first process of",
+        Some(Value::Str("stop")) => "was the last process of",
+        _ => "runs in",
+    });
+    let _ = write!(out, " container {}", container_name(event).as_deref().unwrap_or("?"));
+    if let Some(image) = text(event, Field::ContainerImage) {
+        let _ = write!(out, " of image {image}");
     }
 }
 

@@ -63,7 +63,7 @@ fn the_pages_examples_load_without_a_warning() {
         assert_eq!(rules.warnings().0.len(), 0, "{}", rules.warnings());
         examples += rules.len();
     }
-    assert_eq!(examples, 9);
+    assert_eq!(examples, 10);
 }
 
 #[test]

@@ -19,12 +19,12 @@ use crate::alert::Alerts;
 use crate::api::socket::BoundSocket;
 use crate::api::{Server, Subscribers};
 use crate::config::Mode;
-use crate::enrich::{Environment, HostFacts};
+use crate::enrich::{Environment, HostFacts, Resolver};
 use crate::kernel::layout;
 use crate::respond::Responder;
 use crate::sensor::RingSizes;
 use crate::store::{Limits, Writer};
-use crate::{pipeline, rules};
+use crate::{enrich, pipeline, rules};
 
 /// How often it is looked whether the threads are alive: an agent that sees or answers nothing must not go on.
 const HEALTH: Duration = Duration::from_secs(1);
@@ -85,6 +85,11 @@ async fn run_until_stopped(options: RunOptions) -> Result<()> {
     if let Some(impediment) = responder.impediment() {
         warn!("nothing can be blocked or isolated: {impediment}");
     }
+    if let Some(impediment) = enrich::impediment() {
+        warn!(
+            "of processes that are older than the agent, name, arguments and paths are not known: {impediment}"
+        );
+    }
     let (processes, questions) = pipeline::questions();
     let in_force = Arc::new(AtomicU64::new(0));
     let answers = Answers {
@@ -113,6 +118,8 @@ async fn run_until_stopped(options: RunOptions) -> Result<()> {
     let sensor = &config.security.sensor;
     let rings =
         RingSizes { process: sensor.process_ring, network: sensor.network_ring, file: sensor.file_ring };
+    let containers = Resolver::start(config.security.containers.clone())
+        .context("cannot start the thread for containers")?;
     let settings = pipeline::Settings {
         layout: resolved,
         rings,
@@ -120,6 +127,7 @@ async fn run_until_stopped(options: RunOptions) -> Result<()> {
         host: host.clone(),
         environment: Environment::new(sensor.environment.clone()),
         hash_limit: sensor.hash_limit,
+        containers,
     };
     let sensor = pipeline::start(settings, questions, outlet)?;
     let control = Control {

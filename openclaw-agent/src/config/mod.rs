@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::enrich::DEFAULT_ENVIRONMENT;
+use crate::enrich::{DEFAULT_ENVIRONMENT, Roots};
 use crate::respond::{Network, ResponseSettings};
 
 pub use file::{ConfigError, Loaded, candidates, find, load};
@@ -58,6 +58,8 @@ impl Config {
 pub struct Security {
     /// Capture.
     pub sensor: Sensor,
+    /// Where container runtimes keep their state.
+    pub containers: Roots,
     /// Which rules run.
     pub rules: Rules,
     /// Answers.

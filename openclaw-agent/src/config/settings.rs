@@ -6,6 +6,7 @@ use super::node::{Node, Tree};
 use super::reader::{Environment, Problem, Reader, Section, snake_case};
 use super::webhook::{self, Webhook};
 use super::{Alerting, Api, Config, Mode, Response, Rules, Security, Sensor, Store, units};
+use crate::enrich::Roots;
 
 /// Kinds of channel that are known by name but that this version cannot deliver to.
 const CHANNELS_NOT_BUILT: [&str; 6] = ["telegram", "slack", "email", "alertmanager", "syslog", "file"];
@@ -49,6 +50,7 @@ fn security(reader: &mut Reader<'_>, node: Option<&Node>, folder: &Path) -> Secu
     let mut keys = reader.section("security", node);
     let security = Security {
         sensor: sensor(reader, keys.take("sensor")),
+        containers: containers(reader, keys.take("containers"), folder),
         rules: rules(reader, keys.take("rules"), folder),
         response: response(reader, keys.take("response"), folder),
         alerting: alerting(reader, keys.take("alerting")),
@@ -92,6 +94,23 @@ fn sensor(reader: &mut Reader<'_>, node: Option<&Node>) -> Sensor {
     }
     keys.finish(reader);
     sensor
+}
+
+fn containers(reader: &mut Reader<'_>, node: Option<&Node>, folder: &Path) -> Roots {
+    let mut roots = Roots::default();
+    let mut keys = reader.section("security.containers", node);
+    for (key, folders) in [
+        ("docker", &mut roots.docker),
+        ("containerd", &mut roots.containerd),
+        ("storage", &mut roots.storage),
+        ("runc", &mut roots.runc),
+    ] {
+        if let Some(node) = keys.take(key) {
+            *folders = reader.list(&keys.name(key), node, path(folder));
+        }
+    }
+    keys.finish(reader);
+    roots
 }
 
 fn rules(reader: &mut Reader<'_>, node: Option<&Node>, folder: &Path) -> Rules {
@@ -291,6 +310,7 @@ mod tests {
         let (config, warnings) = good(
             "security:
   sensor: { process_ring: 1MiB, environment: [LD_PRELOAD], hash_limit: 0 }
+  containers: { docker: [/data/docker, own], runc: [] }
   rules: [rules, /opt/rules]
   response:
     mode: enforce
@@ -321,6 +341,9 @@ api: { socket: /run/x.sock }
         let sensor = &config.security.sensor;
         assert_eq!((sensor.process_ring, &*sensor.environment), (1 << 20, &["LD_PRELOAD".to_owned()][..]));
         assert_eq!(sensor.hash_limit, 0);
+        let containers = &config.security.containers;
+        assert_eq!(containers.docker, [Path::new("/data/docker"), Path::new("/etc/openclaw/own")]);
+        assert!(containers.runc.is_empty() && containers.storage == Roots::default().storage);
         assert_eq!(
             config.security.rules.folders,
             [PathBuf::from("/etc/openclaw/rules"), "/opt/rules".into()]

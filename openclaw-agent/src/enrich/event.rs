@@ -1,6 +1,7 @@
 //! An event in context, as the rules and the writers see it: it borrows from the process table and from the
 //! record, and puts nothing together that nobody asks for.
 
+mod container;
 mod file;
 mod network;
 mod value;
@@ -24,6 +25,8 @@ pub struct HostFacts {
     pub id: String,
     /// The host's name.
     pub name: String,
+    /// What Kubernetes calls the host, where it does.
+    pub node: String,
 }
 
 impl HostFacts {
@@ -31,7 +34,9 @@ impl HostFacts {
     pub fn of_this_host() -> Self {
         let read =
             |path: &str| std::fs::read_to_string(path).map(|text| text.trim().to_owned()).unwrap_or_default();
-        HostFacts { id: read("/etc/machine-id"), name: read("/proc/sys/kernel/hostname") }
+        let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
+        let node = std::env::var("NODE_NAME").ok().filter(|node| !node.is_empty());
+        HostFacts { id: read("/etc/machine-id"), node: node.unwrap_or_else(|| name.clone()), name }
     }
 }
 
@@ -52,6 +57,11 @@ pub enum Body<'a> {
     Network(NetworkBody),
     /// Credentials changed.
     Privilege(Privilege),
+    /// It is known what the container is: the process is the first in it (`start`), or has been in it by then
+    /// (`join`).
+    ContainerStart(&'static str),
+    /// The process was the last one in its container.
+    ContainerStop,
 }
 
 /// How credentials changed, and from what.
@@ -75,6 +85,8 @@ impl Body<'_> {
             Body::File(_) => EventKind::FileAccess,
             Body::Network(_) => EventKind::NetworkConnection,
             Body::Privilege(_) => EventKind::PrivilegeChange,
+            Body::ContainerStart(_) => EventKind::ContainerStart,
+            Body::ContainerStop => EventKind::ContainerStop,
         }
     }
 
@@ -87,13 +99,15 @@ impl Body<'_> {
             Body::File(file) => file.action,
             Body::Network(network) => network.action(),
             Body::Privilege(change) => change.how,
+            Body::ContainerStart(how) => how,
+            Body::ContainerStop => "stop",
         }
     }
 
     /// The value of a field that this kind of event has of its own.
     fn field(&self, field: Field) -> Option<Value<'_>> {
         match self {
-            Body::Exec | Body::Fork | Body::Hash => None,
+            Body::Exec | Body::Fork | Body::Hash | Body::ContainerStart(_) | Body::ContainerStop => None,
             Body::Exit(status) => exit_field(*status, field),
             Body::File(file) => file.field(field),
             Body::Network(network) => network.field(field),
@@ -250,7 +264,7 @@ impl<'a> Observed<'a> {
             Field::ProcessParentName => text(&self.parent_image()?.name),
             Field::ProcessParentExecutable => text(&self.parent_image()?.executable),
             Field::ProcessParentCommandLine => text(&self.parent_image()?.command_line),
-            _ => None,
+            _ => container::field(self.process.container.as_deref(), self.host, field),
         }
     }
 }

@@ -3,6 +3,7 @@
 mod capability;
 mod clock;
 mod connections;
+mod container;
 mod environment;
 mod event;
 mod image;
@@ -15,11 +16,13 @@ mod table;
 
 pub use clock::Clock;
 pub use connections::{Outbound, addresses};
+pub use container::{Container, Details, Resolver, Roots, Runtime};
 pub use environment::{DEFAULT as DEFAULT_ENVIRONMENT, Environment};
 pub use event::{Body, FileBody, HostFacts, Moment, NetworkBody, Observed, Privilege};
 pub use image::{Exec, Image};
 pub use path::{PathBuffer, join};
 pub use process::{Capabilities, Credentials, Process, id_of};
+pub use procfs::impediment;
 pub(crate) use procfs::is_alive;
 pub use record::Record;
 pub use stdio::Stdio;

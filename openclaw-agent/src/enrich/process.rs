@@ -7,6 +7,7 @@ use std::sync::Arc;
 use openclaw_common::record::{FileVersion, NO_CAPABILITIES, NO_ID, ProcessRecord, Task};
 use openclaw_detect::{ProcessId, Timestamp};
 
+use super::container::Container;
 use super::image::Image;
 
 /// Addresses of one process whose bytes are kept apart.
@@ -34,6 +35,8 @@ pub struct Process {
     pub image_since: u64,
     /// What it ran before, for events that are older than the exec.
     pub image_before: Option<Arc<Image>>,
+    /// The container that it is in, since fork or exec.
+    pub container: Option<Arc<Container>>,
     /// Whether its end was seen.
     pub ended: bool,
     /// Its credentials, as last seen.
@@ -61,6 +64,10 @@ pub struct Process {
     /// Payload bytes sent over connections that it initiated, by remote address.
     pub outbound: HashMap<IpAddr, u64>,
 }
+
+/// The end of a process was seen before: several threads can be the last to leave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AlreadyEnded;
 
 /// Real and effective ids in the initial user namespace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -130,6 +137,7 @@ impl Process {
             image,
             image_since: 0,
             image_before: None,
+            container: None,
             ended: false,
             credentials: Credentials::of(task),
             credentials_seen: 0,
@@ -169,6 +177,28 @@ impl Process {
     pub fn run(&mut self, image: Arc<Image>, time: u64) {
         self.image_before = Some(std::mem::replace(&mut self.image, image));
         self.image_since = time;
+    }
+
+    /// Is in this container from now on. Returns the one that it has left as the last process.
+    pub fn enter(&mut self, container: Option<Arc<Container>>) -> Option<Arc<Container>> {
+        let same = match (&self.container, &container) {
+            (Some(before), Some(now)) => Arc::ptr_eq(before, now),
+            (None, None) => true,
+            _ => false,
+        };
+        if same || self.ended {
+            return None;
+        }
+        container.iter().for_each(|container| container.enter());
+        std::mem::replace(&mut self.container, container).filter(|before| before.leave())
+    }
+
+    /// Has ended. Returns its container where it was the last process of it; `Err` where its end was seen before.
+    pub fn end(&mut self) -> Result<Option<Arc<Container>>, AlreadyEnded> {
+        if std::mem::replace(&mut self.ended, true) {
+            return Err(AlreadyEnded);
+        }
+        Ok(self.container.clone().filter(|container| container.leave()))
     }
 
     /// What it ran at that time, nanoseconds since boot, as far as it is known: its present program, or the one

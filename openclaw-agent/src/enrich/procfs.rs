@@ -26,9 +26,40 @@ pub(super) fn image_of(pid: u32) -> Image {
         args,
         args_truncated: cut,
         working_directory: link("cwd"),
+        cgroup: cgroup(&String::from_utf8_lossy(&bytes("cgroup"))).to_owned(),
         executable,
         ..Image::default()
     }
+}
+
+/// The path in `/proc/PID/cgroup` (`cgroups(7)`) that the kernel programs would read: that of version 2, or
+/// where that is the root the memory controller's.
+fn cgroup(text: &str) -> &str {
+    let paths = || text.lines().filter_map(|line| line.split_once(':')?.1.split_once(':'));
+    let of = |controller: &str| paths().find(|(names, _)| names.split(',').any(|name| name == controller));
+    let unified = of("").map_or("", |(_, path)| path);
+    if matches!(unified, "" | "/") { of("memory").map_or(unified, |(_, path)| path) } else { unified }
+}
+
+/// Why /proc does not show what other processes run, and what to do about it; `None` where it does. The sensor
+/// works without, but knows less of processes that it did not see begin.
+pub fn impediment() -> Option<&'static str> {
+    /// `PROC_PID_INIT_INO` of the kernel: the inode number of the first pid namespace.
+    const FIRST_PID_NAMESPACE: &str = "pid:[4026531836]";
+    let Ok(namespace) = std::fs::read_link("/proc/self/ns/pid") else {
+        return Some("/proc is not mounted: mount it where the agent runs");
+    };
+    if namespace.as_os_str() != FIRST_PID_NAMESPACE {
+        return Some(
+            "the agent has a pid namespace of its own, where processes have other numbers: run it in the host's \
+             (in Kubernetes `hostPID: true`)",
+        );
+    }
+    let may_trace = rustix::thread::capabilities(None)
+        .is_ok_and(|of| of.effective.contains(rustix::thread::CapabilitySet::SYS_PTRACE));
+    (!may_trace || std::fs::read("/proc/1/stat").is_err()).then_some(
+        "/proc hides them from the agent: give it CAP_SYS_PTRACE, or mount /proc without `hidepid`",
+    )
 }
 
 /// Whether the process with that id is there now, and not another that has got its pid.
@@ -99,6 +130,15 @@ mod tests {
         );
         assert_eq!(whole_name("nc", "/usr/bin/nc.openbsd", "nc\0"), "nc");
         assert_eq!(whole_name("fifteen-bytes-x", "/bin/other", "sh\0"), "fifteen-bytes-x");
+    }
+
+    #[test]
+    fn the_control_group_is_version_2s_or_the_memory_controllers() {
+        assert_eq!(cgroup("0::/system.slice/x.service\n"), "/system.slice/x.service");
+        assert_eq!(cgroup("9:name=systemd:/s\n4:cpu,memory:/m:x\n0::/\n"), "/m:x");
+        assert_eq!(cgroup("4:memory:/m\n0::/u\n"), "/u");
+        assert_eq!(cgroup("0::/\n"), "/");
+        assert_eq!(cgroup("nonsense"), "");
     }
 
     #[test]

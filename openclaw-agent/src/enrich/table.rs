@@ -2,12 +2,14 @@
 //! kernel's own list.
 
 use std::collections::{HashMap, HashSet, VecDeque};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use openclaw_common::record::{ExecRecord, ProcessRecord, Task};
 use openclaw_detect::ProcessId;
 
 use super::clock::Clock;
+use super::container::{Cache, Container};
 use super::environment::Environment;
 use super::image::Image;
 use super::path::join;
@@ -29,6 +31,9 @@ const MAX_ANCESTORS: usize = 64;
 pub struct ProcessTable {
     processes: HashMap<ProcessId, Process>,
     ended: VecDeque<(u64, ProcessId)>,
+    containers: Cache,
+    /// Containers that the last of their processes has left, and which one that was.
+    emptied: Vec<(ProcessId, Arc<Container>)>,
     clock: Clock,
     environment: Environment,
 }
@@ -39,6 +44,8 @@ impl ProcessTable {
         ProcessTable {
             processes: HashMap::with_capacity(4096),
             ended: VecDeque::new(),
+            containers: Cache::default(),
+            emptied: Vec::new(),
             clock,
             environment: Environment::default(),
         }
@@ -64,6 +71,38 @@ impl ProcessTable {
         self.clock = clock;
     }
 
+    /// Looks in these folders for containers that runc alone knows to be some.
+    pub fn ask_runc(&mut self, roots: Vec<PathBuf>) {
+        self.containers.ask_runc(roots);
+    }
+
+    /// The containers that were first seen since this was last called.
+    pub fn take_fresh_containers(&mut self) -> Vec<Arc<Container>> {
+        self.containers.take_fresh()
+    }
+
+    /// The containers that have had no process since some time after this was last called, with the last one.
+    pub fn take_emptied_containers(&mut self) -> Vec<(ProcessId, Arc<Container>)> {
+        std::mem::take(&mut self.emptied)
+    }
+
+    /// The processes that are in a container, or were when they ended, in the order of their start.
+    pub fn members(&self, container: &Arc<Container>) -> Vec<&Process> {
+        let is_in =
+            |process: &&Process| process.container.as_ref().is_some_and(|of| Arc::ptr_eq(of, container));
+        let mut members: Vec<&Process> = self.processes.values().filter(is_in).collect();
+        members.sort_unstable_by_key(|process| process.id.start);
+        members
+    }
+
+    /// Forgets a container that its last process has left.
+    fn empty(&mut self, id: ProcessId, container: Option<Arc<Container>>) {
+        if let Some(container) = container {
+            self.containers.forget(&container);
+            self.emptied.push((id, container));
+        }
+    }
+
     /// The process of that id.
     pub fn get(&self, id: ProcessId) -> Option<&Process> {
         self.processes.get(&id)
@@ -83,7 +122,9 @@ impl ProcessTable {
             let alive = procfs::is_alive(id);
             let image = if alive { procfs::image_of(id.pid) } else { Image::default() };
             let mut process = Process::unknown(task, clock.time_of(id.start), Arc::new(image));
-            if !alive {
+            if alive {
+                process.enter(self.containers.of(&process.image.cgroup));
+            } else {
                 process.ended = true;
                 self.ended.push_back((Clock::since_boot(), id));
             }
@@ -97,16 +138,21 @@ impl ProcessTable {
         let id = id_of(&record.header.task);
         let mut image = procfs::image_of(id.pid);
         image.cgroup = join(cgroup, false);
+        let container = self.containers.of(&image.cgroup);
         if let Some(known) = self.processes.get_mut(&id) {
             known.describe(record);
-            if image.executable.is_empty() || known.image.executable == image.executable {
-                return None;
+            let left = known.enter(container);
+            let same = image.executable.is_empty() || known.image.executable == image.executable;
+            if !same {
+                known.run(Arc::new(image), record.header.time);
             }
-            known.run(Arc::new(image), record.header.time);
-            return Some(id);
+            self.empty(id, left);
+            return (!same).then_some(id);
         }
         let started = self.clock.time_of(id.start);
-        self.processes.insert(id, Process::new(record, started, Arc::new(image)));
+        let mut process = Process::new(record, started, Arc::new(image));
+        process.enter(container);
+        self.processes.insert(id, process);
         Some(id)
     }
 
@@ -136,9 +182,16 @@ impl ProcessTable {
                 if child.last_user == 0 {
                     child.last_user = forker.last_user;
                 }
+                child.enter(forker.container.clone());
                 child
             }
-            None => Process::new(record, started, Arc::new(procfs::image_of(id.pid))),
+            None => {
+                let image = procfs::image_of(id.pid);
+                let container = self.containers.of(&image.cgroup);
+                let mut child = Process::new(record, started, Arc::new(image));
+                child.enter(container);
+                child
+            }
         };
         child.credentials_seen = record.header.time;
         child.parent_image = child
@@ -152,12 +205,16 @@ impl ProcessTable {
     /// A process runs another program. Returns its credentials before, where exec has changed them.
     pub fn exec(&mut self, record: &ExecRecord, sections: [&[u8]; 7]) -> (ProcessId, Option<Credentials>) {
         let image = Arc::new(Image::of_exec(record, sections, &self.environment));
+        let container = self.containers.of(&image.cgroup);
         let header = &record.process.header;
         let process = self.ensure(&header.task);
         let before = process.credentials;
         process.run(image, header.time);
         process.describe(&record.process);
-        (process.id, (before != process.credentials).then_some(before))
+        let (id, changed) = (process.id, before != process.credentials);
+        let left = process.enter(container);
+        self.empty(id, left);
+        (id, changed.then_some(before))
     }
 
     /// A process ended: it is kept for a while. `None` where that was seen already: several threads can be the
@@ -165,15 +222,16 @@ impl ProcessTable {
     pub fn exit(&mut self, record: &ProcessRecord) -> Option<ProcessId> {
         let process = self.ensure(&record.header.task);
         let id = process.id;
-        if std::mem::replace(&mut process.ended, true) {
-            return None;
-        }
+        let left = process.end().ok()?;
         self.ended.push_back((record.header.time, id));
+        self.empty(id, left);
         Some(id)
     }
 
-    /// Forgets what ended long ago, but for the owners of connections that are still open.
+    /// Forgets what ended long ago, but for the owners of connections that are still open; and which control
+    /// groups are no container's.
     pub fn forget_ended(&mut self, now: u64, owners: &HashSet<ProcessId>) {
+        self.containers.forget_plain();
         for _ in 0..self.ended.len() {
             let Some((time, id)) = self.ended.front().copied() else { return };
             if self.ended.len() <= MAX_ENDED && now.saturating_sub(time) < KEEP_ENDED {
@@ -190,13 +248,15 @@ impl ProcessTable {
 
     /// Marks as ended what the kernel no longer lists, after exits were lost.
     pub fn keep_listed(&mut self, listed: &HashSet<ProcessId>, listed_at: u64) {
+        let mut left = Vec::new();
         for process in self.processes.values_mut() {
-            let gone = !process.ended && process.id.start < listed_at && !listed.contains(&process.id);
-            if gone {
-                process.ended = true;
+            let gone = process.id.start < listed_at && !listed.contains(&process.id);
+            if gone && let Ok(emptied) = process.end() {
                 self.ended.push_back((listed_at, process.id));
+                left.push((process.id, emptied));
             }
         }
+        left.into_iter().for_each(|(id, emptied)| self.empty(id, emptied));
     }
 
     /// The parent of a process, its parent, and so on, as far as they are known.
@@ -330,6 +390,32 @@ mod tests {
         table.exec(&exec, strings([b"cat\0", b"cat\0", b"cat\0", b""]));
         let child = table.get(id(4_000_002)).unwrap();
         assert_eq!((&*child.image_at(4_999_999).name, &*child.image_at(5_000_000).name), ("sh", "cat"));
+    }
+
+    const CONTAINER: &[u8] = b"0559aa0f6c7102abf3f3e7f6eb22b5a61eebec6a97d220ef7cf06772e88bbda5\0docker\0";
+
+    #[test]
+    fn a_container_is_entered_by_exec_and_fork_and_empty_when_the_last_process_has_ended() {
+        let mut table = table_with_shell_and_child();
+        table.exec(&record(EXEC, 4_000_002, 0, 4_000_001), [CONTAINER, b"sh\0", b"sh\0", b"sh\0", b""]);
+        table.fork(&record(FORK, 4_000_003, 0, 4_000_002));
+        let [container] = &table.take_fresh_containers()[..] else { panic!("there is one container") };
+        let members: Vec<ProcessId> = table.members(container).iter().map(|process| process.id).collect();
+        assert_eq!(members, [id(4_000_002), id(4_000_003)]);
+        table.exit(&record(openclaw_common::record::EXIT, 4_000_002, 0, 4_000_001));
+        assert!(table.take_emptied_containers().is_empty());
+        table.keep_listed(&HashSet::from([id(4_000_001)]), 5_000_000);
+        let [(last, emptied)] = &table.take_emptied_containers()[..] else { panic!("it is empty") };
+        assert_eq!((*last, Arc::ptr_eq(emptied, container)), (id(4_000_003), true));
+    }
+
+    #[test]
+    fn a_program_that_is_begun_outside_leaves_the_container() {
+        let mut table = table_with_shell_and_child();
+        table.exec(&record(EXEC, 4_000_002, 0, 4_000_001), [CONTAINER, b"sh\0", b"sh\0", b"sh\0", b""]);
+        table.exec(&record(EXEC, 4_000_002, 0, 4_000_001), [b"init.scope\0", b"sh\0", b"sh\0", b"sh\0", b""]);
+        assert!(table.get(id(4_000_002)).unwrap().container.is_none());
+        assert_eq!(table.take_emptied_containers().len(), 1);
     }
 
     #[test]

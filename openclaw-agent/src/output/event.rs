@@ -34,6 +34,9 @@ fn write_text(event: &dyn Event, out: &mut String) -> fmt::Result {
     if let Some(id) = event.process() {
         write!(out, "{DIM}[{}]{DIM:#}", id.pid)?;
     }
+    if let Some(container) = container(event) {
+        write!(out, " in {}", Clean(container))?;
+    }
     match event.kind() {
         EventKind::ProcessCreate | EventKind::ProcessFork => write_start(event, out),
         EventKind::ProcessHash => write_hash(event, out),
@@ -41,7 +44,30 @@ fn write_text(event: &dyn Event, out: &mut String) -> fmt::Result {
         EventKind::FileAccess => write_file(event, out),
         EventKind::NetworkConnection => write_connection(event, out),
         EventKind::PrivilegeChange => write_privilege(event, out),
+        EventKind::ContainerStart | EventKind::ContainerStop => write_container(event, out),
     }
+}
+
+/// The name of the container, or what is told of ids.
+fn container(event: &dyn Event) -> Option<&str> {
+    const SHORT: usize = 12;
+    let short = |id| text(event, id).map(|id| id.get(..SHORT).unwrap_or(id));
+    text(event, Field::ContainerName).or_else(|| short(Field::ContainerId))
+}
+
+fn write_container(event: &dyn Event, out: &mut String) -> fmt::Result {
+    write!(out, " {}", text(event, Field::EventAction).unwrap_or("container"))?;
+    for field in [Field::ContainerRuntime, Field::ContainerImage] {
+        if let Some(text) = text(event, field) {
+            write!(out, " {}", Clean(text))?;
+        }
+    }
+    if let (Some(namespace), Some(pod)) =
+        (text(event, Field::OrchestratorNamespace), text(event, Field::OrchestratorResourceName))
+    {
+        write!(out, " {DIM}pod {}/{}{DIM:#}", Clean(namespace), Clean(pod))?;
+    }
+    Ok(())
 }
 
 fn write_start(event: &dyn Event, out: &mut String) -> fmt::Result {
@@ -235,6 +261,18 @@ mod tests {
         );
         let setuid = event(EventKind::PrivilegeChange, "setuid").with(Field::ProcessPreviousUid, 1000);
         assert_eq!(line(&setuid), "privilege_change   nc[4711] setuid uid 1000 → 0");
+        let start = event(EventKind::ContainerStart, "start")
+            .with(Field::ContainerId, "0123456789abcdef")
+            .with(Field::ContainerRuntime, "cri-o")
+            .with(Field::ContainerImage, "web:1")
+            .with(Field::OrchestratorNamespace, "shop")
+            .with(Field::OrchestratorResourceName, "web-0");
+        assert_eq!(
+            line(&start),
+            "container_start    nc[4711] in 0123456789ab start cri-o web:1 pod shop/web-0"
+        );
+        let stop = event(EventKind::ContainerStop, "stop").with(Field::ContainerName, "web\n");
+        assert_eq!(line(&stop), "container_stop     nc[4711] in web\\n stop");
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! One record to its event, findings included: everything between the rings and the outlet.
 
+mod container;
 mod credential;
 mod file;
 mod hash;
@@ -10,7 +11,7 @@ use openclaw_detect::{Action, Engine, EventKind, Finding, KindSet, ProcessId};
 
 use crate::enrich::{
     Body, Clock, Credentials, HostFacts, Moment, NetworkBody, Observed, Outbound, PathBuffer, ProcessTable,
-    Record, addresses,
+    Record, Resolver, addresses,
 };
 use crate::hash::Hashes;
 
@@ -42,6 +43,8 @@ pub struct Counts {
     pub findings: u64,
     /// Records that are none: of another version of the programs, or cut short.
     pub malformed: u64,
+    /// Containers that came too many at once to ask their runtimes about them.
+    pub containers_unasked: u64,
 }
 
 /// The state between the rings and the rules.
@@ -61,6 +64,8 @@ pub struct Stage {
     suspects: Vec<Header>,
     /// What executables hash to; none where nobody is to know.
     hashes: Option<Hashes>,
+    /// Who asks the runtimes about containers.
+    resolver: Option<Resolver>,
 }
 
 impl Stage {
@@ -79,6 +84,7 @@ impl Stage {
             original: PathBuffer::default(),
             suspects: Vec::with_capacity(MAX_SUSPECTS),
             hashes: None,
+            resolver: None,
         }
     }
 
@@ -137,6 +143,7 @@ impl Stage {
                     outlet,
                     |_, _| Body::Exec,
                 );
+                self.containers_changed(outlet);
             }
             Record::Exit(record) => self.exit(&record, outlet),
             Record::Existing(record, cgroup) => {
@@ -154,6 +161,7 @@ impl Stage {
         self.emit(Occasion::new(id, record.header.time, EventKind::ProcessExit), outlet, |_, _| {
             Body::Exit(status)
         });
+        self.containers_changed(outlet);
     }
 
     /// Tells the rules what a process runs that was not seen to begin it. Where it is older than the agent

@@ -2,7 +2,7 @@
 
 use std::collections::{HashSet, VecDeque};
 use std::io;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, BorrowedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,7 +15,7 @@ use openclaw_detect::{Engine, EventKind, KindSet, ProcessId};
 use super::stage::{Counts, Outlet, Stage};
 use super::watch;
 use crate::capability::Capability;
-use crate::enrich::{Clock, Environment, HostFacts, Record, id_of};
+use crate::enrich::{Clock, Environment, HostFacts, Record, Resolver, id_of};
 use crate::hash::{Hashes, Misses};
 use crate::kernel::layout::Resolved;
 use crate::sensor::{LoadError, Losses, RingSizes, Rings, Sensor};
@@ -57,6 +57,8 @@ pub struct Settings {
     pub environment: Environment,
     /// Bytes of the largest executable whose SHA-256 is taken; 0 for none at all.
     pub hash_limit: u64,
+    /// Who asks the runtimes about containers.
+    pub containers: Resolver,
 }
 
 /// What the thread tells of itself, about once a second.
@@ -167,7 +169,7 @@ where
         rings,
         reads: settings.engine.interest().reads,
         kinds: settings.engine.interest().kinds,
-        stage: Stage::new(settings.engine, settings.host),
+        stage: Stage::new(settings.engine, settings.host).with_containers(settings.containers),
         outlet,
         questions: questions.0,
         asked: KindSet::NONE,
@@ -221,6 +223,7 @@ impl<O: Outlet> Pipeline<O> {
         self.ask_for_kinds()?;
         self.ask_for_reads()?;
         let listed = self.list_processes();
+        self.stage.know_containers();
         // What happened since the hooks were attached is told before what was there is taken as known.
         while self.drain_processes() {}
         match listed {
@@ -239,6 +242,7 @@ impl<O: Outlet> Pipeline<O> {
         let mut due = Due::new();
         while !stop.load(Ordering::Acquire) {
             let busy = self.drain();
+            self.stage.follow_containers(&mut self.outlet);
             self.answer_questions();
             self.stage.take_hashes(&mut self.outlet);
             if due.sample.is_due(SAMPLE)
@@ -254,13 +258,23 @@ impl<O: Outlet> Pipeline<O> {
             }
             self.report(|this| this.ask_for_kinds());
             if !busy {
-                self.rings.wait(NAP);
+                self.wait();
             }
         }
         // Detached first, so that the rings end somewhere.
         self.sensor.detach();
         while self.drain() {}
         self.tidy();
+    }
+
+    /// Waits until a ring or the thread for containers has something, or the nap is over.
+    fn wait(&self) {
+        let containers = self.stage.containers();
+        if self.rings.wait(NAP, containers.map(|containers| containers.bell()))
+            && let Some(containers) = containers
+        {
+            containers.hush();
+        }
     }
 
     fn answer_questions(&mut self) {
@@ -409,13 +423,19 @@ fn drain_ring(ring: &mut RingBuf<MapData>, stage: &mut Stage, outlet: &mut impl 
 }
 
 impl Rings {
-    /// Waits until the kernel wakes the reader, or the time is over.
-    fn wait(&self, at_most: Duration) {
+    /// Waits until the kernel wakes the reader, the bell rings, or the time is over. Returns whether it was the
+    /// bell.
+    fn wait(&self, at_most: Duration, bell: Option<BorrowedFd<'_>>) -> bool {
         let poll = |fd: i32| libc::pollfd { fd, events: libc::POLLIN, revents: 0 };
-        let mut polled = [&self.process, &self.network, &self.file].map(|ring| poll(ring.as_raw_fd()));
+        // A negative descriptor is passed over.
+        let bell = poll(bell.map_or(-1, |bell| bell.as_raw_fd()));
+        let [process, network, file] =
+            [&self.process, &self.network, &self.file].map(|ring| poll(ring.as_raw_fd()));
+        let mut polled = [bell, process, network, file];
         let millis = i32::try_from(at_most.as_millis()).unwrap_or(i32::MAX);
         // SAFETY: as many entries are passed as there are. An interrupted wait is a short one.
         unsafe { libc::poll(polled.as_mut_ptr(), polled.len() as libc::nfds_t, millis) };
+        polled[0].revents != 0
     }
 }
 

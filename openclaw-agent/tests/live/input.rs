@@ -6,9 +6,11 @@ use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use serde_json::Value;
+
 use crate::credential::as_user;
 use crate::support::agent::{self, Setup};
-use crate::support::deed::{self, command, link};
+use crate::support::deed::{self, Deed, command, link, program};
 use crate::support::{PATIENCE, live, wait_for};
 
 /// Has a command run where nothing is mounted at a place, or below it.
@@ -81,6 +83,66 @@ fn without_cgroup_v2_the_agent_watches_and_says_that_it_cannot_answer() {
     let agent = Setup::new().start_as(|command| without(command, "/sys/fs/cgroup"));
     agent.settle();
     assert!(agent.log().contains("cgroup v2 is not mounted"), "{}", agent.log());
+}
+
+/// Has a command run where /proc shows a process nothing of others that it may not trace, and with or without
+/// the right to trace all.
+fn hiding_processes(mut command: Command, may_trace: bool) -> Command {
+    use rustix::mount::{MountFlags, MountPropagationFlags, mount, mount_change};
+    const CAP_SYS_PTRACE: libc::c_ulong = 19;
+    // SAFETY: system calls alone, which may be made between fork and exec.
+    unsafe {
+        command.pre_exec(move || {
+            rustix::thread::unshare_unsafe(rustix::thread::UnshareFlags::NEWNS)?;
+            mount_change(c"/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)?;
+            mount(c"proc", c"/proc", c"proc", MountFlags::empty(), c"hidepid=2")?;
+            if !may_trace && libc::prctl(libc::PR_CAPBSET_DROP, CAP_SYS_PTRACE) != 0 {
+                return Err(std::io::Error::last_os_error());
+            }
+            Ok(())
+        });
+    }
+    command
+}
+
+/// Has a deed begun before the agent, and the agent see its end; returns the event of that, and the log.
+fn end_of_older_process(change: impl FnOnce(Command) -> Command) -> (Value, String) {
+    let older = Deed::new("wait", &["7"]);
+    let agent = Setup::new().start_as(change);
+    let pid = older.pid();
+    let mut younger = command(program(), "exit").spawn().unwrap();
+    younger.wait().unwrap();
+    agent.wait_for_event("process_create", |event| {
+        event["process"]["pid"] == younger.id()
+            && event["process"]["executable"] == program().to_str().unwrap()
+    });
+    older.end();
+    (agent.wait_for_event("process_exit", |event| event["process"]["pid"] == pid), agent.log())
+}
+
+#[test]
+fn where_proc_hides_processes_from_others_the_agent_sees_them_all_the_same() {
+    live!();
+    let (end, log) = end_of_older_process(|command| hiding_processes(command, true));
+    assert_eq!(end["process"]["executable"], program().to_str().unwrap());
+    assert!(!log.contains("are not known"), "{log}");
+}
+
+#[test]
+fn where_proc_hides_processes_from_the_agent_it_says_what_it_lacks_and_sees_what_happens() {
+    live!();
+    let (end, log) = end_of_older_process(|command| hiding_processes(command, false));
+    assert_eq!(end["process"]["exit_code"], 7);
+    assert_eq!(end["process"]["executable"], Value::Null);
+    assert!(log.contains("older than the agent") && log.contains("CAP_SYS_PTRACE"), "{log}");
+}
+
+#[test]
+fn without_proc_the_agent_says_what_it_lacks_and_sees_what_happens() {
+    live!();
+    let (end, log) = end_of_older_process(|command| without(command, "/proc"));
+    assert_eq!(end["process"]["exit_code"], 7);
+    assert!(log.contains("older than the agent") && log.contains("/proc is not mounted"), "{log}");
 }
 
 /// `BPF_LINK_CREATE`, by which iterators are attached.

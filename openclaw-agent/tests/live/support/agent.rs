@@ -102,6 +102,12 @@ impl Setup {
         self
     }
 
+    /// Names where runtimes keep their state, such as `runc: [/run/runc]`.
+    pub(crate) fn containers(mut self, folders: &str) -> Self {
+        let _ = writeln!(self.security, "  containers:\n    {folders}");
+        self
+    }
+
     /// Prints findings and actions alone.
     pub(crate) fn without_events(mut self) -> Self {
         self.events = false;

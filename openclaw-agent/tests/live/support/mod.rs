@@ -2,6 +2,7 @@
 
 pub(crate) mod agent;
 pub(crate) mod cgroup;
+pub(crate) mod container;
 pub(crate) mod deed;
 pub(crate) mod deep;
 pub(crate) mod helper;
