@@ -392,12 +392,19 @@ mod tests {
         assert_eq!((&*child.image_at(4_999_999).name, &*child.image_at(5_000_000).name), ("sh", "cat"));
     }
 
+    /// The sections of a shell's exec in that control group.
+    fn shell_in(cgroup: &[u8]) -> [&[u8]; 7] {
+        let mut sections = strings([b"sh\0", b"sh\0", b"sh\0", b""]);
+        sections[0] = cgroup;
+        sections
+    }
+
     const CONTAINER: &[u8] = b"0559aa0f6c7102abf3f3e7f6eb22b5a61eebec6a97d220ef7cf06772e88bbda5\0docker\0";
 
     #[test]
     fn a_container_is_entered_by_exec_and_fork_and_empty_when_the_last_process_has_ended() {
         let mut table = table_with_shell_and_child();
-        table.exec(&record(EXEC, 4_000_002, 0, 4_000_001), [CONTAINER, b"sh\0", b"sh\0", b"sh\0", b""]);
+        table.exec(&exec(4_000_002, 0, 4_000_001), shell_in(CONTAINER));
         table.fork(&record(FORK, 4_000_003, 0, 4_000_002));
         let [container] = &table.take_fresh_containers()[..] else { panic!("there is one container") };
         let members: Vec<ProcessId> = table.members(container).iter().map(|process| process.id).collect();
@@ -412,8 +419,8 @@ mod tests {
     #[test]
     fn a_program_that_is_begun_outside_leaves_the_container() {
         let mut table = table_with_shell_and_child();
-        table.exec(&record(EXEC, 4_000_002, 0, 4_000_001), [CONTAINER, b"sh\0", b"sh\0", b"sh\0", b""]);
-        table.exec(&record(EXEC, 4_000_002, 0, 4_000_001), [b"init.scope\0", b"sh\0", b"sh\0", b"sh\0", b""]);
+        table.exec(&exec(4_000_002, 0, 4_000_001), shell_in(CONTAINER));
+        table.exec(&exec(4_000_002, 0, 4_000_001), shell_in(b"init.scope\0"));
         assert!(table.get(id(4_000_002)).unwrap().container.is_none());
         assert_eq!(table.take_emptied_containers().len(), 1);
     }
