@@ -203,9 +203,9 @@ pub struct CredentialRecord {
 
 /// An open file, or an act upon a path.
 ///
-/// Sections: the path as the caller passed it, a second such path (the new name of a rename, a link's name),
-/// each ended by NUL; then, as path sections, the directories at which they begin (empty for an absolute
-/// path). Of an open file only the third is there, the file's own path.
+/// Sections: the path as the caller passed it, a second such text (the new name of a rename, a link's name, the
+/// name of an extended attribute), each ended by NUL; then, as path sections, the directories at which they begin (empty for an absolute
+/// path). Of an open file only the third is there, the file's own path, and an attribute's name.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, Default)]
 #[cfg_attr(feature = "user", derive(Pod, Zeroable))]
@@ -218,9 +218,9 @@ pub struct FileRecord {
     pub device: u32,
     /// Type and permission bits; of chmod, the permission bits asked for.
     pub mode: u32,
-    /// Owner.
+    /// Owner; of a chown by path the new one, [`NO_ID`] where it stays.
     pub uid: u32,
-    /// Owner's group.
+    /// Owner's group, likewise.
     pub gid: u32,
     /// One of [`crate::syscall`]'s operations; of an open file, what the open did.
     pub operation: u32,

@@ -13,6 +13,18 @@ pub const DELETE: u32 = 4;
 pub const RENAME: u32 = 5;
 /// Permissions were changed.
 pub const CHMOD: u32 = 6;
+/// The owner or group was changed.
+pub const CHOWN: u32 = 7;
+/// A file was given another name: a hard link.
+pub const LINK: u32 = 8;
+/// A symbolic link was made.
+pub const SYMLINK: u32 = 9;
+/// A file was cut or lengthened.
+pub const TRUNCATE: u32 = 10;
+/// An extended attribute was set.
+pub const SET_ATTRIBUTE: u32 = 11;
+/// An extended attribute was taken away.
+pub const REMOVE_ATTRIBUTE: u32 = 12;
 
 /// The call returns a descriptor of a file that it opened.
 pub const SHAPE_OPEN: u32 = 1;
@@ -35,10 +47,15 @@ pub const ARGUMENT_DIR: u32 = 8;
 pub const ARGUMENT_PATH: u32 = 12;
 /// [`Call::argument`]: the descriptor of the directory at which the second path begins.
 pub const ARGUMENT_DIR2: u32 = 16;
-/// [`Call::argument`]: the second path.
+/// [`Call::argument`]: the second path; of a call upon one path or descriptor, the extended attribute's name.
 pub const ARGUMENT_PATH2: u32 = 20;
 /// [`Call::argument`]: the permission bits.
 pub const ARGUMENT_MODE: u32 = 24;
+/// [`Call::argument`]: the new owner, which the new group follows.
+pub const ARGUMENT_OWNER: u32 = 28;
+
+/// No argument at all.
+const NO_ARGUMENTS: u32 = NONE << 8 | NONE << 12 | NONE << 16 | NONE << 20 | NONE << 24 | NONE << 28;
 
 /// An argument's index that stands for "the working directory".
 pub const CWD: u32 = 0xf;
@@ -50,24 +67,25 @@ pub const NONE: u32 = 0xe;
 pub const TABLE: u32 = 512;
 
 /// What one system call does, packed: `shape | operation << 4 | dir << 8 | path << 12 | dir2 << 16 |
-/// path2 << 20 | mode << 24`, in which the last five are argument indices.
+/// path2 << 20 | mode << 24 | owner << 28`, in which the last six are argument indices.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Call(pub u32);
 
 impl Call {
     /// A call of that shape without paths.
     pub const fn plain(shape: u32) -> Call {
-        Call(shape | NONE << 8 | NONE << 12 | NONE << 16 | NONE << 20 | NONE << 24)
+        Call(shape | NO_ARGUMENTS)
     }
 
     /// A call that acts upon the path in argument `path`, which begins at the directory in argument `dir`.
     pub const fn path(operation: u32, dir: u32, path: u32) -> Call {
-        Call(SHAPE_PATH | operation << 4 | dir << 8 | path << 12 | NONE << 16 | NONE << 20 | NONE << 24)
+        Call::plain(SHAPE_PATH).operation(operation).with(ARGUMENT_DIR, dir).with(ARGUMENT_PATH, path)
     }
 
     /// A call that acts upon two paths.
     pub const fn two_paths(operation: u32, dir: u32, path: u32, dir2: u32, path2: u32) -> Call {
-        Call(SHAPE_TWO_PATHS | operation << 4 | dir << 8 | path << 12 | dir2 << 16 | path2 << 20 | NONE << 24)
+        let first = Call::path(operation, dir, path).with(ARGUMENT_DIR2, dir2).with(ARGUMENT_PATH2, path2);
+        Call(first.0 & !0xf | SHAPE_TWO_PATHS)
     }
 
     /// The shape, one of the `SHAPE_` constants.
@@ -88,7 +106,23 @@ impl Call {
     /// The same call, with the permission bits in argument `mode`.
     #[must_use]
     pub const fn mode(self, mode: u32) -> Call {
-        Call(self.0 & !(0xf << 24) | mode << 24)
+        self.with(ARGUMENT_MODE, mode)
+    }
+
+    /// The same call, with the new owner in argument `owner` and the new group in the one behind it.
+    #[must_use]
+    pub const fn owner(self, owner: u32) -> Call {
+        self.with(ARGUMENT_OWNER, owner)
+    }
+
+    /// The same call, with the name of the extended attribute in argument `name`.
+    #[must_use]
+    pub const fn attribute(self, name: u32) -> Call {
+        self.with(ARGUMENT_PATH2, name)
+    }
+
+    const fn with(self, field: u32, index: u32) -> Call {
+        Call(self.0 & !(0xf << field) | index << field)
     }
 
     /// The same call as another operation.

@@ -126,7 +126,20 @@ impl EventKind {
             EventKind::ProcessFork => &["fork"],
             EventKind::ProcessHash => &["hash"],
             EventKind::ProcessExit => &["exit"],
-            EventKind::FileAccess => &["read", "write", "create", "delete", "rename", "chmod"],
+            EventKind::FileAccess => &[
+                "read",
+                "write",
+                "create",
+                "delete",
+                "rename",
+                "link",
+                "symlink",
+                "truncate",
+                "chmod",
+                "chown",
+                "set_attribute",
+                "remove_attribute",
+            ],
             EventKind::NetworkConnection => {
                 &["connection_established", "connection_progress", "connection_closed", "connection_failed"]
             }

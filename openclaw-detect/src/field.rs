@@ -144,18 +144,22 @@ fields! {
     OrchestratorResourceId = "orchestrator.resource.id", Str, on ALL, changes CONTAINER, "uid of the pod";
     KubernetesNode = "kubernetes.node.name", Str, on ALL, changes CONTAINER, "node of the pod: the agent's variable NODE_NAME, else the host's name";
 
-    FilePath = "file.path", Str, on FILE, changes FILE, "path; of a rename, the new one";
+    FilePath = "file.path", Str, on FILE, changes FILE, "path; of a rename or link, the new one";
     FileName = "file.name", Str, on FILE, changes FILE, "last part of the path";
     FileDirectory = "file.directory", Str, on FILE, changes FILE, "the path without its last part";
     FileExtension = "file.extension", Str, on FILE, changes FILE, "what follows the last dot of the name";
     FileOriginalPath = "file.original.path", Str, on FILE, changes FILE, "path before a rename";
+    FileTargetPath = "file.target_path", Str, on FILE, changes FILE, "of a link, what it leads to; of a symbolic link, as it was written";
+    FileAttribute = "file.extended_attribute", Str, on FILE, changes FILE, "name of the extended attribute that was set or taken away";
     FileResolved = "file.path_resolved", Bool, on FILE, changes FILE, "whether the path is the kernel's (true) or joined from what the caller passed (false)";
     FileTruncated = "file.path_truncated", Bool, on FILE, changes FILE, "whether the path was too deep and lacks its beginning";
     FileInode = "file.inode", Int, on FILE, changes FILE, "inode number";
     FileDevice = "file.device", Int, on FILE, changes FILE, "device number as the kernel has it (major << 20 | minor)";
     FileMode = "file.mode", Int, on FILE, changes FILE, "permission bits, setuid (0o4000) and setgid (0o2000) included";
-    FileUid = "file.uid", Int, on FILE, changes FILE, "owner's user id";
-    FileGid = "file.gid", Int, on FILE, changes FILE, "owner's group id";
+    FileSetuid = "file.setuid", Bool, on FILE, changes FILE, "whether the setuid bit is among the permission bits";
+    FileSetgid = "file.setgid", Bool, on FILE, changes FILE, "whether the setgid bit is among the permission bits";
+    FileUid = "file.uid", Int, on FILE, changes FILE, "owner's user id; of a chown, the new one";
+    FileGid = "file.gid", Int, on FILE, changes FILE, "owner's group id; of a chown, the new one";
 
     SourceIp = "source.ip" | "source", Ip, on NET, changes NET, "address of the side that connected";
     SourcePort = "source.port", Int, on NET, changes NET, "port of the side that connected";

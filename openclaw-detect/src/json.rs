@@ -102,7 +102,7 @@ fn types(kind: EventKind, action: &str) -> &'static [&'static str] {
         (EventKind::ContainerStart, _) => &["info"],
         (EventKind::PrivilegeChange, _) => &["change"],
         (EventKind::FileAccess, "read") => &["access"],
-        (EventKind::FileAccess, "create") => &["creation"],
+        (EventKind::FileAccess, "create" | "link" | "symlink") => &["creation"],
         (EventKind::FileAccess, "delete") => &["deletion"],
         (EventKind::FileAccess, _) => &["change"],
         (EventKind::NetworkConnection, "connection_established") => &["connection", "start"],

@@ -128,7 +128,12 @@ fn file(event: &(impl Event + ?Sized), out: &mut String) {
         Some(Value::Str("create")) => "created",
         Some(Value::Str("delete")) => "deleted",
         Some(Value::Str("rename")) => "renamed",
+        Some(Value::Str("link" | "symlink")) => "made the link",
+        Some(Value::Str("truncate")) => "changed the length of",
         Some(Value::Str("chmod")) => "changed the permissions of",
+        Some(Value::Str("chown")) => "changed the owner of",
+        Some(Value::Str("set_attribute")) => "set an attribute of",
+        Some(Value::Str("remove_attribute")) => "removed an attribute of",
         _ => "accessed",
     };
     let path = text(event, Field::FilePath).unwrap_or_else(|| "a file".to_owned());
@@ -136,11 +141,18 @@ fn file(event: &(impl Event + ?Sized), out: &mut String) {
         Some(original) => write!(out, "{done} {original} to {path}"),
         None => write!(out, "{done} {path}"),
     };
-    if let (Some(Value::Str("chmod")), Some(mode)) =
-        (event.get(Field::EventAction), number(event, Field::FileMode))
-    {
-        let _ = write!(out, " to {mode:04o}");
+    if let Some(target) = text(event, Field::FileTargetPath) {
+        let _ = write!(out, " to {target}");
     }
+    if let Some(attribute) = text(event, Field::FileAttribute) {
+        let _ = write!(out, ": {attribute}");
+    }
+    let to = |field| number(event, field);
+    let _ = match event.get(Field::EventAction) {
+        Some(Value::Str("chmod")) => to(Field::FileMode).map(|mode| write!(out, " to {mode:04o}")),
+        Some(Value::Str("chown")) => to(Field::FileUid).map(|uid| write!(out, " to user {uid}")),
+        _ => None,
+    };
 }
 
 fn connection(event: &(impl Event + ?Sized), out: &mut String) {
@@ -271,6 +283,14 @@ mod tests {
                 "runs a program whose SHA-256 is ba7816bf; it runs: nc -lvp 4444".to_owned(),
             ),
             (nc(EventKind::ProcessExit).with(Field::ProcessExitSignal, 9), "ended by signal 9; it runs: nc -lvp 4444".to_owned()),
+            (
+                file("symlink").with(Field::FileTargetPath, "/root"),
+                r"made the link /etc/x\u{1b}[2J to /root; it runs: nc -lvp 4444".to_owned(),
+            ),
+            (
+                file("set_attribute").with(Field::FileAttribute, "security.capability"),
+                r"set an attribute of /etc/x\u{1b}[2J: security.capability; it runs: nc -lvp 4444".to_owned(),
+            ),
             (file("chmod"), r"changed the permissions of /etc/x\u{1b}[2J to 4755; it runs: nc -lvp 4444".to_owned()),
             (
                 file("rename").with(Field::FileOriginalPath, "/tmp/a"),

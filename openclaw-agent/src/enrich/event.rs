@@ -14,7 +14,7 @@ use super::capability;
 use super::image::{Exec, Image};
 use super::process::{Capabilities, Credentials, Process};
 use super::table::ProcessTable;
-pub use file::FileBody;
+pub use file::{FileBody, Other};
 pub use network::NetworkBody;
 use value::{id, known, number, text};
 

@@ -18,7 +18,7 @@ pub use clock::Clock;
 pub use connections::{Outbound, addresses};
 pub use container::{Container, Details, Resolver, Roots, Runtime};
 pub use environment::{DEFAULT as DEFAULT_ENVIRONMENT, Environment};
-pub use event::{Body, FileBody, HostFacts, Moment, NetworkBody, Observed, Privilege};
+pub use event::{Body, FileBody, HostFacts, Moment, NetworkBody, Observed, Other, Privilege};
 pub use image::{Exec, Image};
 pub use path::{PathBuffer, join};
 pub use process::{Capabilities, Credentials, Process, id_of};

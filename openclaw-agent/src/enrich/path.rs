@@ -20,6 +20,12 @@ impl PathBuffer {
         }
     }
 
+    /// Text that a caller passed, as it is.
+    pub fn set_text(&mut self, passed: &[u8]) {
+        self.0.clear();
+        self.0.push_str(&String::from_utf8_lossy(trim_nul(passed)));
+    }
+
     /// The path that a caller passed, begun at the directory of a path section where it is relative. `.`,
     /// `..` and doubled slashes are taken out by the letter; links are not followed.
     pub fn set_joined(&mut self, base: &[u8], passed: &[u8], cut: bool) {

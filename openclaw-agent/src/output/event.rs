@@ -137,7 +137,14 @@ fn write_file(event: &dyn Event, out: &mut String) -> fmt::Result {
         write!(out, " {} →", Clean(original))?;
     }
     let cut = if event.get(Field::FileTruncated) == Some(Value::Bool(true)) { "…" } else { "" };
-    write!(out, " {cut}{}", Clean(text(event, Field::FilePath).unwrap_or("?")))
+    write!(out, " {cut}{}", Clean(text(event, Field::FilePath).unwrap_or("?")))?;
+    if let Some(target) = text(event, Field::FileTargetPath) {
+        write!(out, " → {}", Clean(target))?;
+    }
+    if let Some(attribute) = text(event, Field::FileAttribute) {
+        write!(out, " {}", Clean(attribute))?;
+    }
+    Ok(())
 }
 
 fn write_connection(event: &dyn Event, out: &mut String) -> fmt::Result {

@@ -59,7 +59,7 @@ pub struct Stage {
     clock: Clock,
     counts: Counts,
     path: PathBuffer,
-    original: PathBuffer,
+    other: PathBuffer,
     /// Records with credentials that nothing has explained yet.
     suspects: Vec<Header>,
     /// What executables hash to; none where nobody is to know.
@@ -81,7 +81,7 @@ impl Stage {
             clock,
             counts: Counts::default(),
             path: PathBuffer::default(),
-            original: PathBuffer::default(),
+            other: PathBuffer::default(),
             suspects: Vec::with_capacity(MAX_SUSPECTS),
             hashes: None,
             resolver: None,
@@ -199,7 +199,7 @@ impl Stage {
         if !watched && !self.kinds.contains(kind) {
             return;
         }
-        let body = body(self.path.as_str(), self.original.as_str());
+        let body = body(self.path.as_str(), self.other.as_str());
         let at = Moment { time: self.clock.time_of(time), since_boot: time };
         let Some(event) = Observed::new(&self.table, &self.host, id, at, credentials, body) else { return };
         let findings = &mut self.counts.findings;

@@ -3,8 +3,8 @@
 //! Numbers of x86-64 from `arch/x86/entry/syscalls/syscall_64.tbl`, of 32-bit calls from `syscall_32.tbl`.
 
 use openclaw_common::syscall::{
-    CHMOD, CREATE, CWD, Call, DELETE, RENAME, SHAPE_ACCEPT, SHAPE_CREDENTIALS, SHAPE_DESCRIPTOR, SHAPE_OPEN,
-    TABLE,
+    CHMOD, CHOWN, CREATE, CWD, Call, DELETE, LINK, REMOVE_ATTRIBUTE, RENAME, SET_ATTRIBUTE, SHAPE_ACCEPT,
+    SHAPE_CREDENTIALS, SHAPE_DESCRIPTOR, SHAPE_OPEN, SYMLINK, TABLE, TRUNCATE,
 };
 use openclaw_detect::{EventKind, KindSet};
 
@@ -13,33 +13,48 @@ struct Entry(Option<u32>, &'static [u32], Call);
 
 const OPEN: Call = Call::plain(SHAPE_OPEN);
 const ACCEPT: Call = Call::plain(SHAPE_ACCEPT);
+const UPON_OPEN_FILE: Call = Call::plain(SHAPE_DESCRIPTOR);
 const CREDENTIALS: Call = Call::plain(SHAPE_CREDENTIALS);
 
 /// Calls by which files are opened, and paths changed.
 const FILES: &[Entry] = &[
-    Entry(Some(2), &[5], OPEN),                                             // open
-    Entry(Some(85), &[8], OPEN),                                            // creat
-    Entry(Some(257), &[295], OPEN),                                         // openat
-    Entry(Some(437), &[437], OPEN),                                         // openat2
-    Entry(Some(304), &[342], OPEN),                                         // open_by_handle_at
-    Entry(Some(87), &[10], Call::path(DELETE, CWD, 0)),                     // unlink
-    Entry(Some(263), &[301], Call::path(DELETE, 0, 1)),                     // unlinkat
-    Entry(Some(84), &[40], Call::path(DELETE, CWD, 0)),                     // rmdir
-    Entry(Some(82), &[38], Call::two_paths(RENAME, CWD, 0, CWD, 1)),        // rename
-    Entry(Some(264), &[302], Call::two_paths(RENAME, 0, 1, 2, 3)),          // renameat
-    Entry(Some(316), &[353], Call::two_paths(RENAME, 0, 1, 2, 3)),          // renameat2
-    Entry(Some(90), &[15], Call::path(CHMOD, CWD, 0).mode(1)),              // chmod
-    Entry(Some(91), &[94], Call::plain(SHAPE_DESCRIPTOR).operation(CHMOD)), // fchmod
-    Entry(Some(268), &[306], Call::path(CHMOD, 0, 1).mode(2)),              // fchmodat
-    Entry(Some(452), &[452], Call::path(CHMOD, 0, 1).mode(2)),              // fchmodat2
-    Entry(Some(83), &[39], Call::path(CREATE, CWD, 0).mode(1)),             // mkdir
-    Entry(Some(258), &[296], Call::path(CREATE, 0, 1).mode(2)),             // mkdirat
-    Entry(Some(133), &[14], Call::path(CREATE, CWD, 0).mode(1)),            // mknod
-    Entry(Some(259), &[297], Call::path(CREATE, 0, 1).mode(2)),             // mknodat
-    Entry(Some(88), &[83], Call::path(CREATE, CWD, 1)),                     // symlink
-    Entry(Some(266), &[304], Call::path(CREATE, 1, 2)),                     // symlinkat
-    Entry(Some(86), &[9], Call::path(CREATE, CWD, 1)),                      // link
-    Entry(Some(265), &[303], Call::path(CREATE, 2, 3)),                     // linkat
+    Entry(Some(2), &[5], OPEN),                                               // open
+    Entry(Some(85), &[8], OPEN),                                              // creat
+    Entry(Some(257), &[295], OPEN),                                           // openat
+    Entry(Some(437), &[437], OPEN),                                           // openat2
+    Entry(Some(304), &[342], OPEN),                                           // open_by_handle_at
+    Entry(Some(87), &[10], Call::path(DELETE, CWD, 0)),                       // unlink
+    Entry(Some(263), &[301], Call::path(DELETE, 0, 1)),                       // unlinkat
+    Entry(Some(84), &[40], Call::path(DELETE, CWD, 0)),                       // rmdir
+    Entry(Some(82), &[38], Call::two_paths(RENAME, CWD, 0, CWD, 1)),          // rename
+    Entry(Some(264), &[302], Call::two_paths(RENAME, 0, 1, 2, 3)),            // renameat
+    Entry(Some(316), &[353], Call::two_paths(RENAME, 0, 1, 2, 3)),            // renameat2
+    Entry(Some(90), &[15], Call::path(CHMOD, CWD, 0).mode(1)),                // chmod
+    Entry(Some(91), &[94], UPON_OPEN_FILE.operation(CHMOD)),                  // fchmod
+    Entry(Some(268), &[306], Call::path(CHMOD, 0, 1).mode(2)),                // fchmodat
+    Entry(Some(452), &[452], Call::path(CHMOD, 0, 1).mode(2)),                // fchmodat2
+    Entry(Some(83), &[39], Call::path(CREATE, CWD, 0).mode(1)),               // mkdir
+    Entry(Some(258), &[296], Call::path(CREATE, 0, 1).mode(2)),               // mkdirat
+    Entry(Some(133), &[14], Call::path(CREATE, CWD, 0).mode(1)),              // mknod
+    Entry(Some(259), &[297], Call::path(CREATE, 0, 1).mode(2)),               // mknodat
+    Entry(Some(88), &[83], Call::two_paths(SYMLINK, CWD, 0, CWD, 1)),         // symlink
+    Entry(Some(266), &[304], Call::two_paths(SYMLINK, CWD, 0, 1, 2)),         // symlinkat
+    Entry(Some(86), &[9], Call::two_paths(LINK, CWD, 0, CWD, 1)),             // link
+    Entry(Some(265), &[303], Call::two_paths(LINK, 0, 1, 2, 3)),              // linkat
+    Entry(Some(92), &[212, 182], Call::path(CHOWN, CWD, 0).owner(1)),         // chown
+    Entry(Some(94), &[198, 16], Call::path(CHOWN, CWD, 0).owner(1)),          // lchown
+    Entry(Some(93), &[207, 95], UPON_OPEN_FILE.operation(CHOWN)),             // fchown
+    Entry(Some(260), &[298], Call::path(CHOWN, 0, 1).owner(2)),               // fchownat
+    Entry(Some(76), &[92, 193], Call::path(TRUNCATE, CWD, 0)),                // truncate
+    Entry(Some(77), &[93, 194], UPON_OPEN_FILE.operation(TRUNCATE)),          // ftruncate
+    Entry(Some(188), &[226], Call::path(SET_ATTRIBUTE, CWD, 0).attribute(1)), // setxattr
+    Entry(Some(189), &[227], Call::path(SET_ATTRIBUTE, CWD, 0).attribute(1)), // lsetxattr
+    Entry(Some(190), &[228], UPON_OPEN_FILE.operation(SET_ATTRIBUTE).attribute(1)), // fsetxattr
+    Entry(Some(463), &[463], Call::path(SET_ATTRIBUTE, 0, 1).attribute(3)),   // setxattrat
+    Entry(Some(197), &[235], Call::path(REMOVE_ATTRIBUTE, CWD, 0).attribute(1)), // removexattr
+    Entry(Some(198), &[236], Call::path(REMOVE_ATTRIBUTE, CWD, 0).attribute(1)), // lremovexattr
+    Entry(Some(199), &[237], UPON_OPEN_FILE.operation(REMOVE_ATTRIBUTE).attribute(1)), // fremovexattr
+    Entry(Some(466), &[466], Call::path(REMOVE_ATTRIBUTE, 0, 1).attribute(3)), // removexattrat
 ];
 
 /// Calls by which connections are accepted.
@@ -89,12 +104,12 @@ mod tests {
 
     #[test]
     fn a_number_that_both_tables_use_keeps_its_two_meanings() {
-        // 91 is fchmod among the 64-bit calls and munmap among the 32-bit ones; 94 the other way round.
+        // 91 is fchmod among the 64-bit calls and munmap among the 32-bit ones; 94 is lchown and fchmod.
         let table = table(KindSet::ALL);
         assert_eq!(table[91] >> 32, 0);
-        assert_ne!(table[91] as u32, 0);
-        assert_ne!(table[94] >> 32, 0);
-        assert_eq!(table[94] as u32, 0);
+        assert_eq!(Call(table[91] as u32), UPON_OPEN_FILE.operation(CHMOD));
+        assert_eq!(Call((table[94] >> 32) as u32), UPON_OPEN_FILE.operation(CHMOD));
+        assert_eq!(Call(table[94] as u32).operation_of(), CHOWN);
     }
 
     #[test]

@@ -86,6 +86,7 @@ fn permission_bits_are_told_where_they_are_changed_by_path_and_by_descriptor() {
     assert_eq!(event(&agent, "chmod", &by_path)["file"]["mode"], "4755");
     let changed = event(&agent, "chmod", &by_descriptor);
     assert_eq!(changed["file"]["mode"], "2711");
+    assert_eq!((&changed["file"]["setuid"], &changed["file"]["setgid"]), (&false.into(), &true.into()));
     assert_eq!(changed["file"]["path_resolved"], true);
 }
 
@@ -100,10 +101,68 @@ fn folders_and_links_are_told_as_they_are_made_and_removed() {
     fs::write(at("file"), "").unwrap();
     fs::hard_link(at("file"), at("hard")).unwrap();
     fs::remove_dir(at("folder")).unwrap();
-    for name in ["folder", "soft", "hard"] {
-        event(&agent, "create", &at(name));
-    }
+    event(&agent, "create", &at("folder"));
+    assert_eq!(event(&agent, "symlink", &at("soft"))["file"]["target_path"], "/nowhere");
+    assert_eq!(event(&agent, "link", &at("hard"))["file"]["target_path"], at("file").to_str().unwrap());
     event(&agent, "delete", &at("folder"));
+}
+
+#[test]
+fn owners_are_told_where_they_are_changed_by_path_and_by_descriptor() {
+    live!();
+    let agent = Agent::start();
+    let folder = tempfile::tempdir().unwrap();
+    let (by_path, by_descriptor) = (folder.path().join("path"), folder.path().join("descriptor"));
+    fs::write(&by_path, "").unwrap();
+    let file = File::create(&by_descriptor).unwrap();
+    std::os::unix::fs::chown(&by_path, Some(4242), None).unwrap();
+    std::os::unix::fs::fchown(&file, None, Some(4343)).unwrap();
+    let changed = event(&agent, "chown", &by_path);
+    assert_eq!((&changed["file"]["uid"], &changed["file"]["gid"]), (&4242.into(), &Value::Null));
+    let changed = event(&agent, "chown", &by_descriptor);
+    assert_eq!((&changed["file"]["uid"], &changed["file"]["gid"]), (&0.into(), &4343.into()));
+}
+
+#[test]
+fn a_file_that_is_cut_by_path_or_by_descriptor_is_told() {
+    live!();
+    let agent = Agent::start();
+    let folder = tempfile::tempdir().unwrap();
+    let (by_path, by_descriptor) = (folder.path().join("path"), folder.path().join("descriptor"));
+    fs::write(&by_path, "long").unwrap();
+    File::create(&by_descriptor).unwrap().set_len(1).unwrap();
+    let name = std::ffi::CString::new(by_path.as_os_str().as_bytes()).unwrap();
+    // SAFETY: the path is ended by NUL.
+    assert_eq!(unsafe { libc::truncate(name.as_ptr(), 0) }, 0);
+    event(&agent, "truncate", &by_path);
+    event(&agent, "truncate", &by_descriptor);
+}
+
+#[test]
+fn extended_attributes_that_are_set_and_taken_away_are_named() {
+    live!();
+    let agent = Agent::start();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("file");
+    let file = File::create(&path).unwrap();
+    let flags = rustix::fs::XattrFlags::empty();
+    // `struct vfs_cap_data` of version 2, with CAP_NET_RAW permitted and effective.
+    let capability: Vec<u8> =
+        [0x0200_0001_u32, 1 << 13, 0, 0, 0].iter().flat_map(|w| w.to_le_bytes()).collect();
+    rustix::fs::setxattr(&path, "security.capability", &capability, flags).unwrap();
+    rustix::fs::removexattr(&path, "security.capability").unwrap();
+    rustix::fs::fsetxattr(&file, "trusted.openclaw", b"x", flags).unwrap();
+    let told = |action: &str, resolved: bool| {
+        agent.wait_for_event("file_access", |event| {
+            event["event"]["action"] == action
+                && event["file"]["path"] == path.to_str().unwrap()
+                && event["file"]["path_resolved"] == resolved
+        })["file"]["extended_attribute"]
+            .clone()
+    };
+    assert_eq!(told("set_attribute", false), "security.capability");
+    assert_eq!(told("remove_attribute", false), "security.capability");
+    assert_eq!(told("set_attribute", true), "trusted.openclaw");
 }
 
 #[test]

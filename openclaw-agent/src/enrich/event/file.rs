@@ -10,18 +10,31 @@ use crate::enrich::procfs::last_part;
 pub struct FileBody<'a> {
     /// The value of `event.action`.
     pub action: &'static str,
-    /// The path; of a rename, the new one.
+    /// The path; of a rename or link, the new one.
     pub path: &'a str,
-    /// Of a rename: the old one.
-    pub original: Option<&'a str>,
+    /// What else the act names.
+    pub other: Option<Other<'a>>,
     /// Whether the path is the kernel's own.
     pub resolved: bool,
     /// Whether the path lacks its beginning.
     pub truncated: bool,
-    /// Inode and device number, owner and group, where an open file told them.
-    pub inode: Option<(u64, u32, u32, u32)>,
+    /// Inode and device number, where an open file told them.
+    pub inode: Option<(u64, u32)>,
+    /// Owner and group, where they are known.
+    pub owner: (Option<u32>, Option<u32>),
     /// Permission bits.
     pub mode: Option<u32>,
+}
+
+/// What an act upon a file names beside the file.
+#[derive(Debug, Clone, Copy)]
+pub enum Other<'a> {
+    /// The path before a rename.
+    Original(&'a str),
+    /// What a link leads to: of a symbolic link, as it was written.
+    Target(&'a str),
+    /// An extended attribute.
+    Attribute(&'a str),
 }
 
 impl FileBody<'_> {
@@ -32,14 +45,27 @@ impl FileBody<'_> {
             Field::FileName => Some(Value::Str(last_part(self.path))),
             Field::FileDirectory => Some(Value::Str(directory(self.path)?)),
             Field::FileExtension => Some(Value::Str(extension(last_part(self.path))?)),
-            Field::FileOriginalPath => self.original.map(Value::Str),
+            Field::FileOriginalPath => match self.other? {
+                Other::Original(path) => Some(Value::Str(path)),
+                _ => None,
+            },
+            Field::FileTargetPath => match self.other? {
+                Other::Target(path) => Some(Value::Str(path)),
+                _ => None,
+            },
+            Field::FileAttribute => match self.other? {
+                Other::Attribute(name) => Some(Value::Str(name)),
+                _ => None,
+            },
             Field::FileResolved => Some(Value::Bool(self.resolved)),
             Field::FileTruncated => Some(Value::Bool(self.truncated)),
             Field::FileInode => Some(Value::Int(self.inode?.0.cast_signed())),
             Field::FileDevice => Some(number(self.inode?.1)),
-            Field::FileUid => Some(number(self.inode?.2)),
-            Field::FileGid => Some(number(self.inode?.3)),
+            Field::FileUid => self.owner.0.map(number),
+            Field::FileGid => self.owner.1.map(number),
             Field::FileMode => self.mode.map(number),
+            Field::FileSetuid => Some(Value::Bool(self.mode? & 0o4000 != 0)),
+            Field::FileSetgid => Some(Value::Bool(self.mode? & 0o2000 != 0)),
             _ => None,
         }
     }

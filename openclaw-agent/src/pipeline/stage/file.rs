@@ -1,11 +1,11 @@
 //! What was done to files.
 
-use openclaw_common::record::{FILE_OPEN, FLAG_PATH_CUT, FLAG_PATH2_CUT, FileRecord};
+use openclaw_common::record::{FILE_OPEN, FLAG_PATH_CUT, FLAG_PATH2_CUT, FileRecord, NO_ID};
 use openclaw_common::syscall;
 use openclaw_detect::EventKind;
 
 use super::{Occasion, Outlet, Stage};
-use crate::enrich::{Body, FileBody};
+use crate::enrich::{Body, FileBody, Other};
 
 impl Stage {
     /// Something was done to a file.
@@ -15,25 +15,40 @@ impl Stage {
         let (cut, cut2) =
             (record.header.flags & FLAG_PATH_CUT != 0, record.header.flags & FLAG_PATH2_CUT != 0);
         let open = record.header.kind == FILE_OPEN;
-        let rename = record.operation == syscall::RENAME;
+        let two_paths = matches!(record.operation, syscall::RENAME | syscall::LINK | syscall::SYMLINK);
+        let attribute = matches!(record.operation, syscall::SET_ATTRIBUTE | syscall::REMOVE_ATTRIBUTE);
         if open {
             self.path.set_section(walked, cut);
-        } else if rename {
-            self.original.set_joined(walked, passed, cut);
+        } else if two_paths {
+            match record.operation {
+                // What a link says is no path until somebody follows it.
+                syscall::SYMLINK => self.other.set_text(passed),
+                _ => self.other.set_joined(walked, passed, cut),
+            }
             self.path.set_joined(walked2, passed2, cut2);
         } else {
             self.path.set_joined(walked, passed, cut);
         }
+        if attribute {
+            self.other.set_text(passed2);
+        }
+        let owner = |id: u32| (open || record.operation == syscall::CHOWN && id != NO_ID).then_some(id);
         let mode = record.mode & 0o7777;
         let occasion = Occasion::new(id, record.header.time, EventKind::FileAccess).by(&record.header.task);
-        self.emit(occasion, outlet, |path, original| {
+        self.emit(occasion, outlet, |path, other| {
             Body::File(FileBody {
                 action: action_name(record.operation),
                 path,
-                original: rename.then_some(original),
+                other: match record.operation {
+                    syscall::RENAME => Some(Other::Original(other)),
+                    syscall::LINK | syscall::SYMLINK => Some(Other::Target(other)),
+                    _ if attribute => Some(Other::Attribute(other)),
+                    _ => None,
+                },
                 resolved: open,
                 truncated: cut || cut2,
-                inode: open.then_some((record.inode, record.device, record.uid, record.gid)),
+                inode: open.then_some((record.inode, record.device)),
+                owner: (owner(record.uid), owner(record.gid)),
                 mode: (open || record.operation == syscall::CHMOD).then_some(mode),
             })
         });
@@ -48,6 +63,12 @@ fn action_name(operation: u32) -> &'static str {
         syscall::DELETE => "delete",
         syscall::RENAME => "rename",
         syscall::CHMOD => "chmod",
+        syscall::CHOWN => "chown",
+        syscall::LINK => "link",
+        syscall::SYMLINK => "symlink",
+        syscall::TRUNCATE => "truncate",
+        syscall::SET_ATTRIBUTE => "set_attribute",
+        syscall::REMOVE_ATTRIBUTE => "remove_attribute",
         _ => "access",
     }
 }

@@ -12,8 +12,8 @@ use openclaw_common::{
         FILE_OPEN, FILE_PATH, FLAG_PATH_CUT, FLAG_PATH2_CUT, FileRecord, Header, READS_ALL, READS_NONE, loss,
     },
     syscall::{
-        ARGUMENT_DIR, ARGUMENT_DIR2, ARGUMENT_MODE, ARGUMENT_PATH, ARGUMENT_PATH2, CREATE, CWD, NONE, READ,
-        SHAPE_DESCRIPTOR, SHAPE_TWO_PATHS, SHAPES, WRITE,
+        ARGUMENT_DIR, ARGUMENT_DIR2, ARGUMENT_MODE, ARGUMENT_OWNER, ARGUMENT_PATH, ARGUMENT_PATH2, CREATE,
+        CWD, NONE, READ, SHAPE_DESCRIPTOR, SHAPE_TWO_PATHS, SHAPES, TRUNCATE, WRITE,
     },
 };
 use openclaw_ebpf::{
@@ -148,11 +148,21 @@ fn changed(scratch: &mut Scratch, ctx: &RawTracePointContext) -> Option<()> {
     if open {
         let file = file_of(call.argument(0));
         describe_inode(record, file.follow(offset!(file_inode)));
+        if call.what.operation_of() == TRUNCATE && is_repeated(record) {
+            emit::count(loss::REPEATED);
+            return None;
+        }
+        append_attribute(scratch, &call);
         scratch.walk.first(file.member(offset!(file_path)));
     } else {
         let mode = call.what.argument(ARGUMENT_MODE);
         if mode != NONE {
             record.mode = call.argument(mode) as u32;
+        }
+        let owner = call.what.argument(ARGUMENT_OWNER);
+        if owner != NONE {
+            record.uid = call.argument(owner) as u32;
+            record.gid = call.argument(owner + 1) as u32;
         }
         let passed = scratch.append_user_string(call.argument(call.what.argument(ARGUMENT_PATH)));
         scratch.fixed::<FileRecord>().sections[0] = passed;
@@ -163,9 +173,21 @@ fn changed(scratch: &mut Scratch, ctx: &RawTracePointContext) -> Option<()> {
             scratch.fixed::<FileRecord>().sections[1] = passed;
             let base = base_of(&call, ARGUMENT_DIR2);
             scratch.walk.second(base);
+        } else {
+            append_attribute(scratch, &call);
         }
     }
     Some(())
+}
+
+/// Appends the name of the extended attribute that a call upon one file is about, where it is about one.
+#[inline(always)]
+fn append_attribute(scratch: &mut Scratch, call: &Returned) {
+    let name = call.what.argument(ARGUMENT_PATH2);
+    if name != NONE {
+        let passed = scratch.append_user_string(call.argument(name));
+        scratch.fixed::<FileRecord>().sections[1] = passed;
+    }
 }
 
 /// The `struct path` of the directory at which a path of the call begins.
