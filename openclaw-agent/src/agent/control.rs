@@ -153,7 +153,7 @@ impl api::Control for Control {
 
     fn actions(&self, all: bool) -> Result<Vec<ActionRecord>, Refusal> {
         if !all {
-            return self.ask(|answers| answers.responder.live());
+            return self.ask(|answers| answers.responder.live().into_iter().rev().collect());
         }
         let store = Store::open_read_only(&self.store_path).map_err(|error| Refusal(error.to_string()))?;
         store.actions(LIMIT).map_err(|error| Refusal(error.to_string()))

@@ -3,9 +3,7 @@
 use std::ffi::OsString;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::os::unix::process::CommandExt;
-use std::process::Command;
+use std::os::fd::AsRawFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -14,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::support::agent::Agent;
 use crate::support::deed::{Deed, Deeds, command, hear, program, say};
-use crate::support::network::{Cable, Namespace};
+use crate::support::network::{Cable, Namespace, inside};
 use crate::support::skip::{needs, skip};
 use crate::support::{live, wait_for};
 
@@ -129,16 +127,6 @@ fn exfiltrate(args: &[OsString]) -> i32 {
         std::thread::sleep(Duration::from_millis(10));
     }
     0
-}
-
-/// A command that runs in a network namespace.
-pub(crate) fn inside(namespace: &Namespace, mut command: Command) -> Command {
-    let file = OwnedFd::from(namespace.file());
-    // SAFETY: one system call, on a descriptor that was opened before.
-    unsafe {
-        command.pre_exec(move || Ok(rustix::thread::move_into_link_name_space(file.as_fd(), None)?));
-    }
-    command
 }
 
 pub(crate) fn deed(namespace: Option<&Namespace>, deed: &str, args: &[&str]) -> Deed {

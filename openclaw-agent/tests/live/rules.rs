@@ -26,7 +26,7 @@ fn spawn(args: &[OsString]) -> i32 {
 }
 
 /// As the handbook has them.
-const RULES: &str = r#"rules:
+pub(crate) const RULES: &str = r#"rules:
   - name: suspicious_process
     condition: |
       process.name in ["nc", "netcat", "ncat"]
