@@ -85,7 +85,12 @@ impl Responder {
             return refused(record, format!("this agent descends from process {}", id.pid));
         }
         let (first, stat) = &members[0];
-        if let Some(reason) = self.guard.process(*first, stat).or_else(|| self.too_unsure(origin)) {
+        let forbidden = self
+            .guard
+            .process(*first, stat)
+            .or_else(|| self.guard.descendants(&members))
+            .or_else(|| self.too_unsure(origin));
+        if let Some(reason) = forbidden {
             return refused(record, reason);
         }
         let reached =
