@@ -16,7 +16,7 @@ use crate::support::network::{Cable, inside};
 use crate::support::skip::needs;
 use crate::support::socket::Socket;
 use crate::support::webhook::Webhook;
-use crate::support::{PATIENCE, live};
+use crate::support::{PATIENCE, live, wait_for};
 
 fn enforcing(cgroup: &Cgroup, webhook: &Webhook) -> Agent {
     Setup::new().rules(RULES).webhook(&webhook.url).enforce(cgroup).without_events().start()
@@ -104,4 +104,40 @@ fn an_exfiltration_is_blocked_while_it_runs() {
     // What was held back arrives.
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     assert!(stream.read(&mut [0; 4096]).unwrap() > 0);
+}
+
+#[test]
+fn two_findings_on_one_process_have_an_answer_each_and_one_verdict() {
+    live!();
+    needs!("ip");
+    let (cgroup, cable) = (Cgroup::new(), Cable::new());
+    let rule = |name: &str| {
+        let condition = "process.name == \"odd\"";
+        format!("  - {{name: {name}, condition: '{condition}', severity: high, action: isolate}}\n")
+    };
+    let rules = format!("rules:\n{}{}", rule("one"), rule("two"));
+    let agent = Setup::new().rules(&rules).enforce(&cgroup).without_events().start();
+    let folder = tempfile::tempdir().unwrap();
+    let mut shell = Helper::new(&cgroup, &cable.near);
+    let mut odd = shell.child_as(&link(folder.path(), "odd"));
+    let answers = ["one", "two"].map(|rule| {
+        let finding = agent.wait_for_finding(rule, |event| event["process"]["pid"] == odd.pid);
+        let id = finding["id"].as_str().unwrap();
+        let kept = || agent.json(&["findings", "show", id, "--output", "json"])["answers"].clone();
+        wait_for("the answer is kept", || kept() == finding["answers"]);
+        let answer = finding["answers"][0].clone();
+        assert_eq!((&answer["finding"], &answer["rule"]), (&finding["id"], &rule.into()));
+        assert_eq!(answer["outcome"], "done");
+        answer
+    });
+    let (first, second) =
+        if answers[0]["verdict"].is_null() { (&answers[0], &answers[1]) } else { (&answers[1], &answers[0]) };
+    assert_ne!(first["id"], second["id"]);
+    assert_eq!((&first["verdict"], &second["verdict"]), (&Value::Null, &first["id"]));
+    let live = agent.json(&["response", "list", "--output", "json"]);
+    assert_eq!((&live["id"], &live["finding"]), (&first["id"], &first["finding"]));
+    assert!(odd.icmp().is_err());
+    let undo = ["response", "undo", second["id"].as_str().unwrap(), "--output", "json"];
+    assert_eq!(agent.json(&undo)["id"], first["id"]);
+    odd.icmp().unwrap();
 }
