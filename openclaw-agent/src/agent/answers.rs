@@ -81,6 +81,9 @@ impl Answers {
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return self.finish(false),
             }
+            for record in self.responder.take_extended() {
+                self.store.action(record);
+            }
             let soonest = Instant::now() + self.responder.next_tick().unwrap_or(IDLE).min(IDLE);
             // A burst of findings must not make it look through the isolated trees after each of them.
             if Instant::now() >= due {

@@ -1,6 +1,6 @@
 //! What people ask of the running agent over its socket.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::mpsc::{SyncSender, sync_channel};
@@ -153,7 +153,7 @@ impl api::Control for Control {
 
     fn actions(&self, all: bool) -> Result<Vec<ActionRecord>, Refusal> {
         if !all {
-            return self.ask(|answers| answers.responder.live());
+            return self.ask(|answers| answers.responder.live().into_iter().rev().collect());
         }
         let store = Store::open_read_only(&self.store_path).map_err(|error| Refusal(error.to_string()))?;
         store.actions(LIMIT).map_err(|error| Refusal(error.to_string()))
@@ -183,7 +183,13 @@ impl api::Control for Control {
 
 /// The id of the one verdict in force whose id begins so.
 fn whole_id(responder: &respond::Responder, beginning: &str) -> anyhow::Result<String> {
-    let mut ids = responder.live().into_iter().map(|record| record.id).filter(|id| id.starts_with(beginning));
+    let live: BTreeSet<String> = responder.live().into_iter().map(|record| record.id).collect();
+    // A later answer on the same target stands for the verdict that does what it asks for.
+    let by_answer = responder.actions().filter(|record| record.id.starts_with(beginning));
+    let by_answer = by_answer.filter_map(|record| record.verdict.clone()).filter(|id| live.contains(id));
+    let by_verdict = live.iter().filter(|id| id.starts_with(beginning)).cloned();
+    let ids: BTreeSet<String> = by_verdict.chain(by_answer).collect();
+    let mut ids = ids.into_iter();
     match (ids.next(), ids.next()) {
         (Some(id), None) => Ok(id),
         (Some(_), Some(_)) => {

@@ -66,7 +66,7 @@ fn examine() -> Result<Vec<Capability>> {
                 .because(format!("{error:#}{}", remedy(&format!("{error:#}")))),
         ),
     }
-    found.extend(respond::probe(&resolved.layout));
+    found.extend(respond::probe(&resolved.layout).into_iter().map(with_remedy));
     Ok(found)
 }
 
@@ -112,6 +112,12 @@ fn remedy(reason: &str) -> &'static str {
     } else {
         ""
     }
+}
+
+/// The capability with what would mend it, where that is known.
+fn with_remedy(capability: Capability) -> Capability {
+    let reason = capability.reason.map(|reason| format!("{reason}{}", remedy(&reason)));
+    Capability { reason, ..capability }
 }
 
 fn layout_capability(resolved: &Resolved) -> Capability {
@@ -240,10 +246,7 @@ fn verdict(hook: &Capability, name: &str, seen: bool) -> Capability {
         }
         (State::Attached, false) => Capability::new(name, &*hook.hook, State::Missing)
             .because("the kernel attached it, but it did not fire when it was triggered"),
-        _ => {
-            let reason = hook.reason.as_deref().map(|reason| format!("{reason}{}", remedy(reason)));
-            Capability { capability: name.into(), reason, ..hook.clone() }
-        }
+        _ => with_remedy(Capability { capability: name.into(), ..hook.clone() }),
     }
 }
 

@@ -181,6 +181,7 @@ mod tests {
             reason: Some("test".to_owned()),
             at: Timestamp(1_769_812_245_000_000_000),
             expires: None,
+            verdict: None,
         }
     }
 

@@ -54,6 +54,7 @@ impl Control for Agent {
             reason: request.reason,
             at: Timestamp(1),
             expires: request.duration.map(|duration| Timestamp(1 + duration.as_nanos() as u64)),
+            verdict: None,
         };
         self.blocked.lock().unwrap().push(record.clone());
         Ok(record)

@@ -302,10 +302,7 @@ impl<O: Outlet> Pipeline<O> {
                 busy = true;
                 // What happened to the process before this event comes first, from the process ring.
                 if Stage::time_of(&record).is_some_and(|time| time > self.process_seen) {
-                    let now = Clock::since_boot();
-                    if !drain_ring(process, &mut self.stage, &mut self.outlet) {
-                        self.process_seen = now;
-                    }
+                    self.process_seen = catch_up(process, &mut self.stage, &mut self.outlet);
                 }
                 self.stage.handle(&record, &mut self.outlet);
             }
@@ -420,6 +417,20 @@ fn drain_ring(ring: &mut RingBuf<MapData>, stage: &mut Stage, outlet: &mut impl 
         stage.handle(&record, outlet);
     }
     busy
+}
+
+/// Takes in what has come to a ring until now, and returns when that is, in nanoseconds since boot. What comes
+/// meanwhile is left there: a storm would keep this from ending.
+fn catch_up(ring: &mut RingBuf<MapData>, stage: &mut Stage, outlet: &mut impl Outlet) -> u64 {
+    let now = Clock::since_boot();
+    while let Some(record) = ring.next() {
+        let is_new = Stage::time_of(&record).is_some_and(|time| time >= now);
+        stage.handle(&record, outlet);
+        if is_new {
+            break;
+        }
+    }
+    now
 }
 
 impl Rings {

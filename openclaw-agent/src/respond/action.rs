@@ -24,6 +24,9 @@ pub struct ActionRecord {
     pub at: Timestamp,
     /// When it ends by itself.
     pub expires: Option<Timestamp>,
+    /// The id of the verdict that does it, where another answer had made that before.
+    #[serde(default)]
+    pub verdict: Option<String>,
 }
 
 /// What is done.

@@ -67,29 +67,34 @@ impl Guard {
 
     /// Why a process must not be isolated.
     pub(super) fn process(&self, pid: u32, stat: &Stat) -> Option<String> {
-        let name = &stat.name;
-        if pid == 1 {
-            return Some(format!("process 1 ({name}) is init"));
-        }
-        if stat.is_kernel {
-            return Some(format!("process {pid} ({name}) is a thread of the kernel"));
-        }
-        if let Some(relation) = relation_to_agent(pid) {
-            return Some(format!("process {pid} ({name}) is {relation}"));
-        }
-        let executable = executable(pid)?;
-        if self.is_protected(&executable) {
-            return Some(format!(
-                "process {pid} ({name}) runs {}, which is on the protected list (security.response.protected adds to it)",
-                executable.path
-            ));
-        }
-        None
+        vital(pid, stat).or_else(|| self.protected(pid, stat, true))
     }
 
-    fn is_protected(&self, executable: &Executable) -> bool {
+    /// Why an isolation must not take along what is below these processes, or the second of them and the rest,
+    /// which descend from the first.
+    pub(super) fn descendants(&self, members: &[(u32, Stat)]) -> Option<String> {
+        let below = process::below(members);
+        members.iter().skip(1).chain(&below).find_map(|(pid, stat)| {
+            // Else whoever is to be isolated would begin one of these, and be safe.
+            let by_default = process::real_user(*pid) == Some(0);
+            let reason = vital(*pid, stat).or_else(|| self.protected(*pid, stat, by_default))?;
+            Some(format!("its descendant, {reason}"))
+        })
+    }
+
+    fn protected(&self, pid: u32, stat: &Stat, by_default: bool) -> Option<String> {
+        let executable = executable(pid)?;
+        self.is_protected(&executable, by_default).then(|| {
+            format!(
+                "process {pid} ({}) runs {}, which is on the protected list (security.response.protected adds to it)",
+                stat.name, executable.path
+            )
+        })
+    }
+    /// Whether it is on the list: on the configured part, or `by_default` on what is always there.
+    fn is_protected(&self, executable: &Executable, by_default: bool) -> bool {
         let by_name = |pattern: &str| matches(pattern, executable.name()) && executable.is_installed();
-        PROTECTED.iter().any(|pattern| by_name(pattern))
+        by_default && PROTECTED.iter().any(|pattern| by_name(pattern))
             || self.protected.iter().any(|entry| match entry.starts_with('/') {
                 true => *entry == executable.path && executable.is_of_host,
                 false => by_name(entry),
@@ -122,6 +127,18 @@ impl Guard {
              add {network}` blocks it all the same"
         ))
     }
+}
+
+/// Why a process must not be isolated, whatever the list says.
+fn vital(pid: u32, stat: &Stat) -> Option<String> {
+    let name = &stat.name;
+    if pid == 1 {
+        return Some(format!("process 1 ({name}) is init"));
+    }
+    if stat.is_kernel {
+        return Some(format!("process {pid} ({name}) is a thread of the kernel"));
+    }
+    relation_to_agent(pid).map(|relation| format!("process {pid} ({name}) is {relation}"))
 }
 
 /// Why a network must not be blocked, by what must never be.
@@ -383,13 +400,15 @@ mod tests {
     #[test]
     fn protection_goes_by_the_executable_and_where_it_lies() {
         let guard = guard();
-        assert!(guard.is_protected(&runs("/usr/sbin/sshd")));
-        assert!(guard.is_protected(&runs("/usr/bin/containerd-shim-runc-v2")));
-        assert!(guard.is_protected(&runs("/usr/lib/postgresql/15/bin/postgres")));
-        assert!(guard.is_protected(&runs("/srv/bin/backup")));
-        assert!(!guard.is_protected(&runs("/tmp/sshd")));
-        assert!(!guard.is_protected(&runs("/usr/bin/nc")));
-        assert!(!guard.is_protected(&Executable { is_of_host: false, ..runs("/usr/sbin/sshd") }));
-        assert!(!guard.is_protected(&Executable { is_of_root: false, ..runs("/usr/sbin/sshd") }));
+        assert!(guard.is_protected(&runs("/usr/sbin/sshd"), true));
+        assert!(guard.is_protected(&runs("/usr/bin/containerd-shim-runc-v2"), true));
+        assert!(guard.is_protected(&runs("/usr/lib/postgresql/15/bin/postgres"), true));
+        assert!(guard.is_protected(&runs("/srv/bin/backup"), true));
+        assert!(guard.is_protected(&runs("/srv/bin/backup"), false));
+        assert!(!guard.is_protected(&runs("/usr/sbin/sshd"), false));
+        assert!(!guard.is_protected(&runs("/tmp/sshd"), true));
+        assert!(!guard.is_protected(&runs("/usr/bin/nc"), true));
+        assert!(!guard.is_protected(&Executable { is_of_host: false, ..runs("/usr/sbin/sshd") }, true));
+        assert!(!guard.is_protected(&Executable { is_of_root: false, ..runs("/usr/sbin/sshd") }, true));
     }
 }

@@ -101,6 +101,7 @@ pub(super) fn decode(number: u64, verdict: &Verdict) -> Option<(ActionRecord, Su
         reason: optional(&verdict.reason),
         at: Timestamp(verdict.at),
         expires: Some(clock::wall_at(verdict.expiry)),
+        verdict: None,
     };
     Some((record, subject))
 }
@@ -133,6 +134,7 @@ mod tests {
             reason: Some("ä".repeat(100)),
             at: Timestamp(7),
             expires: None,
+            verdict: None,
         }
     }
 

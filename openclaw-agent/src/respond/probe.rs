@@ -276,6 +276,7 @@ fn trial_record(root: ProcessId) -> ActionRecord {
         reason: None,
         at: clock::wall(),
         expires: None,
+        verdict: None,
     }
 }
 

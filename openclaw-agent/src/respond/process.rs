@@ -1,5 +1,6 @@
 //! Processes as `/proc` shows them, and descriptors taken out of them.
 
+use std::collections::HashSet;
 use std::fs;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -51,6 +52,32 @@ fn parse(text: &str) -> Option<Stat> {
 /// The ids of all processes.
 pub(super) fn all() -> Vec<u32> {
     numbers("/proc")
+}
+
+/// The processes that descend from these by what `/proc` shows, without these.
+pub(super) fn below(roots: &[(u32, Stat)]) -> Vec<(u32, Stat)> {
+    let mut rest: Vec<(u32, Stat)> = all().into_iter().filter_map(|pid| Some((pid, stat(pid)?))).collect();
+    let mut known: HashSet<u32> = roots.iter().map(|(pid, _)| *pid).collect();
+    rest.retain(|(pid, _)| !known.contains(pid));
+    let mut found = Vec::new();
+    loop {
+        let (new, others): (Vec<_>, Vec<_>) =
+            rest.into_iter().partition(|(_, stat)| known.contains(&stat.parent));
+        if new.is_empty() {
+            return found;
+        }
+        known.extend(new.iter().map(|(pid, _)| *pid));
+        found.extend(new);
+        rest = others;
+    }
+}
+
+/// Who runs a process: the real user id, which no setuid program changes by being begun.
+pub(super) fn real_user(pid: u32) -> Option<u32> {
+    let status = fs::read(format!("/proc/{pid}/status")).ok()?;
+    let status = String::from_utf8_lossy(&status);
+    let ids = status.lines().find_map(|line| line.strip_prefix("Uid:"))?;
+    ids.split_ascii_whitespace().next()?.parse().ok()
 }
 
 /// The ids of a process's threads.

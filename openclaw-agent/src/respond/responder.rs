@@ -61,6 +61,8 @@ pub struct Responder {
     notices: Vec<String>,
     /// Records that the next tick returns.
     untold: Vec<ActionRecord>,
+    /// Records of verdicts that last longer by now.
+    extended: Vec<ActionRecord>,
 }
 
 /// A verdict in force.
@@ -129,6 +131,7 @@ impl Responder {
             uninherited: 0,
             notices: Vec::new(),
             untold: Vec::new(),
+            extended: Vec::new(),
         };
         // Where nothing is mounted, nothing is pinned: that is made with the first verdict.
         if responder.pins.are_mounted()
@@ -275,6 +278,11 @@ impl Responder {
         self.live.values().map(|live| live.record.clone()).collect()
     }
 
+    /// The records of verdicts that last longer than they did when this was asked before.
+    pub fn take_extended(&mut self) -> Vec<ActionRecord> {
+        std::mem::take(&mut self.extended)
+    }
+
     /// The latest records, those of verdicts in force included, the newest last.
     pub fn actions(&self) -> impl Iterator<Item = &ActionRecord> {
         self.past.iter()
@@ -365,13 +373,12 @@ impl Responder {
     }
 
     /// The record of an isolation that the process is in already, and that lasts as long.
-    fn isolation_around(&self, pid: u32, start: u64, origin: &Origin<'_>) -> Option<ActionRecord> {
+    fn isolation_around(&self, pid: u32, start: u64, origin: &Origin<'_>) -> Option<&ActionRecord> {
         let expiry = clock::since_boot().saturating_add(clock::nanoseconds(origin.duration));
         let around = self.live.values().find(|live| {
             live.expiry >= expiry && matches!(&live.what, What::Isolate { tree, .. } if tree.has(pid, start))
         })?;
-        let reason = format!("process {pid} is in a tree that is isolated already");
-        Some(ActionRecord { reason: Some(reason), ..around.record.clone() })
+        Some(&around.record)
     }
 
     /// Numbers are the time in milliseconds, each used once.
@@ -403,7 +410,20 @@ impl Origin<'_> {
             reason: self.reason.clone(),
             at: clock::wall(),
             expires: None,
+            verdict: None,
         }
+    }
+}
+
+/// The answer where a verdict does already what is asked for.
+fn in_force_already(record: ActionRecord, verdict: &ActionRecord) -> ActionRecord {
+    let given = record.reason.map(|reason| format!(": {reason}")).unwrap_or_default();
+    ActionRecord {
+        outcome: Outcome::Done,
+        reason: Some(format!("in force already as {}{given}", verdict.id)),
+        expires: verdict.expires,
+        verdict: Some(verdict.id.clone()),
+        ..record
     }
 }
 

@@ -205,14 +205,17 @@ impl Store {
         self.read("SELECT record FROM actions WHERE finding = ?1 ORDER BY at, id", [finding])
     }
 
-    /// The actions that were done and whose time is not over at `now`, the newest first.
+    /// The verdicts that were made and whose time is not over at `now`, the newest first.
     ///
     /// # Errors
     /// [`StoreError`]
     pub fn actions_in_force(&self, now: Timestamp) -> Result<Vec<ActionRecord>, StoreError> {
         let mut actions = self.actions(u32::MAX)?;
-        actions
-            .retain(|action| action.outcome == Outcome::Done && action.expires.is_none_or(|end| end > now));
+        actions.retain(|action| {
+            action.outcome == Outcome::Done
+                && action.verdict.is_none()
+                && action.expires.is_none_or(|end| end > now)
+        });
         Ok(actions)
     }
 

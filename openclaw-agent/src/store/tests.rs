@@ -35,6 +35,7 @@ fn action(id: &str, at: u64, expires: Option<u64>) -> ActionRecord {
         reason: None,
         at: Timestamp(at),
         expires: expires.map(Timestamp),
+        verdict: None,
     }
 }
 
@@ -90,7 +91,9 @@ fn an_action_is_replaced_by_its_next_state() {
     store.upsert_action(&undone).unwrap();
     assert_eq!(store.actions(10).unwrap(), [undone, action("a1", 1, Some(100))]);
     assert_eq!(store.actions_of("f1").unwrap().len(), 2);
-    assert_eq!(store.actions_in_force(Timestamp(99)).unwrap().len(), 1);
+    let same = ActionRecord { verdict: Some("a1".to_owned()), ..action("a3", 0, Some(200)) };
+    store.upsert_action(&same).unwrap();
+    assert_eq!(store.actions_in_force(Timestamp(99)).unwrap().len(), 1, "the verdict, not who asked again");
     assert_eq!(store.actions_in_force(Timestamp(100)).unwrap().len(), 0);
 }
 

@@ -3,13 +3,15 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::{BufRead, BufReader};
-use std::process::{Child, Stdio};
+use std::os::unix::fs::PermissionsExt;
+use std::process::{Child, Command, Stdio};
 
 use openclaw_agent::kernel::layout::of_running_kernel;
 use serde_json::Value;
 
+use crate::credential::{Public, as_user};
 use crate::support::agent::{Agent, Setup};
-use crate::support::deed::{command, program};
+use crate::support::deed::{command, copy, program};
 use crate::support::{live, wait_for};
 
 /// A child that is killed when it is dropped.
@@ -94,6 +96,30 @@ fn who_follows_events_is_shown_those_that_the_condition_names() {
     let event: Value = serde_json::from_str(&line.unwrap()).unwrap();
     assert_eq!(event["process"]["name"], "followed");
     assert_eq!(event["process"]["executable"], program().to_str().unwrap());
+}
+
+#[test]
+fn a_user_who_is_not_root_is_refused_what_the_agent_would_tell() {
+    live!();
+    let agent = Agent::start();
+    // All is in this user's sight but the socket: configuration, program, and the folders down to it.
+    let public = Public::new(0o755);
+    let (config, openclaw) = (public.path().join("openclaw.yml"), public.path().join("openclaw"));
+    fs::copy(agent.folder().join("openclaw.yml"), &config).unwrap();
+    copy(&crate::support::agent::program(), &openclaw);
+    fs::set_permissions(public.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    fs::set_permissions(agent.folder(), fs::Permissions::from_mode(0o755)).unwrap();
+    let status = |change: fn(Command) -> Command| {
+        let mut command = Command::new(&openclaw);
+        command.arg("--config").arg(&config).arg("status").current_dir("/");
+        change(command).output().unwrap()
+    };
+    assert!(status(|command| command).status.success());
+    let refused = status(as_user);
+    let errors = String::from_utf8_lossy(&refused.stderr);
+    assert_eq!(refused.status.code(), Some(1), "{errors}");
+    assert!(errors.contains("only root may control the agent"), "{errors}");
+    assert!(refused.stdout.is_empty());
 }
 
 #[test]

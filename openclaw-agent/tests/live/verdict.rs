@@ -1,9 +1,12 @@
 //! Blocks and isolations on the real kernel: what is cut, what is not, and that it ends.
 
 mod block;
+mod command;
+mod enforce;
 mod guard;
 mod isolate;
 mod life;
+mod session;
 
 use std::time::Duration;
 

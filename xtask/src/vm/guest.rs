@@ -51,8 +51,12 @@ bb=/run/guest/busybox
 at() { $bb mkdir -p "$2"; $bb mount -t "$1" "$1" "$2"; }
 at devpts /dev/pts
 at tmpfs /dev/shm
-# A workspace below /tmp has to stay in sight.
-case $workspace in /tmp/*) ;; *) at tmpfs /tmp; $bb chmod 1777 /tmp ;; esac
+# A file on the layer shows another device and inode than it has in the kernel. A workspace below /tmp has to
+# stay in sight.
+at tmpfs /run/tmp
+$bb chmod 1777 /run/tmp
+case $workspace in /tmp/*) $bb mkdir -p "/run$workspace"; $bb mount --bind "$workspace" "/run$workspace" ;; esac
+$bb mount --move /run/tmp /tmp
 at securityfs /sys/kernel/security
 at tracefs /sys/kernel/tracing
 at bpf /sys/fs/bpf

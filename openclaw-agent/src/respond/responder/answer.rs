@@ -85,7 +85,12 @@ impl Responder {
             return refused(record, format!("this agent descends from process {}", id.pid));
         }
         let (first, stat) = &members[0];
-        if let Some(reason) = self.guard.process(*first, stat).or_else(|| self.too_unsure(origin)) {
+        let forbidden = self
+            .guard
+            .process(*first, stat)
+            .or_else(|| self.guard.descendants(&members))
+            .or_else(|| self.too_unsure(origin));
+        if let Some(reason) = forbidden {
             return refused(record, reason);
         }
         let reached =
@@ -99,8 +104,8 @@ impl Responder {
         if let Some(existing) = self.isolation_of(id) {
             return self.extend(existing, record, origin);
         }
-        if let Some(existing) = self.isolation_around(*first, stat.start, origin) {
-            return existing;
+        if let Some(around) = self.isolation_around(*first, stat.start, origin) {
+            return in_force_already(record, around);
         }
         self.carry_out(number, record, origin, |responder, record, expiry| {
             responder.do_isolate(number, id, &members, record, expiry)
@@ -183,15 +188,11 @@ impl Responder {
         Ok(record)
     }
 
-    /// A second verdict on the same target makes the first one last longer.
+    /// A second verdict on the same target makes the first one last longer, and has a record of its own.
     pub(super) fn extend(&mut self, number: u64, record: ActionRecord, origin: &Origin<'_>) -> ActionRecord {
         let expiry = clock::since_boot().saturating_add(clock::nanoseconds(origin.duration));
         match self.try_extend(number, expiry) {
-            Ok(Some(extended)) => {
-                let by =
-                    origin.finding.map_or("a person".to_owned(), |finding| format!("finding {}", finding.id));
-                ActionRecord { reason: Some(format!("asked for again by {by}")), ..extended }
-            }
+            Ok(Some(extended)) => in_force_already(record, &extended),
             Ok(None) => record,
             Err(error) => {
                 ActionRecord { outcome: Outcome::Failed, reason: Some(format!("{error:#}")), ..record }
@@ -209,6 +210,7 @@ impl Responder {
                 .as_mut()
                 .context("the verdict programs are not attached")?
                 .set_verdict(number, verdict)?;
+            self.extended.push(live.record.clone());
             self.set_blocked()?;
             self.mark_anew();
         }

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use tempfile::TempDir;
 
+use super::cgroup::Cgroup;
 use super::{PATIENCE, deed, unique, wait_for};
 
 /// A rule that fires on nothing but [`Agent::settle`].
@@ -87,6 +88,25 @@ impl Setup {
         let _ = write!(
             self.security,
             "  alerting:\n    channels:\n      webhook:\n        url: {url}\n        headers: {{X-Test: live}}\n"
+        );
+        self
+    }
+
+    /// Carries answers out, on what is in a cgroup of the test's own, for a minute at most.
+    pub(crate) fn enforce(self, cgroup: &Cgroup) -> Self {
+        self.response("enforce", cgroup)
+    }
+
+    /// Carries out what a person asks for alone, as far and as long as [`Setup::enforce`] does.
+    pub(crate) fn observe(self, cgroup: &Cgroup) -> Self {
+        self.response("observe", cgroup)
+    }
+
+    fn response(mut self, mode: &str, cgroup: &Cgroup) -> Self {
+        let cgroup = cgroup.path().display();
+        let _ = writeln!(
+            self.security,
+            "  response:\n    mode: {mode}\n    cgroup: {cgroup}\n    default_duration: 60s"
         );
         self
     }
@@ -381,6 +401,11 @@ impl Agent {
         .is_some()
     }
 
+    /// Whether verdict programs are pinned.
+    pub(crate) fn has_pins(&self) -> bool {
+        self.folder().join("bpf/openclaw/v1").exists()
+    }
+
     /// Runs another command against the agent.
     pub(crate) fn openclaw(&self, args: &[&str]) -> Output {
         self.setup.openclaw(args).output().unwrap()
@@ -394,10 +419,22 @@ impl Agent {
     /// What a command prints as JSON; it must succeed.
     #[track_caller]
     pub(crate) fn json(&self, args: &[&str]) -> Value {
+        let mut values = self.json_lines(args);
+        assert_eq!(values.len(), 1, "openclaw {args:?}: {values:?}");
+        values.remove(0)
+    }
+
+    /// What a command prints as one JSON value a line; it must succeed.
+    #[track_caller]
+    pub(crate) fn json_lines(&self, args: &[&str]) -> Vec<Value> {
         let output = self.openclaw(args);
         let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
         assert!(output.status.success(), "openclaw {args:?}: {err}\n{}", self.log());
-        serde_json::from_str(&out).unwrap_or_else(|error| panic!("openclaw {args:?}: {error}: {out:?} {err}"))
+        let parse = |line| {
+            serde_json::from_str(line)
+                .unwrap_or_else(|error| panic!("openclaw {args:?}: {error}: {out:?} {err}"))
+        };
+        out.lines().map(parse).collect()
     }
 
     /// Sends a signal.

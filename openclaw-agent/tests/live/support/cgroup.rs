@@ -1,6 +1,8 @@
 //! A folder of cgroup v2.
 
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use super::{unique, wait_for};
 
@@ -18,6 +20,16 @@ impl Cgroup {
     /// How many processes are in it.
     pub(crate) fn processes(&self) -> usize {
         std::fs::read_to_string(self.0.join("cgroup.procs")).unwrap().lines().count()
+    }
+
+    /// A command that runs in it.
+    pub(crate) fn inside(&self, mut command: Command) -> Command {
+        let procs = std::fs::OpenOptions::new().write(true).open(self.0.join("cgroup.procs")).unwrap();
+        // SAFETY: one system call, on a descriptor that was opened before.
+        unsafe {
+            command.pre_exec(move || rustix::io::write(&procs, b"0").map(drop).map_err(Into::into));
+        }
+        command
     }
 
     pub(crate) fn path(&self) -> &Path {

@@ -20,7 +20,7 @@ use rustix::net::{
 };
 
 use super::cgroup::Cgroup;
-use super::network::Namespace;
+use super::network::{Namespace, inside};
 use super::socket::Socket;
 
 const CONTROL: &str = "OPENCLAW_HELPER_CONTROL";
@@ -43,17 +43,7 @@ impl Helper {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("control");
         let listener = UnixListener::bind(&path).unwrap();
-        let mut command = command(&path);
-        let procs = std::fs::OpenOptions::new().write(true).open(cgroup.path().join("cgroup.procs")).unwrap();
-        let namespace = namespace.file();
-        // SAFETY: only system calls on descriptors that were opened before.
-        unsafe {
-            command.pre_exec(move || {
-                rustix::io::write(&procs, b"0")?;
-                rustix::thread::move_into_link_name_space(namespace.as_fd(), None)?;
-                Ok(())
-            });
-        }
+        let mut command = inside(namespace, cgroup.inside(command(executable(), &path)));
         let child = command.spawn().unwrap();
         Self::meet(&listener, Some(child))
     }
@@ -67,12 +57,17 @@ impl Helper {
 
     /// A child of the helper, which inherits its sockets under the same handles.
     pub(crate) fn child(&mut self) -> Self {
-        self.another("child")
+        self.another(&format!("child {}", executable().display()))
+    }
+
+    /// A child that runs this binary by another name, such as that of a link to it.
+    pub(crate) fn child_as(&mut self, program: &Path) -> Self {
+        self.another(&format!("child {}", program.display()))
     }
 
     /// A grandchild whose parent has ended.
     pub(crate) fn orphan(&mut self) -> Self {
-        self.another("orphan")
+        self.another(&format!("orphan {}", executable().display()))
     }
 
     fn another(&mut self, kind: &str) -> Self {
@@ -222,8 +217,8 @@ fn executable() -> &'static Path {
     FOUND.get_or_init(|| std::env::current_exe().unwrap())
 }
 
-fn command(control: &Path) -> Command {
-    let mut command = Command::new(executable());
+fn command(program: &Path, control: &Path) -> Command {
+    let mut command = Command::new(program);
     command
         .args(["--exact", "support::helper::a_helper_does_what_it_is_told", "--nocapture"])
         .env(CONTROL, control)
@@ -319,8 +314,8 @@ impl Process {
                 done()
             }
             ["leaderless"] => end_first_thread().and_then(|()| done()),
-            ["child", path] => self.spawn(path, false).and_then(|()| done()),
-            ["orphan", path] => self.spawn(path, true).and_then(|()| done()),
+            ["child", program, path] => self.spawn(program, path, false).and_then(|()| done()),
+            ["orphan", program, path] => self.spawn(program, path, true).and_then(|()| done()),
             _ => panic!("the helper does not know {words:?}"),
         }
     }
@@ -335,7 +330,7 @@ impl Process {
         &self.sockets[&handle.parse().unwrap()]
     }
 
-    fn spawn(&self, control: &str, orphaned: bool) -> io::Result<()> {
+    fn spawn(&self, program: &str, control: &str, orphaned: bool) -> io::Result<()> {
         let mut list = String::new();
         let mut copies = Vec::new();
         for (handle, socket) in &self.sockets {
@@ -343,7 +338,7 @@ impl Process {
             list.push_str(&format!("{handle}={},", copy.as_raw_fd()));
             copies.push(copy);
         }
-        let mut command = command(Path::new(control));
+        let mut command = command(Path::new(program), Path::new(control));
         command.env(INHERITED, list);
         if orphaned {
             // SAFETY: both calls may be made between fork and exec.

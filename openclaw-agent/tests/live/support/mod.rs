@@ -29,6 +29,11 @@ pub(crate) use live;
 /// How long a thing may take that must come. Long, since machines under emulation are slow.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
+/// Whether this machine is a guest of `cargo xtask vm`, whose processors may be emulated.
+pub(crate) fn is_guest() -> bool {
+    std::env::var_os("OPENCLAW_GUEST").is_some()
+}
+
 /// Waits until `done` says so.
 #[track_caller]
 pub(crate) fn wait_for(what: &str, mut done: impl FnMut() -> bool) {

@@ -2,7 +2,9 @@
 
 use std::fs::File;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::process::CommandExt;
+use std::process::Command;
 
 use super::socket::Socket;
 use super::{run, unique, wait_for};
@@ -45,8 +47,18 @@ impl Namespace {
 
 impl Drop for Namespace {
     fn drop(&mut self) {
-        let _ = std::process::Command::new("ip").args(["netns", "del", &self.name]).status();
+        let _ = Command::new("ip").args(["netns", "del", &self.name]).status();
     }
+}
+
+/// A command that runs in a network namespace.
+pub(crate) fn inside(namespace: &Namespace, mut command: Command) -> Command {
+    let file = OwnedFd::from(namespace.file());
+    // SAFETY: one system call, on a descriptor that was opened before.
+    unsafe {
+        command.pre_exec(move || Ok(rustix::thread::move_into_link_name_space(file.as_fd(), None)?));
+    }
+    command
 }
 
 /// Two namespaces that reach each other: `near` for what is acted upon, `far` for the rest of the world.

@@ -4,7 +4,7 @@ use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
-use openclaw_agent::respond::{Network, Outcome, Responder};
+use openclaw_agent::respond::{ActionRecord, Network, Outcome, Responder};
 
 use super::{MINUTE, Stage};
 use crate::support::helper::Helper;
@@ -28,19 +28,24 @@ fn cuts(stage: &Stage, far_ip: IpAddr, near_ip: IpAddr) {
     let near_listener = helper.listen(near_address);
     let near = helper.connect_tcp(far_listener.address()).unwrap();
     let far = far_listener.accept(PATIENCE).unwrap();
+    // One that the other side has opened.
+    let far_opened = stage.cable.far.inside(|| Socket::connect_tcp(near_address).unwrap());
+    let accepted = helper.accept(near_listener, PATIENCE).unwrap();
     let udp = helper.udp(SocketAddr::new(near_ip, 7021)).unwrap();
     let far_udp = stage.cable.far.inside(|| Socket::udp(SocketAddr::new(far_ip, 7022)).unwrap());
 
     let mut responder = stage.responder();
     block(&mut responder, &address(far_ip).to_string(), MINUTE);
-    let dropped = responder.enforced().0;
-    helper.send(near, "out").unwrap();
-    wait_for("an outbound packet is dropped", || responder.enforced().0 > dropped);
-    let dropped = responder.enforced().0;
-    far.send("in").unwrap();
-    wait_for("an inbound packet is dropped", || responder.enforced().0 > dropped);
-    assert_eq!(far.receive(MOMENT).unwrap_err().kind(), ErrorKind::WouldBlock);
-    assert_eq!(helper.receive(near, MOMENT).unwrap_err().kind(), ErrorKind::WouldBlock);
+    for (near, far) in [(near, &far), (accepted, &far_opened)] {
+        let dropped = responder.enforced().0;
+        helper.send(near, "out").unwrap();
+        wait_for("an outbound packet is dropped", || responder.enforced().0 > dropped);
+        let dropped = responder.enforced().0;
+        far.send("in").unwrap();
+        wait_for("an inbound packet is dropped", || responder.enforced().0 > dropped);
+        assert_eq!(far.receive(MOMENT).unwrap_err().kind(), ErrorKind::WouldBlock);
+        assert_eq!(helper.receive(near, MOMENT).unwrap_err().kind(), ErrorKind::WouldBlock);
+    }
 
     let denied =
         |result: std::io::Result<()>| assert_eq!(result.unwrap_err().raw_os_error(), Some(libc::EPERM));
@@ -56,8 +61,10 @@ fn cuts(stage: &Stage, far_ip: IpAddr, near_ip: IpAddr) {
     let record = responder.unblock(address(far_ip)).unwrap();
     assert_eq!(record.outcome, Outcome::Undone);
     assert!(!stage.bpffs.has_pins());
-    assert_eq!(far.receive(PATIENCE).unwrap(), "out");
-    assert_eq!(helper.receive(near, PATIENCE).unwrap(), "in");
+    for (near, far) in [(near, &far), (accepted, &far_opened)] {
+        assert_eq!(far.receive(PATIENCE).unwrap(), "out");
+        assert_eq!(helper.receive(near, PATIENCE).unwrap(), "in");
+    }
     helper.connect_tcp(far_listener.address()).unwrap();
 }
 
@@ -148,9 +155,14 @@ fn a_second_block_of_the_same_network_extends_the_first() {
     let network: Network = "10.211.77.2".parse().unwrap();
     let first = responder.block(network, None, Some(MINUTE / 2));
     let second = responder.block(network, None, Some(MINUTE));
-    assert_eq!((second.outcome, &second.id), (Outcome::Done, &first.id));
+    assert_eq!((second.outcome, &second.verdict), (Outcome::Done, &Some(first.id.clone())));
+    assert_ne!(second.id, first.id);
+    assert_eq!(second.reason, Some(format!("in force already as {}", first.id)));
     assert!(second.expires > first.expires);
+    let extended = ActionRecord { expires: second.expires, ..first };
+    assert_eq!(responder.take_extended(), std::slice::from_ref(&extended));
     let third = responder.block(network, None, Some(MINUTE / 4));
     assert_eq!(third.expires, second.expires);
-    assert_eq!(responder.live().len(), 1);
+    assert_eq!(responder.take_extended(), []);
+    assert_eq!(responder.live(), [extended]);
 }

@@ -5,7 +5,7 @@ use openclaw_detect::{Action, Finding, ProcessId};
 
 use super::{Stage, layout};
 use crate::support::helper::Helper;
-use crate::support::live;
+use crate::support::{deed, live, wait_for};
 
 fn finding(helper: &Helper) -> Finding {
     let stat = std::fs::read_to_string(format!("/proc/{}/stat", helper.pid)).unwrap();
@@ -84,6 +84,46 @@ fn a_protected_executable_is_not_isolated_whoever_asks() {
     let own = responder.isolate(std::process::id(), None, None, &NoLookup);
     assert_eq!(own.outcome, Outcome::Refused);
     assert!(!stage.bpffs.has_pins());
+}
+
+#[test]
+fn a_tree_with_a_protected_executable_in_it_is_not_isolated_whoever_asks() {
+    live!();
+    let stage = Stage::new();
+    let folder = tempfile::tempdir().unwrap();
+    let vital = folder.path().canonicalize().unwrap().join("vital");
+    deed::copy(&deed::program(), &vital);
+    let mut helper = Helper::new(&stage.cgroup, &stage.cable.near);
+    let mut child = helper.child();
+    let protected = vec![vital.display().to_string()];
+    for enforce in [true, false] {
+        let settings = ResponseSettings { protected: protected.clone(), enforce, ..stage.settings() };
+        let mut responder = Responder::new(settings, layout());
+        let mut finding = finding(&helper);
+        finding.actions = vec![Action::Isolate];
+        let below = child.child_as(&vital);
+        let record = &responder.on_finding(&finding, &NoLookup)[0];
+        assert_eq!(record.outcome, Outcome::Refused);
+        let reason = record.reason.clone().unwrap();
+        assert!(
+            reason.starts_with(&format!("its descendant, process {} (vital) runs", below.pid)),
+            "{reason}"
+        );
+        assert!(reason.contains("protected list"), "{reason}");
+        assert_eq!(responder.isolate(helper.pid, None, None, &NoLookup).outcome, Outcome::Refused);
+        assert!(!stage.bpffs.has_pins());
+        let pid = below.pid;
+        below.end();
+        wait_for("it has ended", || !is_running(pid));
+        let without = responder.isolate(helper.pid, None, None, &NoLookup);
+        assert_eq!(without.outcome, Outcome::Done, "{without:?}");
+        responder.undo_all().unwrap();
+    }
+}
+
+/// Whether a process runs a program still, and is not one that nobody has waited for yet.
+fn is_running(pid: u32) -> bool {
+    std::fs::read_link(format!("/proc/{pid}/exe")).is_ok()
 }
 
 #[test]

@@ -3,7 +3,9 @@
 use std::io::ErrorKind;
 use std::net::IpAddr;
 
-use openclaw_agent::respond::{ActionRecord, NoLookup, Outcome, ProcessLookup, Responder, ResponseSettings};
+use openclaw_agent::respond::{
+    ActionRecord, NoLookup, Outcome, ProcessLookup, Responder, ResponseSettings, Target,
+};
 use openclaw_detect::ProcessId;
 
 use super::{MINUTE, Stage};
@@ -59,6 +61,38 @@ fn an_open_tcp_session_is_cut_both_ways_and_goes_on_after_release() {
     assert_eq!(responder.release(&record.id).unwrap().outcome, Outcome::Undone);
     assert!(!stage.bpffs.has_pins(), "the last verdict takes its programs along");
     assert_restored(&mut helper, near, &far);
+}
+
+#[test]
+fn a_session_that_the_other_side_has_opened_is_cut_both_ways_and_goes_on_after_release() {
+    live!();
+    let stage = Stage::new();
+    let mut helper = Helper::new(&stage.cgroup, &stage.cable.near);
+    let at = stage.cable.near.v4(7011);
+    let listener = helper.listen(at);
+    let far = stage.cable.far.inside(|| Socket::connect_tcp(at).unwrap());
+    let near = helper.accept(listener, PATIENCE).unwrap();
+    let mut responder = stage.responder();
+    let record = isolate(&mut responder, &helper);
+    assert_cut(&responder, &mut helper, near, &far);
+    responder.release(&record.id).unwrap();
+    assert_restored(&mut helper, near, &far);
+}
+
+#[test]
+fn a_process_of_a_tree_that_is_isolated_gets_a_record_that_names_the_isolation() {
+    live!();
+    let stage = Stage::new();
+    let mut helper = Helper::new(&stage.cgroup, &stage.cable.near);
+    let child = helper.child();
+    let mut responder = stage.responder();
+    let around = isolate(&mut responder, &helper);
+    let record = responder.isolate(child.pid, None, Some(MINUTE / 2), &NoLookup);
+    assert_eq!((record.outcome, &record.verdict), (Outcome::Done, &Some(around.id.clone())));
+    assert_ne!(record.id, around.id);
+    assert!(matches!(record.target, Target::Process { id, .. } if id.pid == child.pid));
+    assert_eq!(record.expires, around.expires);
+    assert_eq!(responder.live(), [around]);
 }
 
 #[test]

@@ -1,0 +1,162 @@
+//! What a person asks for by commands, and verdicts whose agent has ended.
+
+use serde_json::Value;
+
+use super::session::Session;
+use crate::support::agent::{Agent, Setup};
+use crate::support::cgroup::Cgroup;
+use crate::support::helper::Helper;
+use crate::support::network::Cable;
+use crate::support::skip::needs;
+use crate::support::socket::Socket;
+use crate::support::{live, wait_for};
+
+/// What a command that does one thing prints.
+#[track_caller]
+fn act(agent: &Agent, words: &str) -> Value {
+    let args: Vec<&str> = words.split(' ').chain(["--output", "json"]).collect();
+    agent.json(&args)
+}
+
+/// The ids and outcomes that a command lists.
+#[track_caller]
+fn list(agent: &Agent, words: &str) -> Vec<(String, String)> {
+    let args: Vec<&str> = words.split(' ').chain(["--output", "json"]).collect();
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    agent.json_lines(&args).iter().map(|action| (text(&action["id"]), text(&action["outcome"]))).collect()
+}
+
+fn done(action: &Value) -> (String, String) {
+    (action["id"].as_str().unwrap().to_owned(), "done".to_owned())
+}
+
+/// An agent in observe mode: what a person asks for is done all the same.
+fn observing(cgroup: &Cgroup) -> Agent {
+    Setup::new().observe(cgroup).without_events().start()
+}
+
+#[test]
+fn a_process_is_isolated_listed_and_released_by_command_in_both_modes() {
+    live!();
+    needs!("ip");
+    let (cgroup, cable) = (Cgroup::new(), Cable::new());
+    for setup in [Setup::new().observe(&cgroup), Setup::new().enforce(&cgroup)] {
+        let agent = setup.without_events().start();
+        let mut helper = Helper::new(&cgroup, &cable.near);
+        let session = Session::new(&cable, &mut helper);
+        let isolation = act(&agent, &format!("isolate {} --reason odd", helper.pid));
+        assert_eq!((&isolation["outcome"], &isolation["reason"]), (&"done".into(), &"odd".into()));
+        assert_eq!(isolation["target"]["process"]["id"]["pid"], helper.pid);
+        session.assert_cut(&mut helper);
+        assert_eq!(list(&agent, "response list"), [done(&isolation)]);
+        let released = act(&agent, &format!("release {}", isolation["id"].as_str().unwrap()));
+        assert_eq!((&released["id"], &released["outcome"]), (&isolation["id"], &"undone".into()));
+        session.assert_restored(&mut helper);
+        assert!(list(&agent, "response list").is_empty());
+        let all = list(&agent, "response list --all");
+        assert!(all.iter().any(|(id, outcome)| isolation["id"] == **id && outcome == "undone"), "{all:?}");
+        assert!(!agent.has_pins());
+    }
+}
+
+#[test]
+fn an_address_is_blocked_listed_and_unblocked_by_command() {
+    live!();
+    needs!("ip");
+    let (cgroup, cable) = (Cgroup::new(), Cable::new());
+    let agent = observing(&cgroup);
+    let mut helper = Helper::new(&cgroup, &cable.near);
+    let session = Session::new(&cable, &mut helper);
+    let far = cable.far.ipv4;
+    let block = act(&agent, &format!("blocklist add {far} --for 30s"));
+    assert_eq!((&block["outcome"], &block["target"]["network"]), (&"done".into(), &far.to_string().into()));
+    session.assert_cut(&mut helper);
+    assert_eq!(list(&agent, "blocklist list"), [done(&block)]);
+    assert_eq!(list(&agent, "response list"), [done(&block)]);
+    let removed = act(&agent, &format!("blocklist remove {far}"));
+    assert_eq!((&removed["id"], &removed["outcome"]), (&block["id"], &"undone".into()));
+    session.assert_restored(&mut helper);
+    assert!(list(&agent, "blocklist list").is_empty());
+    let again = agent.openclaw(&["blocklist", "remove", &far.to_string()]);
+    assert_eq!(again.status.code(), Some(1));
+    let errors = String::from_utf8_lossy(&again.stderr);
+    assert!(errors.contains(&format!("{far} is not blocked")), "{errors}");
+}
+
+#[test]
+fn a_verdict_of_either_kind_is_undone_by_its_id() {
+    live!();
+    needs!("ip");
+    let (cgroup, cable) = (Cgroup::new(), Cable::new());
+    let agent = observing(&cgroup);
+    let mut helper = Helper::new(&cgroup, &cable.near);
+    let session = Session::new(&cable, &mut helper);
+    let isolation = act(&agent, &format!("isolate {}", helper.pid));
+    let block = act(&agent, &format!("blocklist add {}", cable.far.ipv4));
+    assert_eq!(list(&agent, "response list"), [done(&block), done(&isolation)], "the newest first");
+    let undone = act(&agent, &format!("response undo {}", isolation["id"].as_str().unwrap()));
+    assert_eq!(undone["outcome"], "undone");
+    session.assert_cut(&mut helper);
+    assert_eq!(list(&agent, "response list"), [done(&block)]);
+    act(&agent, &format!("response undo {}", block["id"].as_str().unwrap()));
+    session.assert_restored(&mut helper);
+    assert!(!agent.has_pins());
+}
+
+/// An agent that has blocked the far side, with a session that is cut by it.
+fn blocked(agent: Agent, cgroup: &Cgroup, cable: &Cable) -> (Agent, Helper, Session) {
+    let mut helper = Helper::new(cgroup, &cable.near);
+    let session = Session::new(cable, &mut helper);
+    assert_eq!(act(&agent, &format!("blocklist add {}", cable.far.ipv4))["outcome"], "done");
+    (agent, helper, session)
+}
+
+/// Undoes what an agent that has ended left in force.
+#[track_caller]
+fn undo_without_agent(agent: &Agent, helper: &mut Helper, session: &Session) {
+    assert!(agent.has_pins());
+    session.assert_cut(helper);
+    let undone = agent.json(&["response", "undo", "--all", "--output", "json"]);
+    assert_eq!(undone["outcome"], "undone");
+    assert!(!agent.has_pins());
+    session.assert_restored(helper);
+    assert!(list(agent, "response list").is_empty(), "the store knows of it");
+}
+
+#[test]
+fn what_a_killed_agent_left_in_force_is_undone_by_command() {
+    live!();
+    needs!("ip");
+    let (cgroup, cable) = (Cgroup::new(), Cable::new());
+    let (mut agent, mut helper, session) = blocked(observing(&cgroup), &cgroup, &cable);
+    agent.end(libc::SIGKILL);
+    undo_without_agent(&agent, &mut helper, &session);
+}
+
+#[test]
+fn verdicts_outlive_an_agent_that_is_stopped() {
+    live!();
+    needs!("ip");
+    let (cgroup, cable) = (Cgroup::new(), Cable::new());
+    let (mut agent, mut helper, session) = blocked(observing(&cgroup), &cgroup, &cable);
+    assert_eq!(agent.end(libc::SIGTERM).code(), Some(0), "{}", agent.log());
+    undo_without_agent(&agent, &mut helper, &session);
+}
+
+#[test]
+fn verdicts_end_with_an_agent_that_is_to_release_on_exit() {
+    live!();
+    needs!("ip");
+    let (cgroup, cable) = (Cgroup::new(), Cable::new());
+    let release = Setup::new().observe(&cgroup).without_events().start_as(|mut command| {
+        command.arg("--release-on-exit");
+        command
+    });
+    let (mut agent, mut helper, session) = blocked(release, &cgroup, &cable);
+    session.assert_cut(&mut helper);
+    assert_eq!(agent.end(libc::SIGTERM).code(), Some(0), "{}", agent.log());
+    assert!(!agent.has_pins());
+    session.assert_restored(&mut helper);
+    let listener = cable.far.inside(|| Socket::listen(cable.far.v4(0)).unwrap());
+    wait_for("connections come about", || helper.connect_tcp(listener.address()).is_ok());
+}
