@@ -97,15 +97,22 @@ fn exit_field(status: u32, field: Field) -> Option<Value<'static>> {
     }
 }
 
+/// Who did it, as it was at the time of the event.
+#[derive(Debug)]
+struct Actor<'a> {
+    process: &'a Process,
+    /// What the process ran then.
+    image: &'a Image,
+    /// The credentials that it had then.
+    credentials: Credentials,
+}
+
 /// An event of this host.
 #[derive(Debug)]
 pub struct Observed<'a> {
     time: Timestamp,
-    process: &'a Process,
-    /// What the process ran at the time of the event.
-    image: &'a Image,
-    /// Its credentials at the time of the event.
-    credentials: Credentials,
+    /// `None` where no process of this host did it.
+    actor: Option<Actor<'a>>,
     table: &'a ProcessTable,
     host: &'a HostFacts,
     body: Body<'a>,
@@ -134,23 +141,31 @@ impl<'a> Observed<'a> {
         body: Body<'a>,
     ) -> Option<Self> {
         let process = table.get(id)?;
-        Some(Observed {
-            time: at.time,
+        let actor = Actor {
             process,
             image: process.image_at(at.since_boot),
             credentials: credentials.unwrap_or(process.credentials),
+        };
+        Some(Observed { actor: Some(actor), ..Observed::without_process(table, host, at, body) })
+    }
+
+    /// An event that no process of this host did, such as a packet that came in.
+    pub fn without_process(table: &'a ProcessTable, host: &'a HostFacts, at: Moment, body: Body<'a>) -> Self {
+        Observed {
+            time: at.time,
+            actor: None,
             table,
             host,
             body,
             ancestors: OnceCell::new(),
             parent_id: OnceCell::new(),
-        })
+        }
     }
 
-    fn ancestors(&self) -> &str {
+    fn ancestors(&self, of: ProcessId) -> &str {
         self.ancestors.get_or_init(|| {
             let mut names = String::new();
-            for ancestor in self.table.ancestors(self.process.id) {
+            for ancestor in self.table.ancestors(of) {
                 names.push_str(&ancestor.image.name);
                 names.push('\0');
             }
@@ -158,13 +173,8 @@ impl<'a> Observed<'a> {
         })
     }
 
-    fn parent_image(&self) -> Option<&'a Image> {
-        self.process.parent_image.as_deref()
-    }
-
     fn process_field(&self, field: Field) -> Option<Value<'_>> {
-        let process = self.process;
-        let image = self.image;
+        let Actor { process, image, credentials } = self.actor.as_ref()?;
         match field {
             Field::ProcessPid => Some(number(process.id.pid)),
             Field::ProcessEntityId => Some(Value::Str(&process.entity_id)),
@@ -177,10 +187,10 @@ impl<'a> Observed<'a> {
             Field::ProcessArgsCount => Some(number(image.args_count)),
             Field::ProcessArgsTruncated => Some(Value::Bool(image.args_truncated)),
             Field::ProcessWorkingDirectory => text(&image.working_directory),
-            Field::ProcessUid => id(self.credentials.euid),
-            Field::ProcessRealUid => id(self.credentials.uid),
-            Field::ProcessGid => id(self.credentials.egid),
-            Field::ProcessRealGid => id(self.credentials.gid),
+            Field::ProcessUid => id(credentials.euid),
+            Field::ProcessRealUid => id(credentials.uid),
+            Field::ProcessGid => id(credentials.egid),
+            Field::ProcessRealGid => id(credentials.gid),
             Field::UserNormalUid => Some(number(process.normal_user())),
             Field::UserAuditId => id(process.login_user),
             Field::ProcessSessionId => known(process.session),
@@ -190,23 +200,24 @@ impl<'a> Observed<'a> {
             Field::ProcessMountNamespace => known(process.namespaces[1]),
             Field::ProcessNetworkNamespace => known(process.namespaces[2]),
             Field::ProcessAncestors => {
-                let names = self.ancestors();
+                let names = self.ancestors(process.id);
                 (!names.is_empty()).then(|| Value::List(StrList::new(names)))
             }
-            _ => self.parent_field(field),
+            _ => self.parent_field(process, field),
         }
     }
 
-    fn parent_field(&self, field: Field) -> Option<Value<'_>> {
+    fn parent_field(&self, process: &'a Process, field: Field) -> Option<Value<'_>> {
+        let image = || process.parent_image.as_deref();
         match field {
-            Field::ProcessParentPid => self.process.parent.map(|parent| number(parent.pid)),
+            Field::ProcessParentPid => process.parent.map(|parent| number(parent.pid)),
             Field::ProcessParentEntityId => {
-                let parent = self.process.parent?;
+                let parent = process.parent?;
                 Some(Value::Str(self.parent_id.get_or_init(|| parent.to_string())))
             }
-            Field::ProcessParentName => text(&self.parent_image()?.name),
-            Field::ProcessParentExecutable => text(&self.parent_image()?.executable),
-            Field::ProcessParentCommandLine => text(&self.parent_image()?.command_line),
+            Field::ProcessParentName => text(&image()?.name),
+            Field::ProcessParentExecutable => text(&image()?.executable),
+            Field::ProcessParentCommandLine => text(&image()?.command_line),
             _ => None,
         }
     }
@@ -222,12 +233,13 @@ impl Event for Observed<'_> {
     }
 
     fn process(&self) -> Option<ProcessId> {
-        Some(self.process.id)
+        Some(self.actor.as_ref()?.process.id)
     }
 
     fn parent(&self) -> Option<ProcessId> {
         // Of a fork, whose state the child takes over: the process that forked.
-        self.process.forked_from.or(self.process.parent)
+        let process = self.actor.as_ref()?.process;
+        process.forked_from.or(process.parent)
     }
 
     fn get(&self, field: Field) -> Option<Value<'_>> {
