@@ -10,6 +10,14 @@ pub const IPV4: u16 = 2;
 /// `AF_INET6`.
 pub const IPV6: u16 = 10;
 
+/// `AF_PACKET`.
+pub const PACKET: u16 = 17;
+
+/// `IPPROTO_TCP`.
+pub const TCP: u16 = 6;
+/// `IPPROTO_UDP`.
+pub const UDP: u16 = 17;
+
 /// The process connected.
 pub const OUTBOUND: u16 = 1;
 /// The process accepted.
@@ -30,7 +38,7 @@ pub struct Endpoints {
     pub remote_port: u16,
     /// [`IPV4`] or [`IPV6`].
     pub family: u16,
-    /// [`OUTBOUND`] or [`INBOUND`].
+    /// [`OUTBOUND`], [`INBOUND`], or 0 where there is no direction.
     pub direction: u16,
     /// Inode number of the network namespace.
     pub namespace: u32,

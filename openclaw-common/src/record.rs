@@ -153,8 +153,19 @@ pub const NET_PROGRESS: u32 = 2;
 pub const NET_CLOSED: u32 = 3;
 /// [`NetworkRecord::action`]: it was never established.
 pub const NET_FAILED: u32 = 4;
+/// [`NetworkRecord::action`]: a socket listens.
+pub const NET_LISTEN: u32 = 5;
+/// [`NetworkRecord::action`]: a socket was bound to an address and a port.
+pub const NET_BIND: u32 = 6;
+/// [`NetworkRecord::action`]: a raw socket of IPv4 or IPv6 was made.
+pub const NET_RAW_SOCKET: u32 = 7;
+/// [`NetworkRecord::action`]: a packet socket was made.
+pub const NET_PACKET_SOCKET: u32 = 8;
+/// [`NetworkRecord::action`]: a packet came in for a port at which nobody listens. There is no process.
+pub const NET_REFUSED: u32 = 9;
 
-/// A TCP connection. [`Header::task`] is the process that owns it, not the one that ran at that time.
+/// A connection, a socket, or a packet that was refused. [`Header::task`] is the process that owns it, not the
+/// one that ran at that time.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, Default)]
 #[cfg_attr(feature = "user", derive(Pod, Zeroable))]
@@ -168,12 +179,20 @@ pub struct NetworkRecord {
     pub sent: u64,
     /// Payload bytes received.
     pub received: u64,
+    /// Segments sent, by TCP's own count.
+    pub packets_sent: u32,
+    /// Segments received, likewise.
+    pub packets_received: u32,
     /// This side and the other.
     pub endpoints: crate::network::Endpoints,
     /// One of the `NET_` constants.
     pub action: u32,
     /// State of the TCP connection, as `include/net/tcp_states.h` numbers them.
     pub state: u32,
+    /// The IP protocol.
+    pub protocol: u32,
+    /// The error by which the connection ended (an `errno`); 0 where there was none.
+    pub error: u32,
 }
 
 /// Why something was not carried: the indices of the kernel's loss counters.
@@ -196,8 +215,10 @@ pub mod loss {
     pub const UNWATCHED: u32 = 7;
     /// Entries of the connection table whose connection had ended unseen.
     pub const STALE: u32 = 8;
+    /// Packets of the same sender to the same closed port within a second: not lost, counted here instead.
+    pub const REPEATED_PROBES: u32 = 9;
     /// How many counters there are.
-    pub const COUNT: u32 = 9;
+    pub const COUNT: u32 = 10;
     /// Names, by index.
     pub const NAMES: [&str; COUNT as usize] = [
         "process_ring_full",
@@ -209,6 +230,7 @@ pub mod loss {
         "repeated_access",
         "unwatched_read",
         "stale_connection",
+        "repeated_probe",
     ];
     /// From this index on the counters are of what was not lost.
     pub const FIRST_FILTER: u32 = WALK;

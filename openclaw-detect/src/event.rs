@@ -105,7 +105,7 @@ kinds! {
     ProcessExit = "process_exit",
     /// A file was opened, created, deleted, renamed, or its permissions changed.
     FileAccess = "file_access",
-    /// A connection was made, carried data, or ended.
+    /// A connection was made, carried data, ended or was refused; a socket was made or bound, or listens.
     NetworkConnection = "network_connection",
     /// The credentials of a process changed.
     PrivilegeChange = "privilege_change",
@@ -120,9 +120,17 @@ impl EventKind {
             EventKind::ProcessFork => &["fork"],
             EventKind::ProcessExit => &["exit"],
             EventKind::FileAccess => &["read", "write", "create", "delete", "rename", "chmod"],
-            EventKind::NetworkConnection => {
-                &["connection_established", "connection_progress", "connection_closed", "connection_failed"]
-            }
+            EventKind::NetworkConnection => &[
+                "connection_established",
+                "connection_progress",
+                "connection_closed",
+                "connection_failed",
+                "connection_refused",
+                "listen",
+                "bind",
+                "socket_raw",
+                "socket_packet",
+            ],
             EventKind::PrivilegeChange => &["setuid", "setgid", "unexplained"],
         }
     }

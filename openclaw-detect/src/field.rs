@@ -132,13 +132,18 @@ fields! {
 
     SourceIp = "source.ip" | "source", Ip, on NET, changes NET, "address of the side that connected";
     SourcePort = "source.port", Int, on NET, changes NET, "port of the side that connected";
-    DestinationIp = "destination.ip" | "destination", Ip, on NET, changes NET, "address that was connected to";
-    DestinationPort = "destination.port", Int, on NET, changes NET, "port that was connected to";
+    DestinationIp = "destination.ip" | "destination", Ip, on NET, changes NET, "address that was connected to; of bind and listen, the socket's own";
+    DestinationPort = "destination.port", Int, on NET, changes NET, "port that was connected to; of bind and listen, the socket's own";
     NetworkType = "network.type", Str, on NET, changes NET, "ipv4 or ipv6";
-    NetworkTransport = "network.transport", Str, on NET, changes NET, "transport protocol: tcp";
+    NetworkTransport = "network.transport", Str, on NET, changes NET, "transport protocol: tcp or udp; of raw and packet sockets, raw or packet";
+    NetworkIanaNumber = "network.iana_number", Int, on NET, changes NET, "number of the IP protocol; 255 is a raw socket that sends whole IP packets";
     NetworkDirection = "network.direction", Str, on NET, changes NET, "outbound (this host connected) or inbound";
+    NetworkNamespace = "network.namespace", Int, on NET, changes NET, "inode number of the network namespace of the socket, or at which the packet came in";
     NetworkState = "network.state", Str, on NET, changes NET, "state of the TCP connection";
     NetworkBytesSent = "network.bytes_sent", Int, on NET, changes NET, "payload bytes that this side has sent on the connection";
     NetworkBytesReceived = "network.bytes_received", Int, on NET, changes NET, "payload bytes that this side has received on the connection";
+    NetworkPacketsSent = "network.packets_sent", Int, on NET, changes NET, "segments that this side has sent on the connection: handshake, bare acknowledgements and retransmissions count too; begins anew after 2^32";
+    NetworkPacketsReceived = "network.packets_received", Int, on NET, changes NET, "segments that this side has received on the connection, counted likewise";
     NetworkOutboundBytes = "network.outbound.bytes", Int, on NET, changes NET, "payload bytes that the process has sent to this address over connections that it initiated, since it started";
+    ErrorCode = "error.code", Str, on NET, changes NET, "why the connection failed or broke, such as ECONNREFUSED, ETIMEDOUT or ECONNRESET; absent where no error ended it";
 }

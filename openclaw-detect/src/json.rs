@@ -102,7 +102,10 @@ fn types(kind: EventKind, action: &str) -> &'static [&'static str] {
         (EventKind::FileAccess, _) => &["change"],
         (EventKind::NetworkConnection, "connection_established") => &["connection", "start"],
         (EventKind::NetworkConnection, "connection_closed") => &["connection", "end"],
-        (EventKind::NetworkConnection, "connection_failed") => &["connection", "denied"],
+        (EventKind::NetworkConnection, "connection_failed" | "connection_refused") => {
+            &["connection", "denied"]
+        }
+        (EventKind::NetworkConnection, "listen" | "bind" | "socket_raw" | "socket_packet") => &["info"],
         (EventKind::NetworkConnection, _) => &["connection", "info"],
     }
 }

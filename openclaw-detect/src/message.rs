@@ -9,6 +9,9 @@ const COMMAND_LENGTH: usize = 200;
 
 /// The event in a sentence, such as `nc (pid 4242, user 1000, parent bash) ran: nc -lvp 4444`.
 pub(crate) fn describe(event: &(impl Event + ?Sized)) -> String {
+    if event.get(Field::EventAction) == Some(Value::Str("connection_refused")) {
+        return refused(event);
+    }
     let text = |field| text(event, field);
     let number = |field| number(event, field);
     let mut out = text(Field::ProcessName).unwrap_or_else(|| "an unknown process".to_owned());
@@ -102,6 +105,14 @@ fn file(event: &(impl Event + ?Sized), out: &mut String) {
     }
 }
 
+/// What a sender wanted of a port at which nobody listens: no process of this host has to do with it.
+fn refused(event: &(impl Event + ?Sized)) -> String {
+    let destination = endpoint(event, Field::DestinationIp, Field::DestinationPort);
+    let source = endpoint(event, Field::SourceIp, Field::SourcePort);
+    let transport = text(event, Field::NetworkTransport).map(|name| format!(" over {name}"));
+    format!("{source} tried to reach {destination}{}, where nobody listens", transport.unwrap_or_default())
+}
+
 fn connection(event: &(impl Event + ?Sized), out: &mut String) {
     let inbound = event.get(Field::NetworkDirection) == Some(Value::Str("inbound"));
     let destination = endpoint(event, Field::DestinationIp, Field::DestinationPort);
@@ -112,6 +123,10 @@ fn connection(event: &(impl Event + ?Sized), out: &mut String) {
     };
     let _ = match (action, inbound) {
         ("connection_failed", _) => write!(out, "failed to connect to {destination}"),
+        ("listen", _) => write!(out, "listens at {destination}"),
+        ("bind", _) => write!(out, "bound a socket to {destination}"),
+        ("socket_raw", _) => write!(out, "made a raw socket"),
+        ("socket_packet", _) => write!(out, "made a packet socket"),
         ("connection_closed", false) => write!(out, "closed a connection to {destination}"),
         ("connection_closed", true) => write!(out, "closed a connection from {source} to {destination}"),
         ("connection_progress", false) => write!(out, "has a connection to {destination}"),

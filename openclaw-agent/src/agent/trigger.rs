@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::os::fd::{FromRawFd, OwnedFd};
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Child, Command, Stdio};
 
@@ -79,9 +80,15 @@ pub fn trigger() -> Result<()> {
     let mut line = String::new();
     input.read_line(&mut line)?;
 
+    let listener = TcpListener::bind(("127.0.0.1", 0))?;
     let (mut new, mut new_peer) = pair(&listener)?;
     send(&mut new, &mut new_peer)?;
     send(&mut old, &mut old_peer)?;
+    // What is refused is seen to be missing.
+    drop(socket(libc::AF_INET, libc::SOCK_RAW, libc::IPPROTO_ICMP));
+    drop(socket(libc::AF_PACKET, libc::SOCK_RAW, 0));
+    let nobody = TcpListener::bind(("127.0.0.1", 0))?.local_addr()?;
+    drop(TcpStream::connect(nobody));
     let path = std::env::temp_dir().join(format!("openclaw-doctor-{}", std::process::id()));
     fs::write(&path, "x")?;
     fs::set_permissions(&path, fs::Permissions::from_mode(0o600))?;
@@ -96,6 +103,16 @@ pub fn trigger() -> Result<()> {
     // The connections stay open until the doctor has sampled them.
     input.read_line(&mut line)?;
     Ok(())
+}
+
+fn socket(family: i32, kind: i32, protocol: i32) -> Result<OwnedFd> {
+    // SAFETY: the call has no preconditions.
+    let descriptor = unsafe { libc::socket(family, kind, protocol) };
+    if descriptor < 0 {
+        return Err(std::io::Error::last_os_error().into());
+    }
+    // SAFETY: the descriptor is new, and nobody else's.
+    Ok(unsafe { OwnedFd::from_raw_fd(descriptor) })
 }
 
 fn pair(listener: &TcpListener) -> Result<(TcpStream, TcpStream)> {

@@ -4,7 +4,10 @@ mod credential;
 mod file;
 
 use openclaw_common::network::OUTBOUND;
-use openclaw_common::record::{Header, NetworkRecord, ProcessRecord, Task};
+use openclaw_common::record::{
+    Header, NET_BIND, NET_LISTEN, NET_PACKET_SOCKET, NET_RAW_SOCKET, NET_REFUSED, NetworkRecord,
+    ProcessRecord, Task,
+};
 use openclaw_detect::{Action, Engine, EventKind, Finding, KindSet, ProcessId};
 
 use crate::enrich::{
@@ -162,6 +165,18 @@ impl Stage {
     }
 
     fn network(&mut self, record: NetworkRecord, outlet: &mut impl Outlet) {
+        let (time, kind) = (record.header.time, EventKind::NetworkConnection);
+        let occasion = match record.action {
+            NET_REFUSED => Occasion::without_process(time, kind),
+            NET_LISTEN | NET_BIND | NET_RAW_SOCKET | NET_PACKET_SOCKET => {
+                Occasion::new(self.table.ensure(&record.header.task).id, time, kind).by(&record.header.task)
+            }
+            _ => return self.connection(record, outlet),
+        };
+        self.emit(occasion, outlet, |_, _| Body::Network(NetworkBody { record, outbound: None }));
+    }
+
+    fn connection(&mut self, record: NetworkRecord, outlet: &mut impl Outlet) {
         let since = self.outbound.sent_since(&record);
         let process = self.table.ensure(&record.header.task);
         let (id, remote) = (process.id, addresses(&record.endpoints).1);
@@ -185,13 +200,19 @@ impl Stage {
         }
         let body = body(self.path.as_str(), self.original.as_str());
         let at = Moment { time: self.clock.time_of(time), since_boot: time };
-        let Some(event) = Observed::new(&self.table, &self.host, id, at, credentials, body) else { return };
+        let event = match id {
+            None => Observed::without_process(&self.table, &self.host, at, body),
+            Some(id) => match Observed::new(&self.table, &self.host, id, at, credentials, body) {
+                Some(event) => event,
+                None => return,
+            },
+        };
         let findings = &mut self.counts.findings;
         self.engine.evaluate(&event, |rule| {
             *findings += 1;
             let finding = Finding::new(format!("{:x}-{findings:x}", at.time.0), rule, &event);
             let isolate = outlet.isolates() && rule.actions.contains(&Action::Isolate);
-            let tree = if isolate { self.table.descendants(id) } else { Vec::new() };
+            let tree = id.filter(|_| isolate).map(|id| self.table.descendants(id)).unwrap_or_default();
             outlet.finding(finding, tree);
         });
         if watched {
@@ -202,7 +223,8 @@ impl Stage {
 
 /// Who does something of which kind, and when.
 struct Occasion {
-    id: ProcessId,
+    /// `None` where no process of this host did it.
+    id: Option<ProcessId>,
     /// Nanoseconds since boot.
     time: u64,
     kind: EventKind,
@@ -212,7 +234,11 @@ struct Occasion {
 
 impl Occasion {
     fn new(id: ProcessId, time: u64, kind: EventKind) -> Self {
-        Occasion { id, time, kind, credentials: None }
+        Occasion { id: Some(id), time, kind, credentials: None }
+    }
+
+    fn without_process(time: u64, kind: EventKind) -> Self {
+        Occasion { id: None, time, kind, credentials: None }
     }
 
     fn by(self, task: &Task) -> Self {

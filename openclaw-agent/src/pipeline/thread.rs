@@ -17,7 +17,7 @@ use super::watch;
 use crate::capability::Capability;
 use crate::enrich::{Clock, HostFacts, Record, id_of};
 use crate::kernel::layout::Resolved;
-use crate::sensor::{LoadError, Losses, RingSizes, Rings, Sensor};
+use crate::sensor::{CALL_KINDS, LoadError, Losses, RingSizes, Rings, Sensor};
 
 /// How long the thread sleeps at most when nothing wakes it. The network and file rings wake it only when they fill up.
 const NAP: Duration = Duration::from_millis(20);
@@ -364,7 +364,7 @@ impl<O: Outlet> Pipeline<O> {
 
     fn ask_for_kinds(&mut self) -> Result<(), LoadError> {
         let kinds = if self.outlet.wants_events() { KindSet::ALL } else { self.kinds };
-        let needed = kinds.intersection(KindSet::of(&[EventKind::FileAccess]));
+        let needed = kinds.intersection(CALL_KINDS);
         if needed != self.asked {
             self.sensor.watch_kinds(needed)?;
             self.asked = needed;

@@ -3,8 +3,8 @@
 //! Numbers of x86-64 from `arch/x86/entry/syscalls/syscall_64.tbl`, of 32-bit calls from `syscall_32.tbl`.
 
 use openclaw_common::syscall::{
-    CHMOD, CREATE, CWD, Call, DELETE, RENAME, SHAPE_ACCEPT, SHAPE_CREDENTIALS, SHAPE_DESCRIPTOR, SHAPE_OPEN,
-    TABLE,
+    CHMOD, CREATE, CWD, Call, DELETE, RENAME, SHAPE_ACCEPT, SHAPE_BIND, SHAPE_CREDENTIALS, SHAPE_DESCRIPTOR,
+    SHAPE_OPEN, SHAPE_SOCKET, TABLE,
 };
 use openclaw_detect::{EventKind, KindSet};
 
@@ -48,6 +48,12 @@ const CONNECTIONS: &[Entry] = &[
     Entry(Some(288), &[364], ACCEPT), // accept4
 ];
 
+/// Calls by which sockets are made and bound.
+const SOCKETS: &[Entry] = &[
+    Entry(Some(41), &[359], Call::plain(SHAPE_SOCKET)), // socket
+    Entry(Some(49), &[361], Call::plain(SHAPE_BIND)),   // bind
+];
+
 /// Calls by which user and group ids change. 32-bit programs have those with 16-bit ids too.
 const IDS: &[Entry] = &[
     Entry(Some(105), &[213, 23], CREDENTIALS),  // setuid
@@ -58,13 +64,17 @@ const IDS: &[Entry] = &[
     Entry(Some(119), &[210, 170], CREDENTIALS), // setresgid
 ];
 
+/// The kinds of event for which calls are looked at that else are not.
+pub(crate) const KINDS: KindSet = KindSet::of(&[EventKind::FileAccess, EventKind::NetworkConnection]);
+
 /// The table for the programs: by number, the 64-bit call's word below, the 32-bit call's above.
 pub(super) fn table(kinds: KindSet) -> [u64; TABLE as usize] {
     let mut table = [0; TABLE as usize];
     // Without these two the owners of connections and the users of processes would be wrong.
     let always = [CONNECTIONS, IDS];
     let files = kinds.contains(EventKind::FileAccess).then_some(FILES);
-    for Entry(wide, narrow, call) in always.into_iter().chain(files).flatten() {
+    let sockets = kinds.contains(EventKind::NetworkConnection).then_some(SOCKETS);
+    for Entry(wide, narrow, call) in always.into_iter().chain(files).chain(sockets).flatten() {
         for number in wide.iter() {
             table[*number as usize] |= u64::from(call.0);
         }
@@ -80,8 +90,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn files_are_looked_at_only_where_they_are_of_interest() {
-        let openat = 257;
+    fn files_and_sockets_are_looked_at_only_where_they_are_of_interest() {
+        let (openat, bind) = (257, 49);
+        assert_eq!(table(KindSet::NONE)[bind], 0);
+        assert_eq!(table(KindSet::of(&[EventKind::FileAccess]))[bind], 0);
+        assert_eq!(table(KindSet::of(&[EventKind::NetworkConnection]))[bind] as u32 & 0xf, SHAPE_BIND);
         assert_eq!(table(KindSet::NONE)[openat], 0);
         assert_eq!(table(KindSet::of(&[EventKind::FileAccess]))[openat] as u32, OPEN.0);
     }
@@ -98,7 +111,7 @@ mod tests {
 
     #[test]
     fn no_number_is_given_two_calls() {
-        for entries in [FILES, CONNECTIONS, IDS] {
+        for entries in [FILES, CONNECTIONS, SOCKETS, IDS] {
             let mut numbers: Vec<u32> = entries.iter().filter_map(|entry| entry.0).collect();
             numbers.sort_unstable();
             numbers.dedup();

@@ -7,5 +7,6 @@ mod load;
 mod losses;
 mod programs;
 
+pub(crate) use calls::KINDS as CALL_KINDS;
 pub use load::{LoadError, RingSizes, Rings, Sensor};
 pub use losses::Losses;

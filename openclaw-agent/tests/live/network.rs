@@ -217,6 +217,12 @@ fn both_sides_are_told(at: SocketAddr, kind: &str) {
         assert_eq!(closed["process"]["entity_id"], established["process"]["entity_id"]);
         let network = &closed["network"];
         assert_eq!((&network["bytes_sent"], &network["bytes_received"]), (&json!(sent), &json!(received)));
+        // A handshake, at least one segment of data, and a FIN; none of them is as small as a byte.
+        for counter in ["packets_sent", "packets_received"] {
+            let count = network[counter].as_u64().unwrap();
+            assert!((3..100).contains(&count), "{counter} {direction}: {count}");
+        }
+        assert_eq!(closed["error"]["code"], Value::Null);
     }
 }
 
@@ -327,6 +333,7 @@ fn a_connection_that_is_refused_is_told_as_failed() {
     });
     assert_eq!(failed["event"]["action"], "connection_failed");
     assert_eq!(failed["network"]["direction"], "outbound");
+    assert_eq!(failed["error"]["code"], "ECONNREFUSED");
     assert_eq!(failed["destination"]["ip"], "127.0.0.1");
 }
 
@@ -390,7 +397,9 @@ fn bytes_that_a_process_sends_to_one_address_add_up_over_its_connections() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let at = listener.local_addr().unwrap();
     // One process opens both: this one.
-    let before = agent.events("network_connection", |event| event["process"]["pid"] == std::process::id());
+    let before = agent.events("network_connection", |event| {
+        event["process"]["pid"] == std::process::id() && ends(event).0.is_some()
+    });
     assert!(before.is_empty(), "{before:?}");
     for _ in 0..2 {
         let mut client = TcpStream::connect(at).unwrap();

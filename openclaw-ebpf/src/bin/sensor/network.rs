@@ -12,9 +12,10 @@ use aya_ebpf::{
     programs::RawTracePointContext,
 };
 use openclaw_common::{
-    network::{Connection, Endpoints, INBOUND, IPV4, IPV6, Listener, OUTBOUND},
+    network::{Connection, Endpoints, INBOUND, IPV4, IPV6, Listener, OUTBOUND, TCP},
     record::{
-        Header, NET_CLOSED, NET_ESTABLISHED, NET_FAILED, NET_PROGRESS, NETWORK, NetworkRecord, Task, loss,
+        Header, NET_CLOSED, NET_ESTABLISHED, NET_FAILED, NET_LISTEN, NET_PROGRESS, NETWORK, NetworkRecord,
+        Task, loss,
     },
 };
 use openclaw_ebpf::{
@@ -40,8 +41,6 @@ const CLOSE: u32 = 7;
 const LISTEN: u32 = 10;
 const NEW_SYN_RECV: u32 = 12;
 
-const IPPROTO_TCP: u16 = 6;
-
 /// `SOCK_DONE` of `enum sock_flags`: the other side's FIN was received.
 const SOCK_DONE: u64 = 1 << 1;
 
@@ -49,7 +48,7 @@ const SOCK_DONE: u64 = 1 << 1;
 #[raw_tracepoint(tracepoint = "inet_sock_set_state")]
 pub fn tcp_state(ctx: RawTracePointContext) -> i32 {
     let sock = Ptr(ctx.arg(0));
-    if sock.get::<u16>(offset!(sock_protocol)) == IPPROTO_TCP {
+    if sock.get::<u16>(offset!(sock_protocol)) == TCP {
         changed(sock, ctx.arg(1), ctx.arg(2));
     }
     0
@@ -80,6 +79,11 @@ fn listen(sock: Ptr) {
     let owner = task::identify(current_task());
     // A full table costs the owner of a connection that nobody accepts by a call, no more.
     let _ = LISTENERS.insert(listener(sock), owner, u64::from(BPF_ANY));
+    send(owner, |record| {
+        record.action = NET_LISTEN;
+        record.state = LISTEN;
+        fill(&mut record.endpoints, sock, INBOUND);
+    });
 }
 
 /// A socket listens no more. Another process that listens at the same port keeps its entry.
@@ -158,18 +162,24 @@ fn accept(sock: Ptr) {
     report(sock, connection, NET_ESTABLISHED, u32::from(state));
 }
 
-/// The socket behind an open file, if it is a TCP socket of IPv4 or IPv6.
+/// The socket behind an open file; null where it is no socket.
 #[inline(always)]
-fn tcp_sock_of(file: Ptr) -> Option<Ptr> {
+pub fn sock_of(file: Ptr) -> Ptr {
     const TYPE: u16 = 0o170_000;
     const SOCKET: u16 = 0o140_000;
     let mode: u16 = file.follow(offset!(file_inode)).get(offset!(inode_mode));
     if mode & TYPE != SOCKET {
-        return None;
+        return Ptr::NULL;
     }
-    let sock = file.follow(offset!(file_private_data)).follow(offset!(socket_sk));
+    file.follow(offset!(file_private_data)).follow(offset!(socket_sk))
+}
+
+/// The socket behind an open file, if it is a TCP socket of IPv4 or IPv6.
+#[inline(always)]
+fn tcp_sock_of(file: Ptr) -> Option<Ptr> {
+    let sock = sock_of(file);
     let family: u16 = sock.get(offset!(sock_family));
-    let tcp = sock.get::<u16>(offset!(sock_protocol)) == IPPROTO_TCP;
+    let tcp = sock.get::<u16>(offset!(sock_protocol)) == TCP;
     (tcp && matches!(family, IPV4 | IPV6)).then_some(sock)
 }
 
@@ -193,13 +203,13 @@ fn listener(sock: Ptr) -> Listener {
 }
 
 #[inline(always)]
-fn namespace(sock: Ptr) -> u32 {
+pub fn namespace(sock: Ptr) -> u32 {
     sock.follow(offset!(sock_net)).get(offset!(net_inum))
 }
 
 /// Writes down both ends of a connection.
 #[inline(always)]
-fn fill(ends: &mut Endpoints, sock: Ptr, direction: u16) {
+pub fn fill(ends: &mut Endpoints, sock: Ptr, direction: u16) {
     let family = sock.get(offset!(sock_family));
     ends.family = family;
     ends.direction = direction;
@@ -234,7 +244,24 @@ fn report(sock: Ptr, connection: &mut Connection, action: u32, state: u32) {
     let (sent, received) = bytes(sock);
     connection.sent = sent;
     connection.received = received;
-    if connection.owner.tgid == emit::control().own {
+    let error = if action == NET_FAILED || action == NET_CLOSED { sock.get(offset!(sock_err)) } else { 0 };
+    send(connection.owner, |record| {
+        record.socket = sock.0;
+        record.sent = sent;
+        record.received = received;
+        record.packets_sent = sock.get(offset!(tcp_segs_out));
+        record.packets_received = sock.get(offset!(tcp_segs_in));
+        record.endpoints = connection.endpoints;
+        record.action = action;
+        record.state = state;
+        record.error = error;
+    });
+}
+
+/// Sends a record of that owner, of TCP unless `describe` says otherwise. What is the agent's own is counted.
+#[inline(always)]
+pub fn send(owner: Task, describe: impl FnOnce(&mut NetworkRecord)) {
+    if owner.tgid == emit::control().own {
         emit::count(loss::OWN);
         return;
     }
@@ -242,15 +269,13 @@ fn report(sock: Ptr, connection: &mut Connection, action: u32, state: u32) {
         emit::count(loss::NETWORK_RING);
         return;
     };
-    entry.write(NetworkRecord {
-        header: Header { kind: NETWORK, flags: 0, time: emit::now(), task: connection.owner },
-        socket: sock.0,
-        sent,
-        received,
-        endpoints: connection.endpoints,
-        action,
-        state,
+    // Written in the ring, since programs have only 512 bytes of stack.
+    let record = entry.write(NetworkRecord {
+        header: Header { kind: NETWORK, flags: 0, time: emit::now(), task: owner },
+        protocol: u32::from(TCP),
+        ..NetworkRecord::default()
     });
+    describe(record);
     entry.submit(emit::wake_flags(&emit::NETWORK_RING));
 }
 
