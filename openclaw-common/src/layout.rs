@@ -147,6 +147,7 @@ layout! {
     sock_v6_saddr: Offset("sock", &["__sk_common.skc_v6_rcv_saddr"]),
     sock_net: Offset("sock", &["__sk_common.skc_net.net"]),
     sock_protocol: Offset("sock", &["sk_protocol"]),
+    inet_sport: Offset("inet_sock", &["inet_sport"]),
     sock_type: Offset("sock", &["sk_type"]),
     sock_err: Offset("sock", &["sk_err"]),
     sock_flags: Offset("sock", &["__sk_common.skc_flags"]),

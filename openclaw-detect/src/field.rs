@@ -142,7 +142,7 @@ fields! {
     NetworkState = "network.state", Str, on NET, changes NET, "state of the TCP connection";
     NetworkBytesSent = "network.bytes_sent", Int, on NET, changes NET, "payload bytes that this side has sent on the connection";
     NetworkBytesReceived = "network.bytes_received", Int, on NET, changes NET, "payload bytes that this side has received on the connection";
-    NetworkPacketsSent = "network.packets_sent", Int, on NET, changes NET, "segments that this side has sent on the connection: handshake, bare acknowledgements and retransmissions count too; begins anew after 2^32";
+    NetworkPacketsSent = "network.packets_sent", Int, on NET, changes NET, "segments that this side has sent on the connection, bare acknowledgements and retransmissions included; begins anew after 2^32";
     NetworkPacketsReceived = "network.packets_received", Int, on NET, changes NET, "segments that this side has received on the connection, counted likewise";
     NetworkOutboundBytes = "network.outbound.bytes", Int, on NET, changes NET, "payload bytes that the process has sent to this address over connections that it initiated, since it started";
     ErrorCode = "error.code", Str, on NET, changes NET, "why the connection failed or broke, such as ECONNREFUSED, ETIMEDOUT or ECONNRESET; absent where no error ended it";

@@ -217,10 +217,10 @@ fn both_sides_are_told(at: SocketAddr, kind: &str) {
         assert_eq!(closed["process"]["entity_id"], established["process"]["entity_id"]);
         let network = &closed["network"];
         assert_eq!((&network["bytes_sent"], &network["bytes_received"]), (&json!(sent), &json!(received)));
-        // A handshake, at least one segment of data, and a FIN; none of them is as small as a byte.
+        // An acknowledgement and a FIN at least; what accepts has not yet a socket for the first two segments.
         for counter in ["packets_sent", "packets_received"] {
             let count = network[counter].as_u64().unwrap();
-            assert!((3..100).contains(&count), "{counter} {direction}: {count}");
+            assert!((2..100).contains(&count), "{counter} {direction}: {count}");
         }
         assert_eq!(closed["error"]["code"], Value::Null);
     }
@@ -334,6 +334,7 @@ fn a_connection_that_is_refused_is_told_as_failed() {
     assert_eq!(failed["event"]["action"], "connection_failed");
     assert_eq!(failed["network"]["direction"], "outbound");
     assert_eq!(failed["error"]["code"], "ECONNREFUSED");
+    assert_ne!(failed["source"]["port"], 0);
     assert_eq!(failed["destination"]["ip"], "127.0.0.1");
 }
 

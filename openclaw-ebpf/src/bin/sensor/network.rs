@@ -207,13 +207,23 @@ pub fn namespace(sock: Ptr) -> u32 {
     sock.follow(offset!(sock_net)).get(offset!(net_inum))
 }
 
+/// The port of this side. One that failed to connect has given its number back by then, but not the copy of it
+/// that goes into headers.
+#[inline(always)]
+fn local_port(sock: Ptr) -> u16 {
+    match sock.get(offset!(sock_num)) {
+        0 => u16::from_be(sock.get(offset!(inet_sport))),
+        port => port,
+    }
+}
+
 /// Writes down both ends of a connection.
 #[inline(always)]
 pub fn fill(ends: &mut Endpoints, sock: Ptr, direction: u16) {
     let family = sock.get(offset!(sock_family));
     ends.family = family;
     ends.direction = direction;
-    ends.local_port = sock.get(offset!(sock_num));
+    ends.local_port = local_port(sock);
     ends.remote_port = u16::from_be(sock.get(offset!(sock_dport)));
     ends.namespace = namespace(sock);
     if family == IPV6 {
