@@ -71,3 +71,56 @@ pub struct Listener {
     /// Port.
     pub port: u32,
 }
+
+/// A UDP socket: the value of the table that is keyed by the socket's address.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, Default)]
+#[cfg_attr(feature = "user", derive(Pod, Zeroable))]
+pub struct UdpSocket {
+    /// Who used it last to connect or to send somewhere; else who made it.
+    pub owner: Task,
+    /// When it was made, nanoseconds since boot; 0 where it is older than the sensor.
+    pub born: u64,
+}
+
+/// Key of the table of UDP flows.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "user", derive(Pod, Zeroable))]
+pub struct FlowKey {
+    /// The socket's cookie, which no other socket ever has.
+    pub cookie: u64,
+    /// Both ends, as the packets have them; direction and namespace are 0.
+    pub endpoints: Endpoints,
+}
+
+/// A UDP flow: the value of the table of flows.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, Default)]
+#[cfg_attr(feature = "user", derive(Pod, Zeroable))]
+pub struct Flow {
+    /// Who owned the socket at the first packet.
+    pub owner: Task,
+    /// Address of the socket.
+    pub socket: u64,
+    /// When the first packet passed, nanoseconds since boot.
+    pub first: u64,
+    /// When the last one passed.
+    pub last: u64,
+    /// Payload bytes sent.
+    pub sent: u64,
+    /// Payload bytes received.
+    pub received: u64,
+    /// Packets sent.
+    pub packets_sent: u64,
+    /// Packets received.
+    pub packets_received: u64,
+    /// Packets both ways when it was last reported.
+    pub reported: u64,
+    /// Inode number of the network namespace.
+    pub namespace: u32,
+    /// [`OUTBOUND`] where this side sent the first packet, else [`INBOUND`].
+    pub direction: u16,
+    /// Not 0: the socket was in the table of sockets, so that its end will be seen.
+    pub known: u16,
+}

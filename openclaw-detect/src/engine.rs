@@ -72,6 +72,12 @@ impl Engine {
             if !compiled.every_event {
                 interest.kinds = interest.kinds.union(LIFE);
             }
+            compiled.condition.fields(&mut |field| {
+                if field == Field::DestinationDomain {
+                    // Names come from DNS.
+                    interest.kinds = interest.kinds.union(KindSet::of(&[EventKind::DnsQuery]));
+                }
+            });
             if compiled.rule.kinds.contains(EventKind::FileAccess) {
                 interest.reads = interest.reads.union(reads(&compiled.condition, true));
             }

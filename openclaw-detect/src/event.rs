@@ -107,6 +107,8 @@ kinds! {
     FileAccess = "file_access",
     /// A connection was made, carried data, ended or was refused; a socket was made or bound, or listens.
     NetworkConnection = "network_connection",
+    /// A DNS question or answer was sent or received.
+    DnsQuery = "dns_query",
     /// The credentials of a process changed.
     PrivilegeChange = "privilege_change",
 }
@@ -131,6 +133,7 @@ impl EventKind {
                 "socket_raw",
                 "socket_packet",
             ],
+            EventKind::DnsQuery => &["dns_question", "dns_answer"],
             EventKind::PrivilegeChange => &["setuid", "setgid", "unexplained"],
         }
     }

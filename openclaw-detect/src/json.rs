@@ -86,7 +86,7 @@ const fn category(kind: EventKind) -> &'static str {
         | EventKind::ProcessExit
         | EventKind::PrivilegeChange => "process",
         EventKind::FileAccess => "file",
-        EventKind::NetworkConnection => "network",
+        EventKind::NetworkConnection | EventKind::DnsQuery => "network",
     }
 }
 
@@ -107,6 +107,7 @@ fn types(kind: EventKind, action: &str) -> &'static [&'static str] {
         }
         (EventKind::NetworkConnection, "listen" | "bind" | "socket_raw" | "socket_packet") => &["info"],
         (EventKind::NetworkConnection, _) => &["connection", "info"],
+        (EventKind::DnsQuery, _) => &["protocol", "info"],
     }
 }
 

@@ -42,6 +42,7 @@ pub(crate) fn describe(event: &(impl Event + ?Sized)) -> String {
         }
         EventKind::FileAccess => file(event, &mut out),
         EventKind::NetworkConnection => connection(event, &mut out),
+        EventKind::DnsQuery => dns(event, &mut out),
         EventKind::PrivilegeChange => credentials(event, &mut out),
     }
     // What runs says most of what it is about, where the event itself does not say it.
@@ -142,6 +143,19 @@ fn connection(event: &(impl Event + ?Sized), out: &mut String) {
     {
         let _ = write!(out, ", {} sent, {} received", bytes(sent), bytes(received));
     }
+}
+
+fn dns(event: &(impl Event + ?Sized), out: &mut String) {
+    let name = text(event, Field::DnsQuestionName).unwrap_or_else(|| ".".to_owned());
+    let kind = text(event, Field::DnsQuestionType).unwrap_or_default();
+    let server = endpoint(event, Field::DestinationIp, Field::DestinationPort);
+    let serves = matches!(event.get(Field::NetworkDirection), Some(Value::Str("inbound")));
+    let _ = match (text(event, Field::DnsResponseCode), serves) {
+        (None, false) => write!(out, "asked {server} for {kind} of {name}"),
+        (None, true) => write!(out, "was asked for {kind} of {name}"),
+        (Some(code), false) => write!(out, "was answered {code} by {server} for {kind} of {name}"),
+        (Some(code), true) => write!(out, "answered {code} for {kind} of {name}"),
+    };
 }
 
 /// `192.0.2.7:443`, `[2001:db8::1]:443`.

@@ -89,6 +89,7 @@ impl Control {
             .collect();
         losses.extend([
             loss("decode", "malformed_record", snapshot.counts.malformed),
+            loss("decode", "malformed_dns", snapshot.counts.malformed_dns),
             loss("findings", "queue_full", self.findings_lost.load(Relaxed)),
             loss("store", "queue_full", self.store.lost()),
             loss("stdout", "reader_too_slow", self.stdout.lost()),

@@ -11,7 +11,7 @@ use anyhow::{Result, bail};
 use openclaw_common::network::{INBOUND, OUTBOUND};
 use openclaw_common::record::{
     NET_BIND, NET_CLOSED, NET_ESTABLISHED, NET_FAILED, NET_LISTEN, NET_PACKET_SOCKET, NET_PROGRESS,
-    NET_RAW_SOCKET, NET_REFUSED, NetworkRecord,
+    NET_RAW_SOCKET, NET_REFUSED, NetworkRecord, UDP,
 };
 use openclaw_common::syscall;
 use openclaw_detect::KindSet;
@@ -153,6 +153,10 @@ struct Seen {
     failed: Option<(u16, u16)>,
     /// Ports of what was refused: the sender's and the one that it wanted.
     refused: Vec<(u16, u16)>,
+    udp_sent: bool,
+    udp_received: bool,
+    udp_closed: bool,
+    dns: bool,
 }
 
 impl Seen {
@@ -160,9 +164,11 @@ impl Seen {
         let Seen { fork, exec, exit, file_open, file_path, credentials, .. } = *self;
         let Seen { connected, accepted, progress, old_connection, .. } = *self;
         let Seen { listening, bound, raw_socket, packet_socket, .. } = *self;
+        let Seen { udp_sent, udp_received, udp_closed, dns, .. } = *self;
         [fork, exec, exit, file_open, file_path, credentials].iter().all(|seen| *seen)
             && [connected, accepted, progress, old_connection].iter().all(|seen| *seen)
             && [listening, bound, raw_socket, packet_socket].iter().all(|seen| *seen)
+            && [udp_sent, udp_received, udp_closed, dns].iter().all(|seen| *seen)
             && self.refusal()
     }
 
@@ -213,6 +219,13 @@ impl Seen {
             Record::Network(record) if record.action == NET_REFUSED => {
                 self.refused.push((record.endpoints.remote_port, record.endpoints.local_port));
             }
+            Record::Network(record) if record.header.kind == UDP && record.header.task.tgid == pid => {
+                let bytes = PAYLOAD as u64;
+                self.udp_sent |= record.endpoints.direction == OUTBOUND && record.sent == bytes;
+                self.udp_received |= record.endpoints.direction == INBOUND && record.received == bytes;
+                self.udp_closed |= record.action == NET_CLOSED;
+            }
+            Record::Dns(head, _) => self.dns |= head.header.task.tgid == pid,
             Record::Network(record) if record.header.task.tgid == pid => self.take_network(record),
             Record::File(..) | Record::Network(_) => {}
         }
@@ -253,6 +266,9 @@ impl Seen {
             "connections refused" => vec![("connections refused", self.refusal())],
             "connections from before" => vec![("connections from before", self.old_connection)],
             "bytes of open connections" => vec![("bytes of open connections", self.progress)],
+            "owners of udp sockets" => vec![("owners of udp sockets", self.udp_sent && self.udp_received)],
+            "udp flows, dns" => vec![("udp flows", self.udp_sent && self.udp_received), ("dns", self.dns)],
+            "bytes of udp flows" => vec![("bytes of udp flows", self.udp_closed)],
             "files, sockets, credentials" => vec![
                 ("files opened", self.file_open),
                 ("paths changed", self.file_path),

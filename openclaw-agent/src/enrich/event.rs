@@ -1,6 +1,7 @@
 //! An event in context, as the rules and the writers see it: it borrows from the process table and from the
 //! record, and puts nothing together that nobody asks for.
 
+mod dns;
 mod file;
 mod network;
 mod value;
@@ -11,6 +12,7 @@ use openclaw_detect::{Event, EventKind, Field, ProcessId, StrList, Timestamp, Va
 
 use super::process::{Credentials, Image, Process};
 use super::table::ProcessTable;
+pub use dns::DnsBody;
 pub use file::FileBody;
 pub use network::NetworkBody;
 use value::{id, known, number, text};
@@ -46,6 +48,8 @@ pub enum Body<'a> {
     File(FileBody<'a>),
     /// Something became of a connection.
     Network(NetworkBody),
+    /// DNS was asked, or answered.
+    Dns(DnsBody),
     /// Credentials changed from these; the name of how.
     Privilege(Credentials, &'static str),
 }
@@ -58,6 +62,7 @@ impl Body<'_> {
             Body::Exit(_) => EventKind::ProcessExit,
             Body::File(_) => EventKind::FileAccess,
             Body::Network(_) => EventKind::NetworkConnection,
+            Body::Dns(_) => EventKind::DnsQuery,
             Body::Privilege(..) => EventKind::PrivilegeChange,
         }
     }
@@ -69,6 +74,7 @@ impl Body<'_> {
             Body::Exit(_) => "exit",
             Body::File(file) => file.action,
             Body::Network(network) => network.action(),
+            Body::Dns(dns) => dns.action(),
             Body::Privilege(_, how) => how,
         }
     }
@@ -80,6 +86,7 @@ impl Body<'_> {
             Body::Exit(status) => exit_field(*status, field),
             Body::File(file) => file.field(field),
             Body::Network(network) => network.field(field),
+            Body::Dns(dns) => dns.field(field),
             Body::Privilege(before, _) => match field {
                 Field::ProcessPreviousUid => id(before.euid),
                 _ => None,
@@ -111,7 +118,7 @@ struct Actor<'a> {
 #[derive(Debug)]
 pub struct Observed<'a> {
     time: Timestamp,
-    /// `None` where no process of this host did it.
+    /// `None` where no process of this host did it, or none that is known.
     actor: Option<Actor<'a>>,
     table: &'a ProcessTable,
     host: &'a HostFacts,
@@ -149,7 +156,7 @@ impl<'a> Observed<'a> {
         Some(Observed { actor: Some(actor), ..Observed::without_process(table, host, at, body) })
     }
 
-    /// An event that no process of this host did, such as a packet that came in.
+    /// An event that no process of this host did, or none that is known, such as a packet that came in.
     pub fn without_process(table: &'a ProcessTable, host: &'a HostFacts, at: Moment, body: Body<'a>) -> Self {
         Observed {
             time: at.time,

@@ -2,7 +2,9 @@
 
 mod clock;
 mod connections;
+mod dns;
 mod event;
+mod names;
 mod path;
 mod process;
 mod procfs;
@@ -11,7 +13,9 @@ mod table;
 
 pub use clock::Clock;
 pub use connections::{Outbound, addresses};
-pub use event::{Body, FileBody, HostFacts, Moment, NetworkBody, Observed};
+pub use dns::{DnsMessage, in_segment};
+pub use event::{Body, DnsBody, FileBody, HostFacts, Moment, NetworkBody, Observed};
+pub use names::Names;
 pub use path::{PathBuffer, join};
 pub use process::{Credentials, Image, Process, id_of};
 pub use record::Record;

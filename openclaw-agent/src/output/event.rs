@@ -41,6 +41,7 @@ fn write_text(event: &dyn Event, out: &mut String) -> fmt::Result {
         EventKind::ProcessExit => write_exit(event, out),
         EventKind::FileAccess => write_file(event, out),
         EventKind::NetworkConnection => write_connection(event, out),
+        EventKind::DnsQuery => write_dns(event, out),
         EventKind::PrivilegeChange => write_privilege(event, out),
     }
 }
@@ -99,6 +100,9 @@ fn write_connection(event: &dyn Event, out: &mut String) -> fmt::Result {
     if event.get(Field::DestinationIp).is_some() {
         out.push(' ');
         write_endpoint(event, Field::DestinationIp, Field::DestinationPort, out)?;
+        if let Some(domain) = text(event, Field::DestinationDomain) {
+            write!(out, " ({})", Clean(domain))?;
+        }
     }
     if let Some(direction) = text(event, Field::NetworkDirection) {
         write!(out, " {DIM}{direction}{DIM:#}")?;
@@ -111,6 +115,28 @@ fn write_connection(event: &dyn Event, out: &mut String) -> fmt::Result {
     }
     if let Some(error) = text(event, Field::ErrorCode) {
         write!(out, " {WARN}{error}{WARN:#}")?;
+    }
+    Ok(())
+}
+
+fn write_dns(event: &dyn Event, out: &mut String) -> fmt::Result {
+    write!(out, " {}", text(event, Field::EventAction).unwrap_or("dns"))?;
+    if let Some(name) = text(event, Field::DnsQuestionName) {
+        write!(out, " {}", Clean(name))?;
+    }
+    if let Some(kind) = text(event, Field::DnsQuestionType) {
+        write!(out, " {}", Clean(kind))?;
+    }
+    if let Some(code) = text(event, Field::DnsResponseCode) {
+        write!(out, " {}", Clean(code))?;
+    }
+    if let Some(Value::List(addresses)) = event.get(Field::DnsResolvedIp) {
+        for address in addresses.iter() {
+            write!(out, " {}", Clean(address))?;
+        }
+    }
+    if let Some(direction) = text(event, Field::NetworkDirection) {
+        write!(out, " {DIM}{direction}{DIM:#}")?;
     }
     Ok(())
 }

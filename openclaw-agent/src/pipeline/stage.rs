@@ -1,6 +1,7 @@
 //! One record to its event, findings included: everything between the rings and the outlet.
 
 mod credential;
+mod dns;
 mod file;
 
 use openclaw_common::network::OUTBOUND;
@@ -11,8 +12,8 @@ use openclaw_common::record::{
 use openclaw_detect::{Action, Engine, EventKind, Finding, KindSet, ProcessId};
 
 use crate::enrich::{
-    Body, Clock, Credentials, HostFacts, Moment, NetworkBody, Observed, Outbound, PathBuffer, ProcessTable,
-    Record, addresses,
+    Body, Clock, Credentials, HostFacts, Moment, Names, NetworkBody, Observed, Outbound, PathBuffer, Process,
+    ProcessTable, Record, addresses,
 };
 
 /// Records with unexplained credentials that are kept until they are settled, a second at most.
@@ -43,6 +44,8 @@ pub struct Counts {
     pub findings: u64,
     /// Records that are none: of another version of the programs, or cut short.
     pub malformed: u64,
+    /// Packets of port 53 that hold no DNS message that can be read.
+    pub malformed_dns: u64,
 }
 
 /// The state between the rings and the rules.
@@ -50,6 +53,7 @@ pub struct Counts {
 pub struct Stage {
     table: ProcessTable,
     outbound: Outbound,
+    names: Names,
     engine: Engine,
     /// The kinds on which a rule runs.
     kinds: KindSet,
@@ -69,6 +73,7 @@ impl Stage {
         Stage {
             table: ProcessTable::new(clock),
             outbound: Outbound::default(),
+            names: Names::default(),
             kinds: engine.interest().kinds,
             engine,
             host,
@@ -140,6 +145,7 @@ impl Stage {
             Record::Credentials(header) => self.credentials(&header, outlet),
             Record::File(record, sections) => self.file(&record, sections, outlet),
             Record::Network(record) => self.network(record, outlet),
+            Record::Dns(head, payload) => self.dns(&head, payload, outlet),
         }
     }
 
@@ -167,23 +173,34 @@ impl Stage {
     fn network(&mut self, record: NetworkRecord, outlet: &mut impl Outlet) {
         let (time, kind) = (record.header.time, EventKind::NetworkConnection);
         let occasion = match record.action {
-            NET_REFUSED => Occasion::without_process(time, kind),
+            NET_REFUSED => Occasion::new(None, time, kind),
             NET_LISTEN | NET_BIND | NET_RAW_SOCKET | NET_PACKET_SOCKET => {
                 Occasion::new(self.table.ensure(&record.header.task).id, time, kind).by(&record.header.task)
             }
             _ => return self.connection(record, outlet),
         };
-        self.emit(occasion, outlet, |_, _| Body::Network(NetworkBody { record, outbound: None }));
+        self.emit(occasion, outlet, |_, _| {
+            Body::Network(NetworkBody { record, outbound: None, domain: None })
+        });
     }
 
     fn connection(&mut self, record: NetworkRecord, outlet: &mut impl Outlet) {
         let since = self.outbound.sent_since(&record);
-        let process = self.table.ensure(&record.header.task);
-        let (id, remote) = (process.id, addresses(&record.endpoints).1);
+        let remote = addresses(&record.endpoints).1;
         let initiated = record.endpoints.direction == OUTBOUND;
-        let outbound = initiated.then(|| process.add_outbound(remote, since));
+        let owner = self.owner(&record.header.task);
+        let id = owner.as_ref().map(|process| process.id);
+        let outbound = owner.filter(|_| initiated).map(|process| process.add_outbound(remote, since));
+        let domain = initiated
+            .then(|| self.names.of(record.endpoints.namespace, remote, record.header.time))
+            .flatten();
         let occasion = Occasion::new(id, record.header.time, EventKind::NetworkConnection);
-        self.emit(occasion, outlet, |_, _| Body::Network(NetworkBody { record, outbound }));
+        self.emit(occasion, outlet, |_, _| Body::Network(NetworkBody { record, outbound, domain }));
+    }
+
+    /// Who owns a socket; `None` where the kernel's programs know of nobody.
+    fn owner(&mut self, task: &Task) -> Option<&mut Process> {
+        task.is_known().then(|| self.table.ensure(task))
     }
 
     /// Asks the rules, and shows the event to who watches.
@@ -223,7 +240,7 @@ impl Stage {
 
 /// Who does something of which kind, and when.
 struct Occasion {
-    /// `None` where no process of this host did it.
+    /// `None` where no process of this host did it, or none that is known.
     id: Option<ProcessId>,
     /// Nanoseconds since boot.
     time: u64,
@@ -233,12 +250,8 @@ struct Occasion {
 }
 
 impl Occasion {
-    fn new(id: ProcessId, time: u64, kind: EventKind) -> Self {
-        Occasion { id: Some(id), time, kind, credentials: None }
-    }
-
-    fn without_process(time: u64, kind: EventKind) -> Self {
-        Occasion { id: None, time, kind, credentials: None }
+    fn new(id: impl Into<Option<ProcessId>>, time: u64, kind: EventKind) -> Self {
+        Occasion { id: id.into(), time, kind, credentials: None }
     }
 
     fn by(self, task: &Task) -> Self {

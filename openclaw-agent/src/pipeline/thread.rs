@@ -17,7 +17,7 @@ use super::watch;
 use crate::capability::Capability;
 use crate::enrich::{Clock, HostFacts, Record, id_of};
 use crate::kernel::layout::Resolved;
-use crate::sensor::{CALL_KINDS, LoadError, Losses, RingSizes, Rings, Sensor};
+use crate::sensor::{LoadError, Losses, RingSizes, Rings, Sensor};
 
 /// How long the thread sleeps at most when nothing wakes it. The network and file rings wake it only when they fill up.
 const NAP: Duration = Duration::from_millis(20);
@@ -37,6 +37,10 @@ const RATE_SAMPLES: usize = 10;
 /// Records of a ring that are taken before something else gets its turn: a storm in one must not keep the
 /// thread from the other, from the clock, or from stopping.
 const BATCH: usize = 4096;
+
+/// Kinds that the kernel is asked for only where a rule or a follower of events wants them.
+const ON_DEMAND: KindSet =
+    KindSet::of(&[EventKind::FileAccess, EventKind::NetworkConnection, EventKind::DnsQuery]);
 
 /// How long the process table stays unmended while events are lost.
 const MEND_AT_LAST: Duration = Duration::from_secs(30);
@@ -364,7 +368,7 @@ impl<O: Outlet> Pipeline<O> {
 
     fn ask_for_kinds(&mut self) -> Result<(), LoadError> {
         let kinds = if self.outlet.wants_events() { KindSet::ALL } else { self.kinds };
-        let needed = kinds.intersection(CALL_KINDS);
+        let needed = kinds.intersection(ON_DEMAND);
         if needed != self.asked {
             self.sensor.watch_kinds(needed)?;
             self.asked = needed;

@@ -64,9 +64,6 @@ const IDS: &[Entry] = &[
     Entry(Some(119), &[210, 170], CREDENTIALS), // setresgid
 ];
 
-/// The kinds of event for which calls are looked at that else are not.
-pub(crate) const KINDS: KindSet = KindSet::of(&[EventKind::FileAccess, EventKind::NetworkConnection]);
-
 /// The table for the programs: by number, the 64-bit call's word below, the 32-bit call's above.
 pub(super) fn table(kinds: KindSet) -> [u64; TABLE as usize] {
     let mut table = [0; TABLE as usize];

@@ -1,12 +1,12 @@
 //! From the kernel to records: loads and attaches the programs, reads their rings, and counts what was lost.
 
 mod calls;
+mod cgroup;
 mod hooks;
 mod iterator;
 mod load;
 mod losses;
 mod programs;
 
-pub(crate) use calls::KINDS as CALL_KINDS;
 pub use load::{LoadError, RingSizes, Rings, Sensor};
 pub use losses::Losses;

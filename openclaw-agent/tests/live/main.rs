@@ -7,6 +7,7 @@
 
 mod agent;
 mod credential;
+mod dns;
 mod file;
 mod filter;
 mod flood;
@@ -17,4 +18,5 @@ mod process;
 mod rules;
 mod socket;
 mod support;
+mod udp;
 mod verdict;

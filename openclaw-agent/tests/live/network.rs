@@ -181,7 +181,7 @@ fn event(agent: &Agent, action: &str, direction: &str, source: SocketAddr, desti
     })
 }
 
-fn ends(event: &Value) -> (Option<SocketAddr>, Option<SocketAddr>) {
+pub(crate) fn ends(event: &Value) -> (Option<SocketAddr>, Option<SocketAddr>) {
     let end = |name: &str| {
         let ip = event[name]["ip"].as_str()?.parse().ok()?;
         Some(SocketAddr::new(ip, event[name]["port"].as_u64()?.try_into().ok()?))

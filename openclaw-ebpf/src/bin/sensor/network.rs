@@ -12,7 +12,7 @@ use aya_ebpf::{
     programs::RawTracePointContext,
 };
 use openclaw_common::{
-    network::{Connection, Endpoints, INBOUND, IPV4, IPV6, Listener, OUTBOUND, TCP},
+    network::{Connection, Endpoints, INBOUND, IPV4, IPV6, Listener, OUTBOUND, TCP, UDP},
     record::{
         Header, NET_CLOSED, NET_ESTABLISHED, NET_FAILED, NET_LISTEN, NET_PROGRESS, NETWORK, NetworkRecord,
         Task, loss,
@@ -23,11 +23,11 @@ use openclaw_ebpf::{
     offset,
 };
 
-use crate::{emit, syscall::file_of, task};
+use crate::{emit, syscall::file_of, task, udp};
 
 /// Open connections, by the address of the socket.
 #[map]
-static CONNECTIONS: HashMap<u64, Connection> = HashMap::with_max_entries(65536, 0);
+pub static CONNECTIONS: HashMap<u64, Connection> = HashMap::with_max_entries(65536, 0);
 
 /// Who listens at a port.
 #[map]
@@ -120,7 +120,7 @@ fn arrived(sock: Ptr) {
         return;
     }
     // SAFETY: the value is copied at once.
-    let owner = unsafe { LISTENERS.get(listener(sock)) }.copied().unwrap_or_default();
+    let owner = unsafe { LISTENERS.get(listener(sock)) }.copied().unwrap_or(Task::UNKNOWN);
     remember(sock, owner, INBOUND);
 }
 
@@ -141,7 +141,8 @@ fn closed(sock: Ptr, from: u32) {
 /// A call has accepted a connection. Run by `syscall_exit`.
 #[raw_tracepoint(tracepoint = "sys_exit")]
 pub fn accepted(ctx: RawTracePointContext) -> i32 {
-    if let Some(sock) = tcp_sock_of(file_of(ctx.arg(1))) {
+    let sock = sock_of(file_of(ctx.arg(1)));
+    if speaks(TCP, sock) {
         accept(sock);
     }
     0
@@ -174,13 +175,11 @@ pub fn sock_of(file: Ptr) -> Ptr {
     file.follow(offset!(file_private_data)).follow(offset!(socket_sk))
 }
 
-/// The socket behind an open file, if it is a TCP socket of IPv4 or IPv6.
+/// Whether a socket speaks that protocol, over IPv4 or IPv6.
 #[inline(always)]
-fn tcp_sock_of(file: Ptr) -> Option<Ptr> {
-    let sock = sock_of(file);
+fn speaks(protocol: u16, sock: Ptr) -> bool {
     let family: u16 = sock.get(offset!(sock_family));
-    let tcp = sock.get::<u16>(offset!(sock_protocol)) == TCP;
-    (tcp && matches!(family, IPV4 | IPV6)).then_some(sock)
+    sock.get::<u16>(offset!(sock_protocol)) == protocol && matches!(family, IPV4 | IPV6)
 }
 
 /// Enters a connection into the table.
@@ -259,8 +258,8 @@ fn report(sock: Ptr, connection: &mut Connection, action: u32, state: u32) {
         record.socket = sock.0;
         record.sent = sent;
         record.received = received;
-        record.packets_sent = sock.get(offset!(tcp_segs_out));
-        record.packets_received = sock.get(offset!(tcp_segs_in));
+        record.packets_sent = u64::from(sock.get::<u32>(offset!(tcp_segs_out)));
+        record.packets_received = u64::from(sock.get::<u32>(offset!(tcp_segs_in)));
         record.endpoints = connection.endpoints;
         record.action = action;
         record.state = state;
@@ -347,8 +346,11 @@ pub extern "C" fn list_sockets(ctx: *const [u64; 4]) -> i32 {
     if listed == 0 || file == 0 {
         return 0;
     }
-    if let Some(sock) = tcp_sock_of(Ptr(file)) {
+    let sock = sock_of(Ptr(file));
+    if speaks(TCP, sock) {
         list(Ptr(listed), sock);
+    } else if speaks(UDP, sock) {
+        udp::list(Ptr(listed), sock);
     }
     0
 }

@@ -74,7 +74,7 @@ fn refused(packet: Ptr) {
         emit::count(loss::REPEATED_PROBES);
         return;
     }
-    send(Task::default(), |record| {
+    send(Task::UNKNOWN, |record| {
         record.action = NET_REFUSED;
         record.protocol = u32::from(protocol);
         record.endpoints = ends;
