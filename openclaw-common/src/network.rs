@@ -59,6 +59,14 @@ pub struct Connection {
     pub sent: u64,
     /// Bytes received when it was last reported.
     pub received: u64,
+    /// Segments sent when it was last reported.
+    pub packets_sent: u32,
+    /// Segments received when it was last reported.
+    pub packets_received: u32,
+    /// Not 0: it was reported.
+    pub told: u32,
+    /// At how many samples in a row its socket was another, or closed.
+    pub missed: u32,
 }
 
 /// Key of the table of listening sockets.

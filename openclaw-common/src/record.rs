@@ -258,16 +258,17 @@ pub mod loss {
     pub const CONNECTIONS: u32 = 3;
     /// The table of UDP flows was full: a packet that belongs to no flow in it.
     pub const FLOWS: u32 = 4;
+    /// Entries of the connection table whose connection had ended unseen: of its end only what was last sampled
+    /// is told.
+    pub const STALE: u32 = 5;
     /// A path was too deep to be walked whole: not lost, but sent without its beginning, and marked.
-    pub const WALK: u32 = 5;
+    pub const WALK: u32 = 6;
     /// What belongs to the agent itself: not lost, left out.
-    pub const OWN: u32 = 6;
+    pub const OWN: u32 = 7;
     /// The same access by the same process within a second: not lost, counted here instead.
-    pub const REPEATED: u32 = 7;
+    pub const REPEATED: u32 = 8;
     /// Reads of paths that no rule watches: not lost, left out.
-    pub const UNWATCHED: u32 = 8;
-    /// Entries of the connection table whose connection had ended unseen.
-    pub const STALE: u32 = 9;
+    pub const UNWATCHED: u32 = 9;
     /// Packets of the same sender to the same closed port within a second: not lost, counted here instead.
     pub const REPEATED_PROBES: u32 = 10;
     /// How many counters there are.
@@ -279,11 +280,11 @@ pub mod loss {
         "file_ring_full",
         "connection_table_full",
         "udp_flow_table_full",
+        "stale_connection",
         "path_cut",
         "own_activity",
         "repeated_access",
         "unwatched_read",
-        "stale_connection",
         "repeated_probe",
     ];
     /// From this index on the counters are of what was not lost.

@@ -322,6 +322,29 @@ fn a_connection_that_waits_to_be_accepted_belongs_to_who_accepts_it_then() {
 }
 
 #[test]
+fn a_connection_that_is_reset_before_it_is_accepted_is_told_as_closed_and_never_as_established() {
+    live!();
+    let agent = Agent::start();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let at = listener.local_addr().unwrap();
+    let client = TcpStream::connect(at).unwrap();
+    let source = client.local_addr().unwrap();
+    // Without a time to linger, what closes resets.
+    rustix::net::sockopt::set_socket_linger(&client, Some(Duration::ZERO)).unwrap();
+    drop(client);
+    let closed = event(&agent, "connection_closed", "inbound", source, at);
+    assert_eq!(closed["error"]["code"], "ECONNRESET");
+    let (_accepted, from) = listener.accept().unwrap();
+    assert_eq!(from, source);
+    agent.settle();
+    let told = agent.events("network_connection", |event| {
+        event["network"]["direction"] == "inbound" && ends(event) == (Some(source), Some(at))
+    });
+    let actions: Vec<_> = told.iter().map(|event| event["event"]["action"].as_str().unwrap()).collect();
+    assert_eq!(actions, ["connection_closed"]);
+}
+
+#[test]
 fn a_connection_that_is_refused_is_told_as_failed() {
     live!();
     let agent = Agent::start();

@@ -3,7 +3,8 @@
 //! A connection is told by the address of its socket from its first state until CLOSE. The table of open
 //! connections is keyed by it, and an iterator over that table samples the byte counters of all network
 //! namespaces. A CLOSE that was missed (the kernel skips a program that would interrupt itself) leaves an
-//! entry behind, which the iterator finds: its socket is another by then, or none.
+//! entry behind, which the iterator finds: its socket is another by then, or closed. It tells the end of such a
+//! connection with what was last reported of it.
 
 use aya_ebpf::{
     bindings::{BPF_ANY, BPF_NOEXIST},
@@ -40,6 +41,10 @@ const SYN_RECV: u32 = 3;
 const CLOSE: u32 = 7;
 const LISTEN: u32 = 10;
 const NEW_SYN_RECV: u32 = 12;
+
+/// At so many samples in a row its socket has to be another, or closed, until an entry is taken for stale. At
+/// one it may be: a state is told before the socket has it, so that one which begins to connect is closed yet.
+const STALE_AT: u32 = 2;
 
 /// `SOCK_DONE` of `enum sock_flags`: the other side's FIN was received.
 const SOCK_DONE: u64 = 1 << 1;
@@ -151,7 +156,12 @@ pub fn accepted(ctx: RawTracePointContext) -> i32 {
 #[inline(always)]
 fn accept(sock: Ptr) {
     let owner = task::identify(current_task());
+    let state = u32::from(sock.get::<u8>(offset!(sock_state)));
     if CONNECTIONS.get_ptr(sock.0).is_none() {
+        if state == CLOSE {
+            // It was reset while it waited, and its end is told.
+            return;
+        }
         // Established before the sensor was there.
         remember(sock, owner, INBOUND);
     }
@@ -159,8 +169,7 @@ fn accept(sock: Ptr) {
     // SAFETY: the map's value. A sample or CLOSE at the same time reads one owner or the other.
     let connection = unsafe { &mut *connection };
     connection.owner = owner;
-    let state = sock.get::<u8>(offset!(sock_state));
-    report(sock, connection, NET_ESTABLISHED, u32::from(state));
+    report(sock, connection, NET_ESTABLISHED, state);
 }
 
 /// The socket behind an open file; null where it is no socket.
@@ -253,13 +262,22 @@ fn report(sock: Ptr, connection: &mut Connection, action: u32, state: u32) {
     let (sent, received) = bytes(sock);
     connection.sent = sent;
     connection.received = received;
+    connection.packets_sent = sock.get(offset!(tcp_segs_out));
+    connection.packets_received = sock.get(offset!(tcp_segs_in));
+    connection.told = 1;
     let error = if action == NET_FAILED || action == NET_CLOSED { sock.get(offset!(sock_err)) } else { 0 };
+    tell(sock, connection, action, state, error);
+}
+
+/// Tells of a connection what its entry in the table has.
+#[inline(always)]
+fn tell(sock: Ptr, connection: &Connection, action: u32, state: u32, error: u32) {
     send(connection.owner, |record| {
         record.socket = sock.0;
-        record.sent = sent;
-        record.received = received;
-        record.packets_sent = u64::from(sock.get::<u32>(offset!(tcp_segs_out)));
-        record.packets_received = u64::from(sock.get::<u32>(offset!(tcp_segs_in)));
+        record.sent = connection.sent;
+        record.received = connection.received;
+        record.packets_sent = u64::from(connection.packets_sent);
+        record.packets_received = u64::from(connection.packets_received);
         record.endpoints = connection.endpoints;
         record.action = action;
         record.state = state;
@@ -309,16 +327,30 @@ pub extern "C" fn sample_connections(ctx: *const [u64; 4]) -> i32 {
 fn sample(sock: Ptr, connection: &mut Connection) {
     let state = sock.get::<u8>(offset!(sock_state));
     if !is_the_same(sock, &connection.endpoints) {
-        emit::count(loss::STALE);
-        let _ = CONNECTIONS.remove(sock.0);
+        connection.missed += 1;
+        if connection.missed >= STALE_AT {
+            forget(sock, connection);
+        }
         return;
     }
+    connection.missed = 0;
     let (sent, received) = bytes(sock);
     let idle = sent == connection.sent && received == connection.received;
     if idle || u32::from(state) == SYN_SENT || u32::from(state) == CLOSE {
         return;
     }
     report(sock, connection, NET_PROGRESS, u32::from(state));
+}
+
+/// Removes the entry of a connection whose CLOSE was missed. Its end is told where anything was, with what was
+/// last reported of it: what its socket has is another's by now.
+#[inline(always)]
+fn forget(sock: Ptr, connection: &Connection) {
+    emit::count(loss::STALE);
+    if connection.told != 0 {
+        tell(sock, connection, NET_CLOSED, CLOSE, 0);
+    }
+    let _ = CONNECTIONS.remove(sock.0);
 }
 
 /// Whether the socket still is the one that the entry was made for. One that has not connected yet has no
