@@ -165,8 +165,21 @@ layout! {
     sock_v6_saddr: Offset("sock", &["__sk_common.skc_v6_rcv_saddr"]),
     sock_net: Offset("sock", &["__sk_common.skc_net.net"]),
     sock_protocol: Offset("sock", &["sk_protocol"]),
+    inet_sport: Offset("inet_sock", &["inet_sport"]),
+    sock_type: Offset("sock", &["sk_type"]),
+    sock_err: Offset("sock", &["sk_err"]),
     sock_flags: Offset("sock", &["__sk_common.skc_flags"]),
     tcp_bytes_sent: Offset("tcp_sock", &["bytes_sent"]),
     tcp_bytes_retrans: Offset("tcp_sock", &["bytes_retrans"]),
     tcp_bytes_received: Offset("tcp_sock", &["bytes_received"]),
+    tcp_segs_out: Offset("tcp_sock", &["segs_out"]),
+    tcp_segs_in: Offset("tcp_sock", &["segs_in"]),
+
+    skb_head: Offset("sk_buff", &["head"]),
+    skb_network_header: Offset("sk_buff", &["network_header"]),
+    skb_transport_header: Offset("sk_buff", &["transport_header"]),
+    skb_dev: Offset("sk_buff", &["dev"]),
+    net_device_net: Offset("net_device", &["nd_net.net"]),
+    // Since 5.17: the kernel says why it drops a packet.
+    drop_no_socket: Enumerator("skb_drop_reason", "SKB_DROP_REASON_NO_SOCKET"),
 }

@@ -26,6 +26,11 @@ pub const FILE_PATH: u32 = 7;
 /// [`Header::kind`]: a TCP connection; see [`NetworkRecord`].
 pub const NETWORK: u32 = 8;
 
+/// [`Header::kind`]: a flow of UDP; see [`NetworkRecord`].
+pub const UDP: u32 = 35;
+/// [`Header::kind`]: a DNS message; see [`DnsRecord`].
+pub const DNS: u32 = 36;
+
 /// No such id: what the kernel calls `INVALID_UID`, and an unset loginuid.
 pub const NO_ID: u32 = u32::MAX;
 
@@ -48,6 +53,17 @@ pub struct Task {
     pub gid: u32,
     /// Effective group id, initial user namespace.
     pub egid: u32,
+}
+
+impl Task {
+    /// Nobody that is known.
+    pub const UNKNOWN: Task =
+        Task { start: 0, tgid: 0, tid: 0, uid: NO_ID, euid: NO_ID, gid: NO_ID, egid: NO_ID };
+
+    /// Whether it is a process. What idles is none, and has the number of [`Task::UNKNOWN`].
+    pub const fn is_known(&self) -> bool {
+        self.tgid != 0
+    }
 }
 
 /// What every record begins with.
@@ -238,27 +254,81 @@ pub const NET_PROGRESS: u32 = 2;
 pub const NET_CLOSED: u32 = 3;
 /// [`NetworkRecord::action`]: it was never established.
 pub const NET_FAILED: u32 = 4;
+/// [`NetworkRecord::action`]: a socket listens.
+pub const NET_LISTEN: u32 = 5;
+/// [`NetworkRecord::action`]: a socket was bound to an address and a port.
+pub const NET_BIND: u32 = 6;
+/// [`NetworkRecord::action`]: a raw socket of IPv4 or IPv6 was made.
+pub const NET_RAW_SOCKET: u32 = 7;
+/// [`NetworkRecord::action`]: a packet socket was made.
+pub const NET_PACKET_SOCKET: u32 = 8;
+/// [`NetworkRecord::action`]: a packet came in for a port at which nobody listens. There is no process.
+pub const NET_REFUSED: u32 = 9;
 
-/// A TCP connection. [`Header::task`] is the process that owns it, not the one that ran at that time.
+/// A TCP connection, a flow of UDP (what one socket and one remote address and port exchange), a socket, or a
+/// packet that was refused. [`Header::task`] is the process that owns it, not the one that ran at that time.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, Default)]
 #[cfg_attr(feature = "user", derive(Pod, Zeroable))]
 pub struct NetworkRecord {
     /// Common to all.
     pub header: Header,
-    /// Tells the connection from every other that is open: the kernel address of its socket, scrambled by
-    /// nothing since it goes to root only.
+    /// Tells the connection from every other that is open: the kernel address of its socket (of UDP, of its
+    /// entry in the table of flows), scrambled by nothing since it goes to root only.
     pub socket: u64,
     /// Payload bytes sent, retransmissions left out.
     pub sent: u64,
     /// Payload bytes received.
     pub received: u64,
+    /// Packets sent; of TCP its own count of segments, which begins anew after 2³².
+    pub packets_sent: u64,
+    /// Packets received, likewise.
+    pub packets_received: u64,
     /// This side and the other.
     pub endpoints: crate::network::Endpoints,
     /// One of the `NET_` constants.
     pub action: u32,
-    /// State of the TCP connection, as `include/net/tcp_states.h` numbers them.
+    /// State of the TCP connection, as `include/net/tcp_states.h` numbers them; 0 of UDP.
     pub state: u32,
+    /// The IP protocol.
+    pub protocol: u32,
+    /// The error by which the connection ended (an `errno`); 0 where there was none.
+    pub error: u32,
+}
+
+/// Most bytes of a DNS message that are taken: what resolvers offer to receive in one datagram, so that it is
+/// not fragmented.
+pub const DNS_MAX: usize = 1232;
+
+/// What is told of a DNS message beside the message.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, Default)]
+#[cfg_attr(feature = "user", derive(Pod, Zeroable))]
+pub struct DnsHead {
+    /// Common to all. The task is who owns the socket.
+    pub header: Header,
+    /// This side and the other; outbound where the other side is the one at port 53.
+    pub endpoints: crate::network::Endpoints,
+    /// `IPPROTO_UDP` or `IPPROTO_TCP`.
+    pub protocol: u32,
+    /// Not 0: this side has sent it.
+    pub sent: u32,
+    /// Bytes of payload that the packet has.
+    pub len: u32,
+    /// Bytes of the record's payload that are the packet's, [`DNS_MAX`] at most.
+    pub taken: u32,
+}
+
+/// A DNS message that was sent or received, as the packet has it. Over TCP it is the beginning of a segment,
+/// the two bytes of length included.
+#[repr(C)]
+#[derive(Debug, Clone, Copy)]
+#[cfg_attr(feature = "user", derive(Pod, Zeroable))]
+pub struct DnsRecord {
+    /// What is told beside it.
+    pub head: DnsHead,
+    /// The beginning of the packet's payload.
+    pub payload: [u8; DNS_MAX],
 }
 
 /// Why something was not carried: the indices of the kernel's loss counters.
@@ -271,29 +341,36 @@ pub mod loss {
     pub const FILE_RING: u32 = 2;
     /// The table of open connections was full.
     pub const CONNECTIONS: u32 = 3;
+    /// The table of UDP flows was full: a packet that belongs to no flow in it.
+    pub const FLOWS: u32 = 4;
+    /// Entries of the connection table whose connection had ended unseen: of its end only what was last sampled
+    /// is told.
+    pub const STALE: u32 = 5;
     /// A path was too deep to be walked whole: not lost, but sent without its beginning, and marked.
-    pub const WALK: u32 = 4;
+    pub const WALK: u32 = 6;
     /// What belongs to the agent itself: not lost, left out.
-    pub const OWN: u32 = 5;
+    pub const OWN: u32 = 7;
     /// The same access by the same process within a second: not lost, counted here instead.
-    pub const REPEATED: u32 = 6;
+    pub const REPEATED: u32 = 8;
     /// Reads of paths that no rule watches: not lost, left out.
-    pub const UNWATCHED: u32 = 7;
-    /// Entries of the connection table whose connection had ended unseen.
-    pub const STALE: u32 = 8;
+    pub const UNWATCHED: u32 = 9;
+    /// Packets of the same sender to the same closed port within a second: not lost, counted here instead.
+    pub const REPEATED_PROBES: u32 = 10;
     /// How many counters there are.
-    pub const COUNT: u32 = 9;
+    pub const COUNT: u32 = 11;
     /// Names, by index.
     pub const NAMES: [&str; COUNT as usize] = [
         "process_ring_full",
         "network_ring_full",
         "file_ring_full",
         "connection_table_full",
+        "udp_flow_table_full",
+        "stale_connection",
         "path_cut",
         "own_activity",
         "repeated_access",
         "unwatched_read",
-        "stale_connection",
+        "repeated_probe",
     ];
     /// From this index on the counters are of what was not lost.
     pub const FIRST_FILTER: u32 = WALK;
@@ -312,7 +389,14 @@ pub struct Control {
     pub connections: u32,
     /// Inode number of the mount namespace in which the watched paths were looked up.
     pub mnt_ns: u32,
+    /// Which packets are looked at: the `PACKETS_` bits.
+    pub packets: u32,
 }
+
+/// [`Control::packets`]: flows of UDP are counted.
+pub const PACKETS_UDP: u32 = 1;
+/// [`Control::packets`]: DNS messages are taken.
+pub const PACKETS_DNS: u32 = 2;
 
 /// [`Control::reads`]: no read is of interest.
 pub const READS_NONE: u32 = 0;

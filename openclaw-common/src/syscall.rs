@@ -38,6 +38,10 @@ pub const SHAPE_DESCRIPTOR: u32 = 4;
 pub const SHAPE_ACCEPT: u32 = 5;
 /// The call may change credentials.
 pub const SHAPE_CREDENTIALS: u32 = 6;
+/// The call binds a socket, its first argument, to an address.
+pub const SHAPE_BIND: u32 = 9;
+/// The call returns a descriptor of a socket that it made.
+pub const SHAPE_SOCKET: u32 = 10;
 /// How many shapes a call's word has room for, 0 (of no interest) included.
 pub const SHAPES: u32 = 16;
 

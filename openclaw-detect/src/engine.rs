@@ -72,6 +72,12 @@ impl Engine {
             if !compiled.every_event {
                 interest.kinds = interest.kinds.union(LIFE);
             }
+            compiled.condition.fields(&mut |field| {
+                if field == Field::DestinationDomain {
+                    // Names come from DNS.
+                    interest.kinds = interest.kinds.union(KindSet::of(&[EventKind::DnsQuery]));
+                }
+            });
             if compiled.rule.kinds.contains(EventKind::FileAccess) {
                 interest.reads = interest.reads.union(reads(&compiled.condition, true));
             }
@@ -143,8 +149,13 @@ fn ports(event: &(impl Event + ?Sized)) -> Option<Ports> {
 /// The address of the other side of a connection: the destination of one that this host made, the source of
 /// one that it took.
 pub(crate) fn remote(event: &(impl Event + ?Sized)) -> Option<IpAddr> {
-    let inbound = event.get(Field::NetworkDirection) == Some(Value::Str("inbound"));
-    match event.get(if inbound { Field::SourceIp } else { Field::DestinationIp }) {
+    let side = match event.get(Field::NetworkDirection) {
+        Some(Value::Str("inbound")) => Field::SourceIp,
+        Some(Value::Str("outbound")) => Field::DestinationIp,
+        // What has no direction, as the binding of a socket, has no other side.
+        _ => return None,
+    };
+    match event.get(side) {
         Some(Value::Ip(address)) => Some(address.to_canonical()),
         _ => None,
     }

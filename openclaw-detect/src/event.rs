@@ -107,8 +107,10 @@ kinds! {
     ProcessExit = "process_exit",
     /// A file was opened, created, deleted, renamed, or its permissions changed.
     FileAccess = "file_access",
-    /// A connection was made, carried data, or ended.
+    /// A connection was made, carried data, ended or was refused; a socket was made or bound, or listens.
     NetworkConnection = "network_connection",
+    /// A DNS question or answer was sent or received.
+    DnsQuery = "dns_query",
     /// The credentials of a process changed.
     PrivilegeChange = "privilege_change",
     /// It became known what a container is, or a process was in it by then.
@@ -140,9 +142,18 @@ impl EventKind {
                 "set_attribute",
                 "remove_attribute",
             ],
-            EventKind::NetworkConnection => {
-                &["connection_established", "connection_progress", "connection_closed", "connection_failed"]
-            }
+            EventKind::NetworkConnection => &[
+                "connection_established",
+                "connection_progress",
+                "connection_closed",
+                "connection_failed",
+                "connection_refused",
+                "listen",
+                "bind",
+                "socket_raw",
+                "socket_packet",
+            ],
+            EventKind::DnsQuery => &["dns_question", "dns_answer"],
             EventKind::PrivilegeChange => &["setuid", "setgid", "capset", "unexplained"],
             EventKind::ContainerStart => &["start", "join"],
             EventKind::ContainerStop => &["stop"],

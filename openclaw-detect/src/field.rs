@@ -77,6 +77,8 @@ const EXEC_OR_HASH: KindSet = EXEC.union(KindSet::of(&[EventKind::ProcessHash]))
 const EXIT: KindSet = KindSet::of(&[EventKind::ProcessExit]);
 const FILE: KindSet = KindSet::of(&[EventKind::FileAccess]);
 const NET: KindSet = KindSet::of(&[EventKind::NetworkConnection]);
+const DNS: KindSet = KindSet::of(&[EventKind::DnsQuery]);
+const NET_OR_DNS: KindSet = NET.union(DNS);
 const CRED: KindSet = KindSet::of(&[EventKind::PrivilegeChange]);
 const START_OR_CRED: KindSet = START.union(CRED);
 const CONTAINER: KindSet = EXEC.union(KindSet::of(&[EventKind::ContainerStart]));
@@ -161,15 +163,29 @@ fields! {
     FileUid = "file.uid", Int, on FILE, changes FILE, "owner's user id; of a chown, the new one";
     FileGid = "file.gid", Int, on FILE, changes FILE, "owner's group id; of a chown, the new one";
 
-    SourceIp = "source.ip" | "source", Ip, on NET, changes NET, "address of the side that connected";
-    SourcePort = "source.port", Int, on NET, changes NET, "port of the side that connected";
-    DestinationIp = "destination.ip" | "destination", Ip, on NET, changes NET, "address that was connected to";
-    DestinationPort = "destination.port", Int, on NET, changes NET, "port that was connected to";
-    NetworkType = "network.type", Str, on NET, changes NET, "ipv4 or ipv6";
-    NetworkTransport = "network.transport", Str, on NET, changes NET, "transport protocol: tcp";
-    NetworkDirection = "network.direction", Str, on NET, changes NET, "outbound (this host connected) or inbound";
+    SourceIp = "source.ip" | "source", Ip, on NET_OR_DNS, changes NET, "address of the side that connected";
+    SourcePort = "source.port", Int, on NET_OR_DNS, changes NET, "port of the side that connected";
+    DestinationIp = "destination.ip" | "destination", Ip, on NET_OR_DNS, changes NET, "address that was connected to; of bind and listen, the socket's own";
+    DestinationPort = "destination.port", Int, on NET_OR_DNS, changes NET, "port that was connected to; of bind and listen, the socket's own";
+    DestinationDomain = "destination.domain", Str, on NET, changes NET, "name that was asked for when DNS answered with the destination's address";
+    NetworkType = "network.type", Str, on NET_OR_DNS, changes NET, "ipv4 or ipv6";
+    NetworkTransport = "network.transport", Str, on NET_OR_DNS, changes NET, "transport protocol: tcp or udp; of raw and packet sockets, raw or packet";
+    NetworkIanaNumber = "network.iana_number", Int, on NET, changes NET, "number of the IP protocol; 255 is a raw socket that sends whole IP packets";
+    NetworkDirection = "network.direction", Str, on NET_OR_DNS, changes NET, "outbound (this host connected) or inbound";
+    NetworkNamespace = "network.namespace", Int, on NET, changes NET, "inode number of the network namespace of the socket, or at which the packet came in";
     NetworkState = "network.state", Str, on NET, changes NET, "state of the TCP connection";
     NetworkBytesSent = "network.bytes_sent", Int, on NET, changes NET, "payload bytes that this side has sent on the connection";
     NetworkBytesReceived = "network.bytes_received", Int, on NET, changes NET, "payload bytes that this side has received on the connection";
+    NetworkPacketsSent = "network.packets_sent", Int, on NET, changes NET, "packets that this side has sent on the connection; of TCP its segments, bare acknowledgements and retransmissions included, counted anew after 2^32";
+    NetworkPacketsReceived = "network.packets_received", Int, on NET, changes NET, "packets that this side has received on the connection, counted likewise";
     NetworkOutboundBytes = "network.outbound.bytes", Int, on NET, changes NET, "payload bytes that the process has sent to this address over connections that it initiated, since it started";
+    ErrorCode = "error.code", Str, on NET, changes NET, "why the connection failed or broke, such as ECONNREFUSED, ETIMEDOUT or ECONNRESET; absent where no error ended it";
+
+    DnsType = "dns.type", Str, on DNS, changes DNS, "query or answer";
+    DnsId = "dns.id", Int, on DNS, changes DNS, "number by which an answer names its question";
+    DnsQuestionName = "dns.question.name", Str, on DNS, changes DNS, "name that is asked for, in lower case, without the dot at its end; what is not plain text in it is escaped";
+    DnsQuestionType = "dns.question.type", Str, on DNS, changes DNS, "type of the records that are asked for, such as A, AAAA or TXT";
+    DnsResponseCode = "dns.response_code", Str, on DNS, changes DNS, "outcome that an answer tells, such as NOERROR or NXDOMAIN";
+    DnsResolvedIp = "dns.resolved_ip", List, on DNS, changes DNS, "addresses that an answer gives for the name";
+    DnsTruncated = "dns.truncated", Bool, on DNS, changes DNS, "whether the message was longer than what was taken of it";
 }

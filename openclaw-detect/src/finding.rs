@@ -66,6 +66,7 @@ fn headline(event: &(impl Event + ?Sized)) -> String {
         _ => "an unknown process".to_owned(),
     };
     match (event.kind(), remote(event), event.get(Field::FilePath)) {
+        (EventKind::NetworkConnection, Some(address), _) if event.process().is_none() => address.to_string(),
         (EventKind::NetworkConnection, Some(address), _) => format!("{who} and {address}"),
         (EventKind::FileAccess, _, Some(Value::Str(path))) => format!("{who} on {}", message::one_line(path)),
         _ => who,

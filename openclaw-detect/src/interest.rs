@@ -10,7 +10,8 @@ use crate::{EventKind, Field, KindSet};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Interest {
     /// The kinds on which a rule runs; where a rule fires once for each process, forks and exits too, by which
-    /// the engine knows what children take over and when a process is gone.
+    /// the engine knows what children take over and when a process is gone; and where a rule names the domain of
+    /// a destination, DNS, which tells it.
     pub kinds: KindSet,
     /// The reads of files that a rule can be true of.
     pub reads: ReadInterest,

@@ -87,7 +87,7 @@ const fn category(kind: EventKind) -> &'static str {
         | EventKind::ProcessExit
         | EventKind::PrivilegeChange => "process",
         EventKind::FileAccess => "file",
-        EventKind::NetworkConnection => "network",
+        EventKind::NetworkConnection | EventKind::DnsQuery => "network",
         EventKind::ContainerStart | EventKind::ContainerStop => "container",
     }
 }
@@ -107,8 +107,12 @@ fn types(kind: EventKind, action: &str) -> &'static [&'static str] {
         (EventKind::FileAccess, _) => &["change"],
         (EventKind::NetworkConnection, "connection_established") => &["connection", "start"],
         (EventKind::NetworkConnection, "connection_closed") => &["connection", "end"],
-        (EventKind::NetworkConnection, "connection_failed") => &["connection", "denied"],
+        (EventKind::NetworkConnection, "connection_failed" | "connection_refused") => {
+            &["connection", "denied"]
+        }
+        (EventKind::NetworkConnection, "listen" | "bind" | "socket_raw" | "socket_packet") => &["info"],
         (EventKind::NetworkConnection, _) => &["connection", "info"],
+        (EventKind::DnsQuery, _) => &["protocol", "info"],
     }
 }
 

@@ -9,6 +9,9 @@ const COMMAND_LENGTH: usize = 200;
 
 /// The event in a sentence, such as `nc (pid 4242, user 1000, parent bash) ran: nc -lvp 4444`.
 pub(crate) fn describe(event: &(impl Event + ?Sized)) -> String {
+    if event.get(Field::EventAction) == Some(Value::Str("connection_refused")) {
+        return refused(event);
+    }
     let text = |field| text(event, field);
     let number = |field| number(event, field);
     let mut out = text(Field::ProcessName).unwrap_or_else(|| "an unknown process".to_owned());
@@ -44,6 +47,7 @@ pub(crate) fn describe(event: &(impl Event + ?Sized)) -> String {
         }
         EventKind::FileAccess => file(event, &mut out),
         EventKind::NetworkConnection => connection(event, &mut out),
+        EventKind::DnsQuery => dns(event, &mut out),
         EventKind::PrivilegeChange => credentials(event, &mut out),
         EventKind::ContainerStart | EventKind::ContainerStop => container(event, &mut out),
     }
@@ -155,6 +159,14 @@ fn file(event: &(impl Event + ?Sized), out: &mut String) {
     };
 }
 
+/// What a sender wanted of a port at which nobody listens: no process of this host has to do with it.
+fn refused(event: &(impl Event + ?Sized)) -> String {
+    let destination = endpoint(event, Field::DestinationIp, Field::DestinationPort);
+    let source = endpoint(event, Field::SourceIp, Field::SourcePort);
+    let transport = text(event, Field::NetworkTransport).map(|name| format!(" over {name}"));
+    format!("{source} tried to reach {destination}{}, where nobody listens", transport.unwrap_or_default())
+}
+
 fn connection(event: &(impl Event + ?Sized), out: &mut String) {
     let inbound = event.get(Field::NetworkDirection) == Some(Value::Str("inbound"));
     let destination = endpoint(event, Field::DestinationIp, Field::DestinationPort);
@@ -165,6 +177,10 @@ fn connection(event: &(impl Event + ?Sized), out: &mut String) {
     };
     let _ = match (action, inbound) {
         ("connection_failed", _) => write!(out, "failed to connect to {destination}"),
+        ("listen", _) => write!(out, "listens at {destination}"),
+        ("bind", _) => write!(out, "bound a socket to {destination}"),
+        ("socket_raw", _) => write!(out, "made a raw socket"),
+        ("socket_packet", _) => write!(out, "made a packet socket"),
         ("connection_closed", false) => write!(out, "closed a connection to {destination}"),
         ("connection_closed", true) => write!(out, "closed a connection from {source} to {destination}"),
         ("connection_progress", false) => write!(out, "has a connection to {destination}"),
@@ -180,6 +196,19 @@ fn connection(event: &(impl Event + ?Sized), out: &mut String) {
     {
         let _ = write!(out, ", {} sent, {} received", bytes(sent), bytes(received));
     }
+}
+
+fn dns(event: &(impl Event + ?Sized), out: &mut String) {
+    let name = text(event, Field::DnsQuestionName).unwrap_or_else(|| ".".to_owned());
+    let kind = text(event, Field::DnsQuestionType).unwrap_or_default();
+    let server = endpoint(event, Field::DestinationIp, Field::DestinationPort);
+    let serves = matches!(event.get(Field::NetworkDirection), Some(Value::Str("inbound")));
+    let _ = match (text(event, Field::DnsResponseCode), serves) {
+        (None, false) => write!(out, "asked {server} for {kind} of {name}"),
+        (None, true) => write!(out, "was asked for {kind} of {name}"),
+        (Some(code), false) => write!(out, "was answered {code} by {server} for {kind} of {name}"),
+        (Some(code), true) => write!(out, "answered {code} for {kind} of {name}"),
+    };
 }
 
 /// `192.0.2.7:443`, `[2001:db8::1]:443`.

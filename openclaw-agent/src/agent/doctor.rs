@@ -9,7 +9,10 @@ use std::time::{Duration, Instant};
 use anstream::{print, println};
 use anyhow::{Result, bail};
 use openclaw_common::network::{INBOUND, OUTBOUND};
-use openclaw_common::record::{NET_CLOSED, NET_ESTABLISHED, NET_PROGRESS};
+use openclaw_common::record::{
+    NET_BIND, NET_CLOSED, NET_ESTABLISHED, NET_FAILED, NET_LISTEN, NET_PACKET_SOCKET, NET_PROGRESS,
+    NET_RAW_SOCKET, NET_REFUSED, NetworkRecord, UDP,
+};
 use openclaw_common::syscall;
 use openclaw_detect::KindSet;
 
@@ -154,14 +157,36 @@ struct Seen {
     progress: bool,
     old_connection: bool,
     net_closed: bool,
+    listening: bool,
+    bound: bool,
+    raw_socket: bool,
+    packet_socket: bool,
+    /// Ports of the connection that failed: this side's and the other's.
+    failed: Option<(u16, u16)>,
+    /// Ports of what was refused: the sender's and the one that it wanted.
+    refused: Vec<(u16, u16)>,
+    udp_sent: bool,
+    udp_received: bool,
+    udp_closed: bool,
+    dns: bool,
 }
 
 impl Seen {
     fn whole(&self) -> bool {
         let Seen { fork, exec, exit, file_open, file_path, credentials, .. } = *self;
         let Seen { connected, accepted, progress, old_connection, .. } = *self;
+        let Seen { listening, bound, raw_socket, packet_socket, .. } = *self;
+        let Seen { udp_sent, udp_received, udp_closed, dns, .. } = *self;
         [fork, exec, exit, file_open, file_path, credentials].iter().all(|seen| *seen)
             && [connected, accepted, progress, old_connection].iter().all(|seen| *seen)
+            && [listening, bound, raw_socket, packet_socket].iter().all(|seen| *seen)
+            && [udp_sent, udp_received, udp_closed, dns].iter().all(|seen| *seen)
+            && self.refusal()
+    }
+
+    /// Whether the connection that failed was seen to be refused.
+    fn refusal(&self) -> bool {
+        self.failed.is_some_and(|ports| self.refused.contains(&ports))
     }
 
     fn watch(&mut self, sensor: &Sensor, rings: &mut Rings, pid: u32) {
@@ -203,16 +228,39 @@ impl Seen {
                 self.file_open |= record.operation == syscall::CREATE;
                 self.file_path |= record.operation == syscall::DELETE;
             }
-            Record::Network(record) if record.header.task.tgid == pid => {
-                let (action, direction) = (record.action, record.endpoints.direction);
-                self.connected |= action == NET_ESTABLISHED && direction == OUTBOUND;
-                self.accepted |= action == NET_ESTABLISHED && direction == INBOUND;
-                self.progress |= action == NET_PROGRESS && record.sent == PAYLOAD as u64;
-                // The connection that is older than the sensor has sent a payload before.
-                self.old_connection |= action == NET_PROGRESS && record.sent == 2 * PAYLOAD as u64;
-                self.net_closed |= action == NET_CLOSED;
+            Record::Network(record) if record.action == NET_REFUSED => {
+                self.refused.push((record.endpoints.remote_port, record.endpoints.local_port));
             }
+            Record::Network(record) if record.header.kind == UDP && record.header.task.tgid == pid => {
+                let bytes = PAYLOAD as u64;
+                self.udp_sent |= record.endpoints.direction == OUTBOUND && record.sent == bytes;
+                self.udp_received |= record.endpoints.direction == INBOUND && record.received == bytes;
+                self.udp_closed |= record.action == NET_CLOSED;
+            }
+            Record::Dns(head, _) => self.dns |= head.header.task.tgid == pid,
+            Record::Network(record) if record.header.task.tgid == pid => self.take_network(record),
             Record::File(..) | Record::Network(_) => {}
+        }
+    }
+
+    fn take_network(&mut self, record: &NetworkRecord) {
+        match (record.action, record.endpoints.direction) {
+            (NET_ESTABLISHED, OUTBOUND) => self.connected = true,
+            (NET_ESTABLISHED, INBOUND) => self.accepted = true,
+            (NET_PROGRESS, _) => {
+                self.progress |= record.sent == PAYLOAD as u64;
+                // The connection that is older than the sensor has sent a payload before.
+                self.old_connection |= record.sent == 2 * PAYLOAD as u64;
+            }
+            (NET_CLOSED, _) => self.net_closed = true,
+            (NET_FAILED, _) => {
+                self.failed = Some((record.endpoints.local_port, record.endpoints.remote_port));
+            }
+            (NET_LISTEN, _) => self.listening = true,
+            (NET_BIND, _) => self.bound = true,
+            (NET_RAW_SOCKET, _) => self.raw_socket = true,
+            (NET_PACKET_SOCKET, _) => self.packet_socket = true,
+            _ => {}
         }
     }
 
@@ -223,13 +271,23 @@ impl Seen {
             "process exec" => vec![("process exec", self.exec)],
             "process exit" => vec![("process exit", self.exit)],
             "processes from before" => vec![("processes from before", self.existing)],
-            "tcp connections" => vec![("tcp connections", self.connected && self.net_closed)],
+            "tcp connections" => vec![
+                ("tcp connections", self.connected && self.net_closed && self.failed.is_some()),
+                ("tcp listeners", self.listening),
+            ],
+            "connections refused" => vec![("connections refused", self.refusal())],
             "connections from before" => vec![("connections from before", self.old_connection)],
             "bytes of open connections" => vec![("bytes of open connections", self.progress)],
-            "files, accept, credentials" => vec![
+            "owners of udp sockets" => vec![("owners of udp sockets", self.udp_sent && self.udp_received)],
+            "udp flows, dns" => vec![("udp flows", self.udp_sent && self.udp_received), ("dns", self.dns)],
+            "bytes of udp flows" => vec![("bytes of udp flows", self.udp_closed)],
+            "files, sockets, credentials" => vec![
                 ("files opened", self.file_open),
                 ("paths changed", self.file_path),
                 ("connections accepted", self.accepted),
+                ("sockets bound", self.bound),
+                ("raw sockets", self.raw_socket),
+                ("packet sockets", self.packet_socket),
                 ("credentials changed", self.credentials),
             ],
             _ => return vec![hook.clone()],

@@ -2,7 +2,8 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddrV4, TcpListener, TcpStream, UdpSocket};
+use std::os::fd::{FromRawFd, OwnedFd};
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Child, Command, Stdio};
 
@@ -79,9 +80,16 @@ pub fn trigger() -> Result<()> {
     let mut line = String::new();
     input.read_line(&mut line)?;
 
+    let listener = TcpListener::bind(("127.0.0.1", 0))?;
     let (mut new, mut new_peer) = pair(&listener)?;
     send(&mut new, &mut new_peer)?;
     send(&mut old, &mut old_peer)?;
+    // What is refused is seen to be missing.
+    drop(socket(libc::AF_INET, libc::SOCK_RAW, libc::IPPROTO_ICMP));
+    drop(socket(libc::AF_PACKET, libc::SOCK_RAW, 0));
+    let nobody = TcpListener::bind(("127.0.0.1", 0))?.local_addr()?;
+    drop(TcpStream::connect(nobody));
+    speak_udp()?;
     let path = std::env::temp_dir().join(format!("openclaw-doctor-{}", std::process::id()));
     fs::write(&path, "x")?;
     fs::set_permissions(&path, fs::Permissions::from_mode(0o600))?;
@@ -98,6 +106,16 @@ pub fn trigger() -> Result<()> {
     Ok(())
 }
 
+fn socket(family: i32, kind: i32, protocol: i32) -> Result<OwnedFd> {
+    // SAFETY: the call has no preconditions.
+    let descriptor = unsafe { libc::socket(family, kind, protocol) };
+    if descriptor < 0 {
+        return Err(std::io::Error::last_os_error().into());
+    }
+    // SAFETY: the descriptor is new, and nobody else's.
+    Ok(unsafe { OwnedFd::from_raw_fd(descriptor) })
+}
+
 fn pair(listener: &TcpListener) -> Result<(TcpStream, TcpStream)> {
     let client = TcpStream::connect(listener.local_addr()?)?;
     Ok((client, listener.accept()?.0))
@@ -106,6 +124,20 @@ fn pair(listener: &TcpListener) -> Result<(TcpStream, TcpStream)> {
 fn send(from: &mut TcpStream, to: &mut TcpStream) -> Result<()> {
     from.write_all(&[b'x'; PAYLOAD])?;
     to.read_exact(&mut [0; PAYLOAD])?;
+    Ok(())
+}
+
+/// Sends a datagram to a socket of its own, then a question of DNS to where nobody answers, and closes all.
+fn speak_udp() -> Result<()> {
+    /// Number 1, one question: the root's name servers.
+    const QUESTION: [u8; 17] = [0, 1, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 2, 0, 1];
+    /// An address of the loopback network that no resolver is expected at.
+    const NOBODY: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(127, 53, 53, 53), 53);
+    let receiver = UdpSocket::bind(("127.0.0.1", 0))?;
+    let sender = UdpSocket::bind(("127.0.0.1", 0))?;
+    sender.send_to(&[b'x'; PAYLOAD], receiver.local_addr()?)?;
+    receiver.recv(&mut [0; PAYLOAD])?;
+    sender.send_to(&QUESTION, NOBODY)?;
     Ok(())
 }
 

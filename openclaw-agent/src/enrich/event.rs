@@ -2,6 +2,7 @@
 //! record, and puts nothing together that nobody asks for.
 
 mod container;
+mod dns;
 mod file;
 mod network;
 mod value;
@@ -14,6 +15,7 @@ use super::capability;
 use super::image::{Exec, Image};
 use super::process::{Capabilities, Credentials, Process};
 use super::table::ProcessTable;
+pub use dns::DnsBody;
 pub use file::{FileBody, Other};
 pub use network::NetworkBody;
 use value::{id, known, number, text};
@@ -55,6 +57,8 @@ pub enum Body<'a> {
     File(FileBody<'a>),
     /// Something became of a connection.
     Network(NetworkBody),
+    /// DNS was asked, or answered.
+    Dns(DnsBody),
     /// Credentials changed.
     Privilege(Privilege),
     /// It is known what the container is: the process is the first in it (`start`), or has been in it by then
@@ -84,6 +88,7 @@ impl Body<'_> {
             Body::Exit(_) => EventKind::ProcessExit,
             Body::File(_) => EventKind::FileAccess,
             Body::Network(_) => EventKind::NetworkConnection,
+            Body::Dns(_) => EventKind::DnsQuery,
             Body::Privilege(_) => EventKind::PrivilegeChange,
             Body::ContainerStart(_) => EventKind::ContainerStart,
             Body::ContainerStop => EventKind::ContainerStop,
@@ -98,6 +103,7 @@ impl Body<'_> {
             Body::Exit(_) => "exit",
             Body::File(file) => file.action,
             Body::Network(network) => network.action(),
+            Body::Dns(dns) => dns.action(),
             Body::Privilege(change) => change.how,
             Body::ContainerStart(how) => how,
             Body::ContainerStop => "stop",
@@ -111,6 +117,7 @@ impl Body<'_> {
             Body::Exit(status) => exit_field(*status, field),
             Body::File(file) => file.field(field),
             Body::Network(network) => network.field(field),
+            Body::Dns(dns) => dns.field(field),
             Body::Privilege(change) => match field {
                 Field::ProcessPreviousUid => id(change.before.euid),
                 _ => None,
@@ -128,15 +135,22 @@ fn exit_field(status: u32, field: Field) -> Option<Value<'static>> {
     }
 }
 
+/// Who did it, as it was at the time of the event.
+#[derive(Debug)]
+struct Actor<'a> {
+    process: &'a Process,
+    /// What the process ran then.
+    image: &'a Image,
+    /// The credentials that it had then.
+    credentials: Credentials,
+}
+
 /// An event of this host.
 #[derive(Debug)]
 pub struct Observed<'a> {
     time: Timestamp,
-    process: &'a Process,
-    /// What the process ran at the time of the event.
-    image: &'a Image,
-    /// Its credentials at the time of the event.
-    credentials: Credentials,
+    /// `None` where no process of this host did it, or none that is known.
+    actor: Option<Actor<'a>>,
     table: &'a ProcessTable,
     host: &'a HostFacts,
     body: Body<'a>,
@@ -169,11 +183,19 @@ impl<'a> Observed<'a> {
         body: Body<'a>,
     ) -> Option<Self> {
         let process = table.get(id)?;
-        Some(Observed {
-            time: at.time,
+        let actor = Actor {
             process,
             image: process.image_at(at.since_boot),
             credentials: credentials.unwrap_or(process.credentials),
+        };
+        Some(Observed { actor: Some(actor), ..Observed::without_process(table, host, at, body) })
+    }
+
+    /// An event that no process of this host did, or none that is known, such as a packet that came in.
+    pub fn without_process(table: &'a ProcessTable, host: &'a HostFacts, at: Moment, body: Body<'a>) -> Self {
+        Observed {
+            time: at.time,
+            actor: None,
             table,
             host,
             body,
@@ -182,13 +204,13 @@ impl<'a> Observed<'a> {
             effective: OnceCell::new(),
             permitted: OnceCell::new(),
             previous: OnceCell::new(),
-        })
+        }
     }
 
-    fn ancestors(&self) -> &str {
+    fn ancestors(&self, of: ProcessId) -> &str {
         self.ancestors.get_or_init(|| {
             let mut names = String::new();
-            for ancestor in self.table.ancestors(self.process.id) {
+            for ancestor in self.table.ancestors(of) {
                 names.push_str(&ancestor.image.name);
                 names.push('\0');
             }
@@ -196,13 +218,8 @@ impl<'a> Observed<'a> {
         })
     }
 
-    fn parent_image(&self) -> Option<&'a Image> {
-        self.process.parent_image.as_deref()
-    }
-
     fn process_field(&self, field: Field) -> Option<Value<'_>> {
-        let process = self.process;
-        let image = self.image;
+        let Actor { process, image, credentials } = self.actor.as_ref()?;
         match field {
             Field::ProcessPid => Some(number(process.id.pid)),
             Field::ProcessEntityId => Some(Value::Str(&process.entity_id)),
@@ -215,10 +232,10 @@ impl<'a> Observed<'a> {
             Field::ProcessArgsCount => Some(number(image.args_count)),
             Field::ProcessArgsTruncated => Some(Value::Bool(image.args_truncated)),
             Field::ProcessWorkingDirectory => text(&image.working_directory),
-            Field::ProcessUid => id(self.credentials.euid),
-            Field::ProcessRealUid => id(self.credentials.uid),
-            Field::ProcessGid => id(self.credentials.egid),
-            Field::ProcessRealGid => id(self.credentials.gid),
+            Field::ProcessUid => id(credentials.euid),
+            Field::ProcessRealUid => id(credentials.uid),
+            Field::ProcessGid => id(credentials.egid),
+            Field::ProcessRealGid => id(credentials.gid),
             Field::UserNormalUid => Some(number(process.normal_user())),
             Field::UserAuditId => id(process.login_user),
             Field::ProcessSessionId => known(process.session),
@@ -228,7 +245,7 @@ impl<'a> Observed<'a> {
             Field::ProcessMountNamespace => known(process.namespaces[1]),
             Field::ProcessNetworkNamespace => known(process.namespaces[2]),
             Field::ProcessAncestors => {
-                let names = self.ancestors();
+                let names = self.ancestors(process.id);
                 (!names.is_empty()).then(|| Value::List(StrList::new(names)))
             }
             Field::ProcessNoNewPrivileges => process.no_new_privileges.map(Value::Bool),
@@ -243,7 +260,7 @@ impl<'a> Observed<'a> {
                 .exec
                 .as_ref()
                 .and_then(|exec| exec_field(exec, field))
-                .or_else(|| self.parent_field(field)),
+                .or_else(|| self.parent_field(process, field)),
         }
     }
 
@@ -254,17 +271,18 @@ impl<'a> Observed<'a> {
         }
     }
 
-    fn parent_field(&self, field: Field) -> Option<Value<'_>> {
+    fn parent_field(&self, process: &'a Process, field: Field) -> Option<Value<'_>> {
+        let image = || process.parent_image.as_deref();
         match field {
-            Field::ProcessParentPid => self.process.parent.map(|parent| number(parent.pid)),
+            Field::ProcessParentPid => process.parent.map(|parent| number(parent.pid)),
             Field::ProcessParentEntityId => {
-                let parent = self.process.parent?;
+                let parent = process.parent?;
                 Some(Value::Str(self.parent_id.get_or_init(|| parent.to_string())))
             }
-            Field::ProcessParentName => text(&self.parent_image()?.name),
-            Field::ProcessParentExecutable => text(&self.parent_image()?.executable),
-            Field::ProcessParentCommandLine => text(&self.parent_image()?.command_line),
-            _ => container::field(self.process.container.as_deref(), self.host, field),
+            Field::ProcessParentName => text(&image()?.name),
+            Field::ProcessParentExecutable => text(&image()?.executable),
+            Field::ProcessParentCommandLine => text(&image()?.command_line),
+            _ => container::field(process.container.as_deref(), self.host, field),
         }
     }
 }
@@ -302,12 +320,13 @@ impl Event for Observed<'_> {
     }
 
     fn process(&self) -> Option<ProcessId> {
-        Some(self.process.id)
+        Some(self.actor.as_ref()?.process.id)
     }
 
     fn parent(&self) -> Option<ProcessId> {
         // Of a fork, whose state the child takes over: the process that forked.
-        self.process.forked_from.or(self.process.parent)
+        let process = self.actor.as_ref()?.process;
+        process.forked_from.or(process.parent)
     }
 
     fn get(&self, field: Field) -> Option<Value<'_>> {

@@ -2,8 +2,8 @@
 
 use bytemuck::{AnyBitPattern, NoUninit};
 use openclaw_common::record::{
-    CREDENTIALS, CredentialRecord, EXEC, EXISTING, EXIT, ExecRecord, FILE_OPEN, FILE_PATH, FORK, FileRecord,
-    Header, NETWORK, NetworkRecord, ProcessRecord,
+    CREDENTIALS, CredentialRecord, DNS, DnsHead, DnsRecord, EXEC, EXISTING, EXIT, ExecRecord, FILE_OPEN,
+    FILE_PATH, FORK, FileRecord, Header, NETWORK, NetworkRecord, ProcessRecord, UDP,
 };
 
 /// A record with its sections.
@@ -21,8 +21,10 @@ pub enum Record<'a> {
     Credentials(CredentialRecord),
     /// Something was done to a file; its sections.
     File(FileRecord, [&'a [u8]; 4]),
-    /// Something became of a connection.
+    /// Something became of a connection, or of a flow of UDP.
     Network(NetworkRecord),
+    /// A DNS message; the payload that holds it.
+    Dns(DnsHead, &'a [u8]),
 }
 
 impl<'a> Record<'a> {
@@ -49,7 +51,12 @@ impl<'a> Record<'a> {
                 let (sections, len) = sections(bytes, size_of::<FileRecord>(), record.sections)?;
                 Some((Record::File(record, sections), len))
             }
-            NETWORK => Some((Record::Network(head(bytes)?), size_of::<NetworkRecord>())),
+            DNS => {
+                let head: DnsHead = head(bytes)?;
+                let payload = bytes.get(size_of::<DnsHead>()..size_of::<DnsRecord>())?;
+                Some((Record::Dns(head, payload.get(..head.taken as usize)?), size_of::<DnsRecord>()))
+            }
+            NETWORK | UDP => Some((Record::Network(head(bytes)?), size_of::<NetworkRecord>())),
             _ => None,
         }
     }
@@ -96,6 +103,22 @@ mod tests {
     fn a_section_that_runs_past_the_end_makes_it_no_record() {
         assert!(Record::parse(&exec([0, 9, 0, 0, 0, 0, 0], b"nc\0")).is_none());
         assert!(Record::parse(&exec([u32::MAX; 7], b"nc\0")).is_none());
+    }
+
+    #[test]
+    fn a_dns_message_is_no_longer_than_its_record() {
+        let mut head = DnsHead { taken: 3, ..DnsHead::default() };
+        head.header.kind = DNS;
+        let record = |head: &DnsHead| {
+            let mut bytes = bytemuck::bytes_of(head).to_vec();
+            bytes.resize(size_of::<DnsRecord>(), 7);
+            bytes
+        };
+        let bytes = record(&head);
+        assert!(matches!(Record::parse(&bytes), Some((Record::Dns(_, [7, 7, 7]), _))));
+        assert!(Record::parse(&bytes[..bytes.len() - 1]).is_none());
+        head.taken = u32::MAX;
+        assert!(Record::parse(&record(&head)).is_none());
     }
 
     #[test]

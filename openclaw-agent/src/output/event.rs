@@ -27,9 +27,11 @@ pub fn write_event(event: &dyn Event, format: Format, out: &mut String) {
 fn write_text(event: &dyn Event, out: &mut String) -> fmt::Result {
     let kind = event.kind().name();
     write!(out, "{DIM}{}{DIM:#} {KIND}{kind:<18}{KIND:#}", time::clock(event.time()))?;
-    match text(event, Field::ProcessName) {
-        Some(name) => write!(out, " {BOLD}{}{BOLD:#}", Clean(name))?,
-        None => out.push_str(" ?"),
+    match (text(event, Field::ProcessName), event.process()) {
+        (Some(name), _) => write!(out, " {BOLD}{}{BOLD:#}", Clean(name))?,
+        (None, Some(_)) => out.push_str(" ?"),
+        // No process of this host did it.
+        (None, None) => out.push_str(" -"),
     }
     if let Some(id) = event.process() {
         write!(out, "{DIM}[{}]{DIM:#}", id.pid)?;
@@ -43,6 +45,7 @@ fn write_text(event: &dyn Event, out: &mut String) -> fmt::Result {
         EventKind::ProcessExit => write_exit(event, out),
         EventKind::FileAccess => write_file(event, out),
         EventKind::NetworkConnection => write_connection(event, out),
+        EventKind::DnsQuery => write_dns(event, out),
         EventKind::PrivilegeChange => write_privilege(event, out),
         EventKind::ContainerStart | EventKind::ContainerStop => write_container(event, out),
     }
@@ -152,10 +155,18 @@ fn write_connection(event: &dyn Event, out: &mut String) -> fmt::Result {
     if let Some(transport) = text(event, Field::NetworkTransport) {
         write!(out, " {transport}")?;
     }
-    out.push(' ');
-    write_endpoint(event, Field::SourceIp, Field::SourcePort, out)?;
-    out.push_str(" → ");
-    write_endpoint(event, Field::DestinationIp, Field::DestinationPort, out)?;
+    if event.get(Field::SourceIp).is_some() {
+        out.push(' ');
+        write_endpoint(event, Field::SourceIp, Field::SourcePort, out)?;
+        out.push_str(" →");
+    }
+    if event.get(Field::DestinationIp).is_some() {
+        out.push(' ');
+        write_endpoint(event, Field::DestinationIp, Field::DestinationPort, out)?;
+        if let Some(domain) = text(event, Field::DestinationDomain) {
+            write!(out, " ({})", Clean(domain))?;
+        }
+    }
     if let Some(direction) = text(event, Field::NetworkDirection) {
         write!(out, " {DIM}{direction}{DIM:#}")?;
     }
@@ -164,6 +175,31 @@ fn write_connection(event: &dyn Event, out: &mut String) -> fmt::Result {
     }
     if let Some(received) = number(event, Field::NetworkBytesReceived) {
         write!(out, " received {received} B")?;
+    }
+    if let Some(error) = text(event, Field::ErrorCode) {
+        write!(out, " {WARN}{error}{WARN:#}")?;
+    }
+    Ok(())
+}
+
+fn write_dns(event: &dyn Event, out: &mut String) -> fmt::Result {
+    write!(out, " {}", text(event, Field::EventAction).unwrap_or("dns"))?;
+    if let Some(name) = text(event, Field::DnsQuestionName) {
+        write!(out, " {}", Clean(name))?;
+    }
+    if let Some(kind) = text(event, Field::DnsQuestionType) {
+        write!(out, " {}", Clean(kind))?;
+    }
+    if let Some(code) = text(event, Field::DnsResponseCode) {
+        write!(out, " {}", Clean(code))?;
+    }
+    if let Some(Value::List(addresses)) = event.get(Field::DnsResolvedIp) {
+        for address in addresses.iter() {
+            write!(out, " {}", Clean(address))?;
+        }
+    }
+    if let Some(direction) = text(event, Field::NetworkDirection) {
+        write!(out, " {DIM}{direction}{DIM:#}")?;
     }
     Ok(())
 }
@@ -265,6 +301,16 @@ mod tests {
         assert_eq!(
             line(&connection),
             "network_connection nc[4711] connection_progress [2001:db8::1]:5000 → [2001:db8::2]:443 sent 7 B"
+        );
+        let refused = RecordedEvent::new(EventKind::NetworkConnection, Timestamp(0))
+            .with(Field::EventAction, "connection_refused")
+            .with(Field::NetworkTransport, "udp")
+            .with(Field::SourceIp, "192.0.2.1".parse::<IpAddr>().unwrap())
+            .with(Field::DestinationIp, "192.0.2.2".parse::<IpAddr>().unwrap());
+        assert_eq!(
+            line(&refused),
+            "network_connection - connection_refused udp 192.0.2.1 → 192.0.2.2",
+            "no process did it"
         );
         let setuid = event(EventKind::PrivilegeChange, "setuid").with(Field::ProcessPreviousUid, 1000);
         assert_eq!(line(&setuid), "privilege_change   nc[4711] setuid uid 1000 → 0");

@@ -2,16 +2,20 @@
 
 mod container;
 mod credential;
+mod dns;
 mod file;
 mod hash;
 
 use openclaw_common::network::OUTBOUND;
-use openclaw_common::record::{Header, NetworkRecord, ProcessRecord, Task};
+use openclaw_common::record::{
+    Header, NET_BIND, NET_LISTEN, NET_PACKET_SOCKET, NET_RAW_SOCKET, NET_REFUSED, NetworkRecord,
+    ProcessRecord, Task,
+};
 use openclaw_detect::{Action, Engine, EventKind, Finding, KindSet, ProcessId};
 
 use crate::enrich::{
-    Body, Clock, Credentials, HostFacts, Moment, NetworkBody, Observed, Outbound, PathBuffer, ProcessTable,
-    Record, Resolver, addresses,
+    Body, Clock, Credentials, HostFacts, Moment, Names, NetworkBody, Observed, Outbound, PathBuffer, Process,
+    ProcessTable, Record, Resolver, addresses,
 };
 use crate::hash::Hashes;
 
@@ -45,6 +49,8 @@ pub struct Counts {
     pub malformed: u64,
     /// Containers that came too many at once to ask their runtimes about them.
     pub containers_unasked: u64,
+    /// Packets of port 53 that hold no DNS message that can be read.
+    pub malformed_dns: u64,
 }
 
 /// The state between the rings and the rules.
@@ -52,6 +58,7 @@ pub struct Counts {
 pub struct Stage {
     table: ProcessTable,
     outbound: Outbound,
+    names: Names,
     engine: Engine,
     /// The kinds on which a rule runs.
     kinds: KindSet,
@@ -75,6 +82,7 @@ impl Stage {
         Stage {
             table: ProcessTable::new(clock),
             outbound: Outbound::default(),
+            names: Names::default(),
             kinds: engine.interest().kinds,
             engine,
             host,
@@ -152,6 +160,7 @@ impl Stage {
             Record::Credentials(record) => self.credentials(&record, outlet),
             Record::File(record, sections) => self.file(&record, sections, outlet),
             Record::Network(record) => self.network(record, outlet),
+            Record::Dns(head, payload) => self.dns(&head, payload, outlet),
         }
     }
 
@@ -178,13 +187,36 @@ impl Stage {
     }
 
     fn network(&mut self, record: NetworkRecord, outlet: &mut impl Outlet) {
+        let (time, kind) = (record.header.time, EventKind::NetworkConnection);
+        let occasion = match record.action {
+            NET_REFUSED => Occasion::new(None, time, kind),
+            NET_LISTEN | NET_BIND | NET_RAW_SOCKET | NET_PACKET_SOCKET => {
+                Occasion::new(self.table.ensure(&record.header.task).id, time, kind).by(&record.header.task)
+            }
+            _ => return self.connection(record, outlet),
+        };
+        self.emit(occasion, outlet, |_, _| {
+            Body::Network(NetworkBody { record, outbound: None, domain: None })
+        });
+    }
+
+    fn connection(&mut self, record: NetworkRecord, outlet: &mut impl Outlet) {
         let since = self.outbound.sent_since(&record);
-        let process = self.table.ensure(&record.header.task);
-        let (id, remote) = (process.id, addresses(&record.endpoints).1);
+        let remote = addresses(&record.endpoints).1;
         let initiated = record.endpoints.direction == OUTBOUND;
-        let outbound = initiated.then(|| process.add_outbound(remote, since));
+        let owner = self.owner(&record.header.task);
+        let id = owner.as_ref().map(|process| process.id);
+        let outbound = owner.filter(|_| initiated).map(|process| process.add_outbound(remote, since));
+        let domain = initiated
+            .then(|| self.names.of(record.endpoints.namespace, remote, record.header.time))
+            .flatten();
         let occasion = Occasion::new(id, record.header.time, EventKind::NetworkConnection);
-        self.emit(occasion, outlet, |_, _| Body::Network(NetworkBody { record, outbound }));
+        self.emit(occasion, outlet, |_, _| Body::Network(NetworkBody { record, outbound, domain }));
+    }
+
+    /// Who owns a socket; `None` where the kernel's programs know of nobody.
+    fn owner(&mut self, task: &Task) -> Option<&mut Process> {
+        task.is_known().then(|| self.table.ensure(task))
     }
 
     /// Asks the rules, and shows the event to who watches.
@@ -201,13 +233,19 @@ impl Stage {
         }
         let body = body(self.path.as_str(), self.other.as_str());
         let at = Moment { time: self.clock.time_of(time), since_boot: time };
-        let Some(event) = Observed::new(&self.table, &self.host, id, at, credentials, body) else { return };
+        let event = match id {
+            None => Observed::without_process(&self.table, &self.host, at, body),
+            Some(id) => match Observed::new(&self.table, &self.host, id, at, credentials, body) {
+                Some(event) => event,
+                None => return,
+            },
+        };
         let findings = &mut self.counts.findings;
         self.engine.evaluate(&event, |rule| {
             *findings += 1;
             let finding = Finding::new(format!("{:x}-{findings:x}", at.time.0), rule, &event);
             let isolate = outlet.isolates() && rule.actions.contains(&Action::Isolate);
-            let tree = if isolate { self.table.descendants(id) } else { Vec::new() };
+            let tree = id.filter(|_| isolate).map(|id| self.table.descendants(id)).unwrap_or_default();
             outlet.finding(finding, tree);
         });
         if watched {
@@ -218,7 +256,8 @@ impl Stage {
 
 /// Who does something of which kind, and when.
 struct Occasion {
-    id: ProcessId,
+    /// `None` where no process of this host did it, or none that is known.
+    id: Option<ProcessId>,
     /// Nanoseconds since boot.
     time: u64,
     kind: EventKind,
@@ -227,8 +266,8 @@ struct Occasion {
 }
 
 impl Occasion {
-    fn new(id: ProcessId, time: u64, kind: EventKind) -> Self {
-        Occasion { id, time, kind, credentials: None }
+    fn new(id: impl Into<Option<ProcessId>>, time: u64, kind: EventKind) -> Self {
+        Occasion { id: id.into(), time, kind, credentials: None }
     }
 
     fn by(self, task: &Task) -> Self {

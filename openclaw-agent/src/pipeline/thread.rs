@@ -39,6 +39,10 @@ const RATE_SAMPLES: usize = 10;
 /// thread from the other, from the clock, or from stopping.
 const BATCH: usize = 4096;
 
+/// Kinds that the kernel is asked for only where a rule or a follower of events wants them.
+const ON_DEMAND: KindSet =
+    KindSet::of(&[EventKind::FileAccess, EventKind::NetworkConnection, EventKind::DnsQuery]);
+
 /// How long the process table stays unmended while events are lost.
 const MEND_AT_LAST: Duration = Duration::from_secs(30);
 
@@ -395,7 +399,7 @@ impl<O: Outlet> Pipeline<O> {
 
     fn ask_for_kinds(&mut self) -> Result<(), LoadError> {
         let kinds = if self.outlet.wants_events() { KindSet::ALL } else { self.kinds };
-        let needed = kinds.intersection(KindSet::of(&[EventKind::FileAccess]));
+        let needed = kinds.intersection(ON_DEMAND);
         if needed != self.asked {
             self.sensor.watch_kinds(needed)?;
             self.asked = needed;

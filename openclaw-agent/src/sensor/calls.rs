@@ -4,7 +4,7 @@
 
 use openclaw_common::syscall::{
     CHMOD, CHOWN, CREATE, CWD, Call, DELETE, LINK, REMOVE_ATTRIBUTE, RENAME, SET_ATTRIBUTE, SHAPE_ACCEPT,
-    SHAPE_CREDENTIALS, SHAPE_DESCRIPTOR, SHAPE_OPEN, SYMLINK, TABLE, TRUNCATE,
+    SHAPE_BIND, SHAPE_CREDENTIALS, SHAPE_DESCRIPTOR, SHAPE_OPEN, SHAPE_SOCKET, SYMLINK, TABLE, TRUNCATE,
 };
 use openclaw_detect::{EventKind, KindSet};
 
@@ -63,6 +63,12 @@ const CONNECTIONS: &[Entry] = &[
     Entry(Some(288), &[364], ACCEPT), // accept4
 ];
 
+/// Calls by which sockets are made and bound.
+const SOCKETS: &[Entry] = &[
+    Entry(Some(41), &[359], Call::plain(SHAPE_SOCKET)), // socket
+    Entry(Some(49), &[361], Call::plain(SHAPE_BIND)),   // bind
+];
+
 /// Calls by which user ids, group ids and capabilities change. 32-bit programs have those with 16-bit ids too.
 const IDS: &[Entry] = &[
     Entry(Some(105), &[213, 23], CREDENTIALS),  // setuid
@@ -80,7 +86,8 @@ pub(super) fn table(kinds: KindSet) -> [u64; TABLE as usize] {
     // Without these two the owners of connections and the users of processes would be wrong.
     let always = [CONNECTIONS, IDS];
     let files = kinds.contains(EventKind::FileAccess).then_some(FILES);
-    for Entry(wide, narrow, call) in always.into_iter().chain(files).flatten() {
+    let sockets = kinds.contains(EventKind::NetworkConnection).then_some(SOCKETS);
+    for Entry(wide, narrow, call) in always.into_iter().chain(files).chain(sockets).flatten() {
         for number in wide.iter() {
             table[*number as usize] |= u64::from(call.0);
         }
@@ -96,8 +103,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn files_are_looked_at_only_where_they_are_of_interest() {
-        let openat = 257;
+    fn files_and_sockets_are_looked_at_only_where_they_are_of_interest() {
+        let (openat, bind) = (257, 49);
+        assert_eq!(table(KindSet::NONE)[bind], 0);
+        assert_eq!(table(KindSet::of(&[EventKind::FileAccess]))[bind], 0);
+        assert_eq!(table(KindSet::of(&[EventKind::NetworkConnection]))[bind] as u32 & 0xf, SHAPE_BIND);
         assert_eq!(table(KindSet::NONE)[openat], 0);
         assert_eq!(table(KindSet::of(&[EventKind::FileAccess]))[openat] as u32, OPEN.0);
     }
@@ -114,7 +124,7 @@ mod tests {
 
     #[test]
     fn no_number_is_given_two_calls() {
-        for entries in [FILES, CONNECTIONS, IDS] {
+        for entries in [FILES, CONNECTIONS, SOCKETS, IDS] {
             let mut numbers: Vec<u32> = entries.iter().filter_map(|entry| entry.0).collect();
             numbers.sort_unstable();
             numbers.dedup();

@@ -1,7 +1,9 @@
 //! Which program goes to which hook of the kernel, and what it is good for.
 
+use aya::programs::CgroupSkbAttachType;
 use openclaw_common::syscall::{
-    SHAPE_ACCEPT, SHAPE_CREDENTIALS, SHAPE_DESCRIPTOR, SHAPE_OPEN, SHAPE_PATH, SHAPE_TWO_PATHS, SHAPES,
+    SHAPE_ACCEPT, SHAPE_BIND, SHAPE_CREDENTIALS, SHAPE_DESCRIPTOR, SHAPE_OPEN, SHAPE_PATH, SHAPE_SOCKET,
+    SHAPE_TWO_PATHS, SHAPES,
 };
 
 /// A raw tracepoint program, and the capability that it gives.
@@ -16,7 +18,8 @@ pub(super) const TRACEPOINTS: &[Tracepoint] = &[
     Tracepoint { program: "process_exec", tracepoint: "sched_process_exec", capability: "process exec" },
     Tracepoint { program: "process_exit", tracepoint: "sched_process_exit", capability: "process exit" },
     Tracepoint { program: "tcp_state", tracepoint: "inet_sock_set_state", capability: "tcp connections" },
-    Tracepoint { program: "syscall_exit", tracepoint: "sys_exit", capability: "files, accept, credentials" },
+    Tracepoint { program: "packet_dropped", tracepoint: "kfree_skb", capability: "connections refused" },
+    Tracepoint { program: "syscall_exit", tracepoint: "sys_exit", capability: "files, sockets, credentials" },
 ];
 
 /// Programs that others call at their end: array, index, program.
@@ -28,5 +31,46 @@ pub(super) const TAIL_CALLS: &[(&str, u32, &str)] = &[
     ("HANDLERS", SHAPE_DESCRIPTOR, "path_changed"),
     ("HANDLERS", SHAPE_ACCEPT, "accepted"),
     ("HANDLERS", SHAPE_CREDENTIALS, "credentials_changed"),
+    ("HANDLERS", SHAPE_BIND, "socket_bound"),
+    ("HANDLERS", SHAPE_SOCKET, "socket_made"),
     ("HANDLERS", SHAPES, "file_walk"),
+];
+
+/// Programs that are attached at the root of cgroup v2, and the capability that they give together.
+pub(super) struct CgroupHook {
+    pub(super) programs: &'static [(&'static str, CgroupKind)],
+    pub(super) hook: &'static str,
+    pub(super) capability: &'static str,
+}
+
+/// How a program is attached to a cgroup.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum CgroupKind {
+    Packet(CgroupSkbAttachType),
+    Socket,
+    Address,
+}
+
+/// In this order: owners are noted before packets are counted.
+pub(super) const CGROUP_HOOKS: &[CgroupHook] = &[
+    CgroupHook {
+        programs: &[
+            ("udp_socket_made", CgroupKind::Socket),
+            ("udp_socket_closed", CgroupKind::Socket),
+            ("udp_connect4", CgroupKind::Address),
+            ("udp_connect6", CgroupKind::Address),
+            ("udp_send4", CgroupKind::Address),
+            ("udp_send6", CgroupKind::Address),
+        ],
+        hook: "cgroup:sock,connect,sendmsg",
+        capability: "owners of udp sockets",
+    },
+    CgroupHook {
+        programs: &[
+            ("packet_sent", CgroupKind::Packet(CgroupSkbAttachType::Egress)),
+            ("packet_received", CgroupKind::Packet(CgroupSkbAttachType::Ingress)),
+        ],
+        hook: "cgroup_skb:egress,ingress",
+        capability: "udp flows, dns",
+    },
 ];

@@ -5,10 +5,13 @@ use std::io;
 use aya::maps::{Array, HashMap, MapData, PerCpuArray, ProgramArray, RingBuf};
 use aya::programs::{Iter, Program, RawTracePoint};
 use aya::{Btf as AyaBtf, Ebpf, EbpfLoader, include_bytes_aligned};
-use openclaw_common::record::{Control, READS_ALL, READS_NONE, READS_WATCHED, Watch, WatchKey, loss};
-use openclaw_detect::KindSet;
+use openclaw_common::record::{
+    Control, PACKETS_DNS, PACKETS_UDP, READS_ALL, READS_NONE, READS_WATCHED, Watch, WatchKey, loss,
+};
+use openclaw_detect::{EventKind, KindSet};
 
-use super::hooks::{TAIL_CALLS, TRACEPOINTS, Tracepoint};
+use super::cgroup;
+use super::hooks::{CGROUP_HOOKS, CgroupHook, TAIL_CALLS, TRACEPOINTS, Tracepoint};
 use super::iterator::Iterator;
 use super::losses::Losses;
 use super::{calls, programs};
@@ -72,6 +75,7 @@ pub struct Sensor {
     processes: Option<Iterator>,
     sockets: Option<Iterator>,
     connections: Option<Iterator>,
+    flows: Option<Iterator>,
 }
 
 impl Sensor {
@@ -96,14 +100,27 @@ impl Sensor {
             network: ring(&mut ebpf, "NETWORK_RING")?,
             file: ring(&mut ebpf, "FILE_RING")?,
         };
-        let control =
-            Control { own: std::process::id(), reads: READS_NONE, connections: 0, mnt_ns: mount_namespace() };
-        let mut sensor =
-            Sensor { ebpf, hooks: Vec::new(), control, processes: None, sockets: None, connections: None };
+        let control = Control {
+            own: std::process::id(),
+            reads: READS_NONE,
+            connections: 0,
+            mnt_ns: mount_namespace(),
+            packets: 0,
+        };
+        let mut sensor = Sensor {
+            ebpf,
+            hooks: Vec::new(),
+            control,
+            processes: None,
+            sockets: None,
+            connections: None,
+            flows: None,
+        };
         sensor.write_control()?;
         sensor.set_tail_calls()?;
         sensor.watch_kinds(KindSet::NONE)?;
         sensor.attach_tracepoints()?;
+        sensor.attach_cgroup_hooks();
         sensor.attach_iterators();
         Ok((sensor, rings))
     }
@@ -160,6 +177,19 @@ impl Sensor {
         Ok(())
     }
 
+    fn attach_cgroup_hooks(&mut self) {
+        let root = cgroup::root();
+        for CgroupHook { programs, hook, capability } in CGROUP_HOOKS {
+            let attached = root.as_ref().map_err(|error| format!("{error:#}")).and_then(|root| {
+                programs.iter().try_for_each(|(name, kind)| cgroup::attach(&mut self.ebpf, name, *kind, root))
+            });
+            self.hooks.push(match attached {
+                Ok(()) => Capability::new(*capability, *hook, State::Attached),
+                Err(reason) => Capability::new(*capability, *hook, State::Missing).because(reason),
+            });
+        }
+    }
+
     fn attach_iterators(&mut self) {
         let btf = AyaBtf::from_sys_fs();
         let mut attach = |program: &str, target: &str, map: Option<&str>, capability: &str| {
@@ -183,6 +213,7 @@ impl Sensor {
         self.sockets = attach("list_sockets", "task_file", None, "connections from before");
         self.connections =
             attach("sample_connections", "bpf_map_elem", Some("CONNECTIONS"), "bytes of open connections");
+        self.flows = attach("sample_flows", "bpf_map_elem", Some("UDP_FLOWS"), "bytes of udp flows");
     }
 
     fn raw_tracepoint(&mut self, name: &'static str) -> Result<&mut RawTracePoint, LoadError> {
@@ -198,6 +229,10 @@ impl Sensor {
     /// # Errors
     /// When the kernel refuses the map's update.
     pub fn watch_kinds(&mut self, kinds: KindSet) -> Result<(), LoadError> {
+        let wanted = |kind, bit| if kinds.contains(kind) { bit } else { 0 };
+        self.control.packets =
+            wanted(EventKind::NetworkConnection, PACKETS_UDP) | wanted(EventKind::DnsQuery, PACKETS_DNS);
+        self.write_control()?;
         let map = self.ebpf.map_mut("CALLS").ok_or(LoadError::Incomplete("CALLS"))?;
         let set = |map: &mut Array<&mut MapData, u64>| {
             (0..).zip(calls::table(kinds)).try_for_each(|(number, call)| map.set(number, call, 0))
@@ -263,12 +298,14 @@ impl Sensor {
         Ok(())
     }
 
-    /// Has each open connection that carried data since it was last asked report its bytes.
+    /// Has each open connection and each flow of UDP that carried data since it was last asked report its
+    /// bytes, and ends the flows that are over.
     ///
     /// # Errors
     /// When the kernel has no such iterator, or reading it fails.
     pub fn sample_connections(&self) -> io::Result<()> {
-        run(self.connections.as_ref(), &mut Vec::new())
+        let connections = run(self.connections.as_ref(), &mut Vec::new());
+        run(self.flows.as_ref(), &mut Vec::new()).and(connections)
     }
 
     /// Detaches everything that observes. What the rings hold can still be read.
@@ -278,6 +315,9 @@ impl Sensor {
                 // The program closes with its links; one that was never loaded has none.
                 let _ = program.unload();
             }
+        }
+        for (name, kind) in CGROUP_HOOKS.iter().flat_map(|hook| hook.programs) {
+            cgroup::detach(&mut self.ebpf, name, *kind);
         }
     }
 
@@ -336,7 +376,7 @@ fn run(iterator: Option<&Iterator>, output: &mut Vec<u8>) -> io::Result<()> {
 }
 
 /// An error with its causes, in one line; of the verifier's log the last line, which says what it refused.
-fn describe(error: &dyn std::error::Error) -> String {
+pub(super) fn describe(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

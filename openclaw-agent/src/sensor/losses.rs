@@ -34,3 +34,46 @@ impl Losses {
             .collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The handbook's table of losses.
+    fn table() -> &'static str {
+        const PAGE: &str = include_str!("../../../docs/architecture.md");
+        PAGE.split_once("\n## Losses\n").unwrap().1.split("\n## ").next().unwrap()
+    }
+
+    /// The reasons that the table has at a stage, in its order.
+    fn reasons(stage: &str) -> Vec<&'static str> {
+        let rows = table().lines().filter_map(|line| line.strip_prefix(&format!("| `{stage}` | ")));
+        rows.flat_map(|row| row.split(" | ").next().unwrap().split(", "))
+            .map(|reason| reason.trim_matches('`'))
+            .collect()
+    }
+
+    #[test]
+    fn the_handbooks_table_has_each_reason_of_the_kernel_once_and_at_its_stage() {
+        let each = Losses { kernel: [1; loss::COUNT as usize], missed_runs: 1 };
+        for stage in ["kernel", Losses::FILTER] {
+            let counted: Vec<_> = each
+                .named()
+                .into_iter()
+                .filter(|(at, ..)| *at == stage)
+                .map(|(_, reason, _)| reason)
+                .collect();
+            assert_eq!(reasons(stage), counted, "docs/architecture.md, {stage}");
+        }
+    }
+
+    #[test]
+    fn an_end_that_was_missed_is_a_loss_and_a_path_that_was_cut_is_none() {
+        let of = |reason: u32| {
+            let mut losses = Losses::default();
+            losses.kernel[reason as usize] = 1;
+            losses.lost()
+        };
+        assert_eq!((of(loss::STALE), of(loss::WALK)), (1, 0));
+    }
+}

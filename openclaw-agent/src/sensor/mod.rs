@@ -1,6 +1,7 @@
 //! From the kernel to records: loads and attaches the programs, reads their rings, and counts what was lost.
 
 mod calls;
+mod cgroup;
 mod hooks;
 mod iterator;
 mod load;

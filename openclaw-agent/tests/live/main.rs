@@ -8,13 +8,17 @@
 mod agent;
 mod container;
 mod credential;
+mod dns;
 mod exec;
 mod file;
 mod filter;
 mod flood;
 mod input;
 mod network;
+mod probe;
 mod process;
 mod rules;
+mod socket;
 mod support;
+mod udp;
 mod verdict;

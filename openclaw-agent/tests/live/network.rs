@@ -183,7 +183,7 @@ fn event(agent: &Agent, action: &str, direction: &str, source: SocketAddr, desti
     })
 }
 
-fn ends(event: &Value) -> (Option<SocketAddr>, Option<SocketAddr>) {
+pub(crate) fn ends(event: &Value) -> (Option<SocketAddr>, Option<SocketAddr>) {
     let end = |name: &str| {
         let ip = event[name]["ip"].as_str()?.parse().ok()?;
         Some(SocketAddr::new(ip, event[name]["port"].as_u64()?.try_into().ok()?))
@@ -219,6 +219,12 @@ fn both_sides_are_told(at: SocketAddr, kind: &str) {
         assert_eq!(closed["process"]["entity_id"], established["process"]["entity_id"]);
         let network = &closed["network"];
         assert_eq!((&network["bytes_sent"], &network["bytes_received"]), (&json!(sent), &json!(received)));
+        // An acknowledgement and a FIN at least; what accepts has not yet a socket for the first two segments.
+        for counter in ["packets_sent", "packets_received"] {
+            let count = network[counter].as_u64().unwrap();
+            assert!((2..100).contains(&count), "{counter} {direction}: {count}");
+        }
+        assert_eq!(closed["error"]["code"], Value::Null);
     }
 }
 
@@ -318,6 +324,29 @@ fn a_connection_that_waits_to_be_accepted_belongs_to_who_accepts_it_then() {
 }
 
 #[test]
+fn a_connection_that_is_reset_before_it_is_accepted_is_told_as_closed_and_never_as_established() {
+    live!();
+    let agent = Agent::start();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let at = listener.local_addr().unwrap();
+    let client = TcpStream::connect(at).unwrap();
+    let source = client.local_addr().unwrap();
+    // Without a time to linger, what closes resets.
+    rustix::net::sockopt::set_socket_linger(&client, Some(Duration::ZERO)).unwrap();
+    drop(client);
+    let closed = event(&agent, "connection_closed", "inbound", source, at);
+    assert_eq!(closed["error"]["code"], "ECONNRESET");
+    let (_accepted, from) = listener.accept().unwrap();
+    assert_eq!(from, source);
+    agent.settle();
+    let told = agent.events("network_connection", |event| {
+        event["network"]["direction"] == "inbound" && ends(event) == (Some(source), Some(at))
+    });
+    let actions: Vec<_> = told.iter().map(|event| event["event"]["action"].as_str().unwrap()).collect();
+    assert_eq!(actions, ["connection_closed"]);
+}
+
+#[test]
 fn a_connection_that_is_refused_is_told_as_failed() {
     live!();
     let agent = Agent::start();
@@ -329,6 +358,8 @@ fn a_connection_that_is_refused_is_told_as_failed() {
     });
     assert_eq!(failed["event"]["action"], "connection_failed");
     assert_eq!(failed["network"]["direction"], "outbound");
+    assert_eq!(failed["error"]["code"], "ECONNREFUSED");
+    assert_ne!(failed["source"]["port"], 0);
     assert_eq!(failed["destination"]["ip"], "127.0.0.1");
 }
 
@@ -392,7 +423,9 @@ fn bytes_that_a_process_sends_to_one_address_add_up_over_its_connections() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let at = listener.local_addr().unwrap();
     // One process opens both: this one.
-    let before = agent.events("network_connection", |event| event["process"]["pid"] == std::process::id());
+    let before = agent.events("network_connection", |event| {
+        event["process"]["pid"] == std::process::id() && ends(event).0.is_some()
+    });
     assert!(before.is_empty(), "{before:?}");
     for _ in 0..2 {
         let mut client = TcpStream::connect(at).unwrap();

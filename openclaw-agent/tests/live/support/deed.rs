@@ -55,6 +55,8 @@ extern "C" fn before_main() {
         crate::filter::DEEDS,
         crate::flood::DEEDS,
         crate::network::DEEDS,
+        crate::udp::DEEDS,
+        crate::dns::DEEDS,
         crate::credential::DEEDS,
         crate::rules::DEEDS,
     ];

@@ -3,7 +3,8 @@
 //! A connection is told by the address of its socket from its first state until CLOSE. The table of open
 //! connections is keyed by it, and an iterator over that table samples the byte counters of all network
 //! namespaces. A CLOSE that was missed (the kernel skips a program that would interrupt itself) leaves an
-//! entry behind, which the iterator finds: its socket is another by then, or none.
+//! entry behind, which the iterator finds: its socket is another by then, or closed. It tells the end of such a
+//! connection with what was last reported of it.
 
 use aya_ebpf::{
     bindings::{BPF_ANY, BPF_NOEXIST},
@@ -12,9 +13,10 @@ use aya_ebpf::{
     programs::RawTracePointContext,
 };
 use openclaw_common::{
-    network::{Connection, Endpoints, INBOUND, IPV4, IPV6, Listener, OUTBOUND},
+    network::{Connection, Endpoints, INBOUND, IPV4, IPV6, Listener, OUTBOUND, TCP, UDP},
     record::{
-        Header, NET_CLOSED, NET_ESTABLISHED, NET_FAILED, NET_PROGRESS, NETWORK, NetworkRecord, Task, loss,
+        Header, NET_CLOSED, NET_ESTABLISHED, NET_FAILED, NET_LISTEN, NET_PROGRESS, NETWORK, NetworkRecord,
+        Task, loss,
     },
 };
 use openclaw_ebpf::{
@@ -22,11 +24,11 @@ use openclaw_ebpf::{
     offset,
 };
 
-use crate::{emit, syscall::file_of, task};
+use crate::{emit, syscall::file_of, task, udp};
 
 /// Open connections, by the address of the socket.
 #[map]
-static CONNECTIONS: HashMap<u64, Connection> = HashMap::with_max_entries(65536, 0);
+pub static CONNECTIONS: HashMap<u64, Connection> = HashMap::with_max_entries(65536, 0);
 
 /// Who listens at a port.
 #[map]
@@ -40,7 +42,9 @@ const CLOSE: u32 = 7;
 const LISTEN: u32 = 10;
 const NEW_SYN_RECV: u32 = 12;
 
-const IPPROTO_TCP: u16 = 6;
+/// At so many samples in a row its socket has to be another, or closed, until an entry is taken for stale. At
+/// one it may be: a state is told before the socket has it, so that one which begins to connect is closed yet.
+const STALE_AT: u32 = 2;
 
 /// `SOCK_DONE` of `enum sock_flags`: the other side's FIN was received.
 const SOCK_DONE: u64 = 1 << 1;
@@ -49,7 +53,7 @@ const SOCK_DONE: u64 = 1 << 1;
 #[raw_tracepoint(tracepoint = "inet_sock_set_state")]
 pub fn tcp_state(ctx: RawTracePointContext) -> i32 {
     let sock = Ptr(ctx.arg(0));
-    if sock.get::<u16>(offset!(sock_protocol)) == IPPROTO_TCP {
+    if sock.get::<u16>(offset!(sock_protocol)) == TCP {
         changed(sock, ctx.arg(1), ctx.arg(2));
     }
     0
@@ -80,6 +84,11 @@ fn listen(sock: Ptr) {
     let owner = task::identify(current_task());
     // A full table costs the owner of a connection that nobody accepts by a call, no more.
     let _ = LISTENERS.insert(listener(sock), owner, u64::from(BPF_ANY));
+    send(owner, |record| {
+        record.action = NET_LISTEN;
+        record.state = LISTEN;
+        fill(&mut record.endpoints, sock, INBOUND);
+    });
 }
 
 /// A socket listens no more. Another process that listens at the same port keeps its entry.
@@ -116,7 +125,7 @@ fn arrived(sock: Ptr) {
         return;
     }
     // SAFETY: the value is copied at once.
-    let owner = unsafe { LISTENERS.get(listener(sock)) }.copied().unwrap_or_default();
+    let owner = unsafe { LISTENERS.get(listener(sock)) }.copied().unwrap_or(Task::UNKNOWN);
     remember(sock, owner, INBOUND);
 }
 
@@ -137,7 +146,8 @@ fn closed(sock: Ptr, from: u32) {
 /// A call has accepted a connection. Run by `syscall_exit`.
 #[raw_tracepoint(tracepoint = "sys_exit")]
 pub fn accepted(ctx: RawTracePointContext) -> i32 {
-    if let Some(sock) = tcp_sock_of(file_of(ctx.arg(1))) {
+    let sock = sock_of(file_of(ctx.arg(1)));
+    if speaks(TCP, sock) {
         accept(sock);
     }
     0
@@ -146,7 +156,12 @@ pub fn accepted(ctx: RawTracePointContext) -> i32 {
 #[inline(always)]
 fn accept(sock: Ptr) {
     let owner = task::identify(current_task());
+    let state = u32::from(sock.get::<u8>(offset!(sock_state)));
     if CONNECTIONS.get_ptr(sock.0).is_none() {
+        if state == CLOSE {
+            // It was reset while it waited, and its end is told.
+            return;
+        }
         // Established before the sensor was there.
         remember(sock, owner, INBOUND);
     }
@@ -154,23 +169,26 @@ fn accept(sock: Ptr) {
     // SAFETY: the map's value. A sample or CLOSE at the same time reads one owner or the other.
     let connection = unsafe { &mut *connection };
     connection.owner = owner;
-    let state = sock.get::<u8>(offset!(sock_state));
-    report(sock, connection, NET_ESTABLISHED, u32::from(state));
+    report(sock, connection, NET_ESTABLISHED, state);
 }
 
-/// The socket behind an open file, if it is a TCP socket of IPv4 or IPv6.
+/// The socket behind an open file; null where it is no socket.
 #[inline(always)]
-fn tcp_sock_of(file: Ptr) -> Option<Ptr> {
+pub fn sock_of(file: Ptr) -> Ptr {
     const TYPE: u16 = 0o170_000;
     const SOCKET: u16 = 0o140_000;
     let mode: u16 = file.follow(offset!(file_inode)).get(offset!(inode_mode));
     if mode & TYPE != SOCKET {
-        return None;
+        return Ptr::NULL;
     }
-    let sock = file.follow(offset!(file_private_data)).follow(offset!(socket_sk));
+    file.follow(offset!(file_private_data)).follow(offset!(socket_sk))
+}
+
+/// Whether a socket speaks that protocol, over IPv4 or IPv6.
+#[inline(always)]
+fn speaks(protocol: u16, sock: Ptr) -> bool {
     let family: u16 = sock.get(offset!(sock_family));
-    let tcp = sock.get::<u16>(offset!(sock_protocol)) == IPPROTO_TCP;
-    (tcp && matches!(family, IPV4 | IPV6)).then_some(sock)
+    sock.get::<u16>(offset!(sock_protocol)) == protocol && matches!(family, IPV4 | IPV6)
 }
 
 /// Enters a connection into the table.
@@ -193,17 +211,27 @@ fn listener(sock: Ptr) -> Listener {
 }
 
 #[inline(always)]
-fn namespace(sock: Ptr) -> u32 {
+pub fn namespace(sock: Ptr) -> u32 {
     sock.follow(offset!(sock_net)).get(offset!(net_inum))
+}
+
+/// The port of this side. One that failed to connect has given its number back by then, but not the copy of it
+/// that goes into headers.
+#[inline(always)]
+fn local_port(sock: Ptr) -> u16 {
+    match sock.get(offset!(sock_num)) {
+        0 => u16::from_be(sock.get(offset!(inet_sport))),
+        port => port,
+    }
 }
 
 /// Writes down both ends of a connection.
 #[inline(always)]
-fn fill(ends: &mut Endpoints, sock: Ptr, direction: u16) {
+pub fn fill(ends: &mut Endpoints, sock: Ptr, direction: u16) {
     let family = sock.get(offset!(sock_family));
     ends.family = family;
     ends.direction = direction;
-    ends.local_port = sock.get(offset!(sock_num));
+    ends.local_port = local_port(sock);
     ends.remote_port = u16::from_be(sock.get(offset!(sock_dport)));
     ends.namespace = namespace(sock);
     if family == IPV6 {
@@ -234,7 +262,33 @@ fn report(sock: Ptr, connection: &mut Connection, action: u32, state: u32) {
     let (sent, received) = bytes(sock);
     connection.sent = sent;
     connection.received = received;
-    if connection.owner.tgid == emit::control().own {
+    connection.packets_sent = sock.get(offset!(tcp_segs_out));
+    connection.packets_received = sock.get(offset!(tcp_segs_in));
+    connection.told = 1;
+    let error = if action == NET_FAILED || action == NET_CLOSED { sock.get(offset!(sock_err)) } else { 0 };
+    tell(sock, connection, action, state, error);
+}
+
+/// Tells of a connection what its entry in the table has.
+#[inline(always)]
+fn tell(sock: Ptr, connection: &Connection, action: u32, state: u32, error: u32) {
+    send(connection.owner, |record| {
+        record.socket = sock.0;
+        record.sent = connection.sent;
+        record.received = connection.received;
+        record.packets_sent = u64::from(connection.packets_sent);
+        record.packets_received = u64::from(connection.packets_received);
+        record.endpoints = connection.endpoints;
+        record.action = action;
+        record.state = state;
+        record.error = error;
+    });
+}
+
+/// Sends a record of that owner, of TCP unless `describe` says otherwise. What is the agent's own is counted.
+#[inline(always)]
+pub fn send(owner: Task, describe: impl FnOnce(&mut NetworkRecord)) {
+    if owner.tgid == emit::control().own {
         emit::count(loss::OWN);
         return;
     }
@@ -242,15 +296,13 @@ fn report(sock: Ptr, connection: &mut Connection, action: u32, state: u32) {
         emit::count(loss::NETWORK_RING);
         return;
     };
-    entry.write(NetworkRecord {
-        header: Header { kind: NETWORK, flags: 0, time: emit::now(), task: connection.owner },
-        socket: sock.0,
-        sent,
-        received,
-        endpoints: connection.endpoints,
-        action,
-        state,
+    // Written in the ring, since programs have only 512 bytes of stack.
+    let record = entry.write(NetworkRecord {
+        header: Header { kind: NETWORK, flags: 0, time: emit::now(), task: owner },
+        protocol: u32::from(TCP),
+        ..NetworkRecord::default()
     });
+    describe(record);
     entry.submit(emit::wake_flags(&emit::NETWORK_RING));
 }
 
@@ -275,16 +327,30 @@ pub extern "C" fn sample_connections(ctx: *const [u64; 4]) -> i32 {
 fn sample(sock: Ptr, connection: &mut Connection) {
     let state = sock.get::<u8>(offset!(sock_state));
     if !is_the_same(sock, &connection.endpoints) {
-        emit::count(loss::STALE);
-        let _ = CONNECTIONS.remove(sock.0);
+        connection.missed += 1;
+        if connection.missed >= STALE_AT {
+            forget(sock, connection);
+        }
         return;
     }
+    connection.missed = 0;
     let (sent, received) = bytes(sock);
     let idle = sent == connection.sent && received == connection.received;
     if idle || u32::from(state) == SYN_SENT || u32::from(state) == CLOSE {
         return;
     }
     report(sock, connection, NET_PROGRESS, u32::from(state));
+}
+
+/// Removes the entry of a connection whose CLOSE was missed. Its end is told where anything was, with what was
+/// last reported of it: what its socket has is another's by now.
+#[inline(always)]
+fn forget(sock: Ptr, connection: &Connection) {
+    emit::count(loss::STALE);
+    if connection.told != 0 {
+        tell(sock, connection, NET_CLOSED, CLOSE, 0);
+    }
+    let _ = CONNECTIONS.remove(sock.0);
 }
 
 /// Whether the socket still is the one that the entry was made for. One that has not connected yet has no
@@ -312,8 +378,11 @@ pub extern "C" fn list_sockets(ctx: *const [u64; 4]) -> i32 {
     if listed == 0 || file == 0 {
         return 0;
     }
-    if let Some(sock) = tcp_sock_of(Ptr(file)) {
+    let sock = sock_of(Ptr(file));
+    if speaks(TCP, sock) {
         list(Ptr(listed), sock);
+    } else if speaks(UDP, sock) {
+        udp::list(Ptr(listed), sock);
     }
     0
 }
