@@ -154,6 +154,15 @@ layout! {
     regs_cx: Offset("pt_regs", &["cx"]),
     regs_orig_ax: Offset("pt_regs", &["orig_ax"]),
 
+    inode_private: Offset("inode", &["i_private"]),
+    ns_type: Offset("ns_common", &["ns_type"]),
+    ns_ops: Offset("ns_common", &["ops"]),
+    ns_ops_type: Offset("proc_ns_operations", &["type"]),
+    bpf_prog_type: Offset("bpf_prog", &["type"]),
+    bpf_prog_aux: Offset("bpf_prog", &["aux"]),
+    bpf_prog_aux_name: Offset("bpf_prog_aux", &["name"]),
+    bpf_link_prog: Offset("bpf_link", &["prog"]),
+
     socket_sk: Offset("socket", &["sk"]),
     sock_family: Offset("sock", &["__sk_common.skc_family"]),
     sock_state: Offset("sock", &["__sk_common.skc_state"]),

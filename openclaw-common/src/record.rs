@@ -31,6 +31,9 @@ pub const UDP: u32 = 35;
 /// [`Header::kind`]: a DNS message; see [`DnsRecord`].
 pub const DNS: u32 = 36;
 
+/// [`Header::kind`]: a call acted upon the kernel or upon another process; see [`KernelRecord`].
+pub const KERNEL: u32 = 9;
+
 /// No such id: what the kernel calls `INVALID_UID`, and an unset loginuid.
 pub const NO_ID: u32 = u32::MAX;
 
@@ -101,6 +104,9 @@ pub const FLAG_TREELESS: u32 = 1 << 7;
 pub const FLAG_LAYER_KNOWN: u32 = 1 << 8;
 /// [`Header::flags`]: the executable lies in the upper layer of an overlay.
 pub const FLAG_UPPER_LAYER: u32 = 1 << 9;
+
+/// [`Header::flags`]: the act names two paths.
+pub const FLAG_TWO_PATHS: u32 = 1 << 10;
 
 /// Most bytes of arguments that are taken.
 pub const ARGS_MAX: usize = 4096;
@@ -329,6 +335,30 @@ pub struct DnsRecord {
     pub head: DnsHead,
     /// The beginning of the packet's payload.
     pub payload: [u8; DNS_MAX],
+}
+
+/// A call that acted upon the kernel, or upon another process.
+#[repr(C)]
+#[derive(Debug, Clone, Copy)]
+#[cfg_attr(feature = "user", derive(Pod, Zeroable))]
+pub struct KernelRecord {
+    /// Common to all.
+    pub header: Header,
+    /// The call's first four arguments, as they were in its registers.
+    pub arguments: [u64; 4],
+    /// One of [`crate::syscall`]'s operations of [`crate::syscall::SHAPE_KERNEL`].
+    pub operation: u32,
+    /// Of a namespace that was entered: its type, a `CLONE_NEW` flag; 0 where unknown. Of a BPF program: its
+    /// type (`enum bpf_prog_type`).
+    pub of_type: u32,
+    /// Name of a BPF program or a module, ended by NUL; empty where unknown.
+    pub name: [u8; 64],
+}
+
+impl Default for KernelRecord {
+    fn default() -> Self {
+        KernelRecord { header: Header::default(), arguments: [0; 4], operation: 0, of_type: 0, name: [0; 64] }
+    }
 }
 
 /// Why something was not carried: the indices of the kernel's loss counters.

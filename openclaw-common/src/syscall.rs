@@ -26,6 +26,32 @@ pub const SET_ATTRIBUTE: u32 = 11;
 /// An extended attribute was taken away.
 pub const REMOVE_ATTRIBUTE: u32 = 12;
 
+/// A file system was mounted.
+pub const MOUNT: u32 = 13;
+/// A file system was unmounted.
+pub const UNMOUNT: u32 = 14;
+/// A kernel module was loaded from an open file.
+pub const LOAD_MODULE: u32 = 15;
+
+/// Operation of [`SHAPE_KERNEL`]: `ptrace`.
+pub const TRACE: u32 = 1;
+/// Operation of [`SHAPE_KERNEL`]: another process's memory was read.
+pub const READ_MEMORY: u32 = 2;
+/// Operation of [`SHAPE_KERNEL`]: another process's memory was written.
+pub const WRITE_MEMORY: u32 = 3;
+/// Operation of [`SHAPE_KERNEL`]: a namespace was entered.
+pub const ENTER_NAMESPACE: u32 = 4;
+/// Operation of [`SHAPE_KERNEL`]: namespaces of its own were made.
+pub const LEAVE_NAMESPACE: u32 = 5;
+/// Operation of [`SHAPE_KERNEL`]: `bpf`.
+pub const BPF: u32 = 6;
+/// Operation of [`SHAPE_KERNEL`]: an io_uring was set up.
+pub const IO_URING: u32 = 7;
+/// Operation of [`SHAPE_KERNEL`]: a kernel module was loaded from memory.
+pub const LOAD_MODULE_IMAGE: u32 = 8;
+/// Operation of [`SHAPE_KERNEL`]: a kernel module was unloaded.
+pub const UNLOAD_MODULE: u32 = 9;
+
 /// The call returns a descriptor of a file that it opened.
 pub const SHAPE_OPEN: u32 = 1;
 /// The call acts upon a path that is among its arguments.
@@ -38,6 +64,8 @@ pub const SHAPE_DESCRIPTOR: u32 = 4;
 pub const SHAPE_ACCEPT: u32 = 5;
 /// The call may change credentials.
 pub const SHAPE_CREDENTIALS: u32 = 6;
+/// The call acts upon the kernel, or upon another process; its operation is one of those named so above.
+pub const SHAPE_KERNEL: u32 = 7;
 /// The call binds a socket, its first argument, to an address.
 pub const SHAPE_BIND: u32 = 9;
 /// The call returns a descriptor of a socket that it made.

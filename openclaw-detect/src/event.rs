@@ -113,6 +113,18 @@ kinds! {
     DnsQuery = "dns_query",
     /// The credentials of a process changed.
     PrivilegeChange = "privilege_change",
+    /// A file system was mounted or unmounted.
+    MountChange = "mount_change",
+    /// A kernel module was loaded or unloaded.
+    ModuleLoad = "module_load",
+    /// A BPF program was loaded or attached.
+    BpfLoad = "bpf_load",
+    /// A process took hold of another, or read or wrote its memory.
+    ProcessTrace = "process_trace",
+    /// A process entered a namespace, or made some of its own.
+    NamespaceChange = "namespace_change",
+    /// A process set up an io_uring.
+    IoUring = "io_uring",
     /// It became known what a container is, or a process was in it by then.
     ContainerStart = "container_start",
     /// The last known process of a container ended.
@@ -155,6 +167,14 @@ impl EventKind {
             ],
             EventKind::DnsQuery => &["dns_question", "dns_answer"],
             EventKind::PrivilegeChange => &["setuid", "setgid", "capset", "unexplained"],
+            EventKind::MountChange => &["mount", "unmount"],
+            EventKind::ModuleLoad => &["load", "unload"],
+            EventKind::BpfLoad => &["load", "attach"],
+            EventKind::ProcessTrace => {
+                &["ptrace_attach", "ptrace_seize", "ptrace_write", "memory_read", "memory_write"]
+            }
+            EventKind::NamespaceChange => &["setns", "unshare"],
+            EventKind::IoUring => &["setup"],
             EventKind::ContainerStart => &["start", "join"],
             EventKind::ContainerStop => &["stop"],
         }

@@ -80,6 +80,11 @@ const NET: KindSet = KindSet::of(&[EventKind::NetworkConnection]);
 const DNS: KindSet = KindSet::of(&[EventKind::DnsQuery]);
 const NET_OR_DNS: KindSet = NET.union(DNS);
 const CRED: KindSet = KindSet::of(&[EventKind::PrivilegeChange]);
+const MOUNT: KindSet = KindSet::of(&[EventKind::MountChange]);
+const MODULE: KindSet = KindSet::of(&[EventKind::ModuleLoad]);
+const BPF: KindSet = KindSet::of(&[EventKind::BpfLoad]);
+const TRACE: KindSet = KindSet::of(&[EventKind::ProcessTrace]);
+const NAMESPACE: KindSet = KindSet::of(&[EventKind::NamespaceChange]);
 const START_OR_CRED: KindSet = START.union(CRED);
 const CONTAINER: KindSet = EXEC.union(KindSet::of(&[EventKind::ContainerStart]));
 
@@ -162,6 +167,17 @@ fields! {
     FileSetgid = "file.setgid", Bool, on FILE, changes FILE, "whether the setgid bit is among the permission bits";
     FileUid = "file.uid", Int, on FILE, changes FILE, "owner's user id; of a chown, the new one";
     FileGid = "file.gid", Int, on FILE, changes FILE, "owner's group id; of a chown, the new one";
+
+    MountTarget = "mount.target", Str, on MOUNT, changes MOUNT, "path at which a file system was mounted or unmounted";
+    MountSource = "mount.source", Str, on MOUNT, changes MOUNT, "what was mounted, as the caller named it; of a mount that was moved, where it was";
+    ModuleName = "module.name", Str, on MODULE, changes MODULE, "name of the kernel module; absent where it was loaded from memory";
+    ModulePath = "module.path", Str, on MODULE, changes MODULE, "file that the kernel module was loaded from";
+    BpfName = "bpf.program.name", Str, on BPF, changes BPF, "name of the BPF program; absent where the kernel does not tell it";
+    BpfType = "bpf.program.type", Str, on BPF, changes BPF, "type of the BPF program, such as kprobe, xdp or lsm";
+    TargetPid = "target.process.pid", Int, on TRACE, changes TRACE, "process id of the process that is acted upon; absent where the caller is in a pid namespace of its own";
+    TargetName = "target.process.name", Str, on TRACE, changes TRACE, "name of the process that is acted upon";
+    TargetExecutable = "target.process.executable", Str, on TRACE, changes TRACE, "executable of the process that is acted upon";
+    NamespaceTypes = "namespace.types", List, on NAMESPACE, changes NAMESPACE, "types of the namespaces: mount, pid, network, user, uts, ipc, cgroup, time";
 
     SourceIp = "source.ip" | "source", Ip, on NET_OR_DNS, changes NET, "address of the side that connected";
     SourcePort = "source.port", Int, on NET_OR_DNS, changes NET, "port of the side that connected";

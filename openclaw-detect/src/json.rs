@@ -85,8 +85,12 @@ const fn category(kind: EventKind) -> &'static str {
         | EventKind::ProcessFork
         | EventKind::ProcessHash
         | EventKind::ProcessExit
-        | EventKind::PrivilegeChange => "process",
-        EventKind::FileAccess => "file",
+        | EventKind::PrivilegeChange
+        | EventKind::ProcessTrace
+        | EventKind::NamespaceChange
+        | EventKind::IoUring => "process",
+        EventKind::FileAccess | EventKind::MountChange => "file",
+        EventKind::ModuleLoad | EventKind::BpfLoad => "driver",
         EventKind::NetworkConnection | EventKind::DnsQuery => "network",
         EventKind::ContainerStart | EventKind::ContainerStop => "container",
     }
@@ -100,6 +104,10 @@ fn types(kind: EventKind, action: &str) -> &'static [&'static str] {
         (EventKind::ProcessExit | EventKind::ContainerStop, _) => &["end"],
         (EventKind::ContainerStart, "start") => &["start"],
         (EventKind::ContainerStart, _) => &["info"],
+        (EventKind::ModuleLoad, "unload") => &["end"],
+        (EventKind::ModuleLoad | EventKind::BpfLoad, _) => &["start"],
+        (EventKind::ProcessTrace, "memory_read") | (EventKind::IoUring, _) => &["info"],
+        (EventKind::MountChange | EventKind::NamespaceChange | EventKind::ProcessTrace, _) => &["change"],
         (EventKind::PrivilegeChange, _) => &["change"],
         (EventKind::FileAccess, "read") => &["access"],
         (EventKind::FileAccess, "create" | "link" | "symlink") => &["creation"],

@@ -49,6 +49,12 @@ pub(crate) fn describe(event: &(impl Event + ?Sized)) -> String {
         EventKind::NetworkConnection => connection(event, &mut out),
         EventKind::DnsQuery => dns(event, &mut out),
         EventKind::PrivilegeChange => credentials(event, &mut out),
+        EventKind::MountChange
+        | EventKind::ModuleLoad
+        | EventKind::BpfLoad
+        | EventKind::ProcessTrace
+        | EventKind::NamespaceChange
+        | EventKind::IoUring => kernel(event, &mut out),
         EventKind::ContainerStart | EventKind::ContainerStop => container(event, &mut out),
     }
     // What runs says most of what it is about, where the event itself does not say it.
@@ -106,6 +112,39 @@ fn capabilities(event: &(impl Event + ?Sized), out: &mut String) {
         if !changed.is_empty() {
             let _ = write!(out, ", {what} {}", changed.join(" "));
         }
+    }
+}
+
+/// What was done to the kernel or to another process.
+fn kernel(event: &(impl Event + ?Sized), out: &mut String) {
+    let action = match event.get(Field::EventAction) {
+        Some(Value::Str(action)) => action,
+        _ => "",
+    };
+    let (done, object) = match (event.kind(), action) {
+        (EventKind::MountChange, "mount") => ("mounted a file system at", Field::MountTarget),
+        (EventKind::MountChange, _) => ("unmounted the file system at", Field::MountTarget),
+        (EventKind::ModuleLoad, "load") => ("loaded the kernel module", Field::ModuleName),
+        (EventKind::ModuleLoad, _) => ("unloaded the kernel module", Field::ModuleName),
+        (EventKind::BpfLoad, "load") => ("loaded the BPF program", Field::BpfName),
+        (EventKind::BpfLoad, _) => ("attached the BPF program", Field::BpfName),
+        (EventKind::NamespaceChange, "setns") => ("entered a namespace:", Field::NamespaceTypes),
+        (EventKind::NamespaceChange, _) => ("made namespaces of its own:", Field::NamespaceTypes),
+        (EventKind::IoUring, _) => return out.push_str("set up an io_uring"),
+        (_, "memory_read") => ("read the memory of", Field::TargetName),
+        (_, "memory_write" | "ptrace_write") => ("changed the memory or registers of", Field::TargetName),
+        _ => ("took hold (ptrace) of", Field::TargetName),
+    };
+    let object = match event.get(object) {
+        Some(Value::List(list)) => list.iter().collect::<Vec<_>>().join(" "),
+        _ => text(event, object).unwrap_or_else(|| "?".to_owned()),
+    };
+    let _ = write!(out, "{done} {object}");
+    if let Some(pid) = number(event, Field::TargetPid) {
+        let _ = write!(out, " (pid {pid})");
+    }
+    if let Some(source) = text(event, Field::MountSource) {
+        let _ = write!(out, " from {source}");
     }
 }
 

@@ -152,6 +152,7 @@ struct Seen {
     file_open: bool,
     file_path: bool,
     credentials: bool,
+    namespaces: bool,
     connected: bool,
     accepted: bool,
     progress: bool,
@@ -176,11 +177,11 @@ impl Seen {
         let Seen { fork, exec, exit, file_open, file_path, credentials, .. } = *self;
         let Seen { connected, accepted, progress, old_connection, .. } = *self;
         let Seen { listening, bound, raw_socket, packet_socket, .. } = *self;
-        let Seen { udp_sent, udp_received, udp_closed, dns, .. } = *self;
+        let Seen { udp_sent, udp_received, udp_closed, dns, namespaces, .. } = *self;
         [fork, exec, exit, file_open, file_path, credentials].iter().all(|seen| *seen)
             && [connected, accepted, progress, old_connection].iter().all(|seen| *seen)
             && [listening, bound, raw_socket, packet_socket].iter().all(|seen| *seen)
-            && [udp_sent, udp_received, udp_closed, dns].iter().all(|seen| *seen)
+            && [udp_sent, udp_received, udp_closed, dns, namespaces].iter().all(|seen| *seen)
             && self.refusal()
     }
 
@@ -239,7 +240,10 @@ impl Seen {
             }
             Record::Dns(head, _) => self.dns |= head.header.task.tgid == pid,
             Record::Network(record) if record.header.task.tgid == pid => self.take_network(record),
-            Record::File(..) | Record::Network(_) => {}
+            Record::Kernel(record) if record.header.task.tgid == pid => {
+                self.namespaces |= record.operation == syscall::LEAVE_NAMESPACE;
+            }
+            Record::File(..) | Record::Network(_) | Record::Kernel(_) => {}
         }
     }
 
@@ -289,6 +293,7 @@ impl Seen {
                 ("raw sockets", self.raw_socket),
                 ("packet sockets", self.packet_socket),
                 ("credentials changed", self.credentials),
+                ("acts upon the kernel", self.namespaces),
             ],
             _ => return vec![hook.clone()],
         };

@@ -4,6 +4,7 @@
 mod container;
 mod dns;
 mod file;
+mod kernel;
 mod network;
 mod value;
 
@@ -17,6 +18,7 @@ use super::process::{Capabilities, Credentials, Process};
 use super::table::ProcessTable;
 pub use dns::DnsBody;
 pub use file::{FileBody, Other};
+pub use kernel::{KernelBody, Traced};
 pub use network::NetworkBody;
 use value::{id, known, number, text};
 
@@ -61,6 +63,8 @@ pub enum Body<'a> {
     Dns(DnsBody),
     /// Credentials changed.
     Privilege(Privilege),
+    /// Something acted upon the kernel, or upon another process.
+    Kernel(KernelBody<'a>),
     /// It is known what the container is: the process is the first in it (`start`), or has been in it by then
     /// (`join`).
     ContainerStart(&'static str),
@@ -90,6 +94,7 @@ impl Body<'_> {
             Body::Network(_) => EventKind::NetworkConnection,
             Body::Dns(_) => EventKind::DnsQuery,
             Body::Privilege(_) => EventKind::PrivilegeChange,
+            Body::Kernel(kernel) => kernel.kind(),
             Body::ContainerStart(_) => EventKind::ContainerStart,
             Body::ContainerStop => EventKind::ContainerStop,
         }
@@ -105,6 +110,7 @@ impl Body<'_> {
             Body::Network(network) => network.action(),
             Body::Dns(dns) => dns.action(),
             Body::Privilege(change) => change.how,
+            Body::Kernel(kernel) => kernel.action(),
             Body::ContainerStart(how) => how,
             Body::ContainerStop => "stop",
         }
@@ -118,6 +124,7 @@ impl Body<'_> {
             Body::File(file) => file.field(field),
             Body::Network(network) => network.field(field),
             Body::Dns(dns) => dns.field(field),
+            Body::Kernel(kernel) => kernel.field(field),
             Body::Privilege(change) => match field {
                 Field::ProcessPreviousUid => id(change.before.euid),
                 _ => None,

@@ -21,7 +21,9 @@ pub use connections::{Outbound, addresses};
 pub use container::{Container, Details, Resolver, Roots, Runtime};
 pub use dns::{DnsMessage, in_segment};
 pub use environment::{DEFAULT as DEFAULT_ENVIRONMENT, Environment};
-pub use event::{Body, DnsBody, FileBody, HostFacts, Moment, NetworkBody, Observed, Other, Privilege};
+pub use event::{
+    Body, DnsBody, FileBody, HostFacts, KernelBody, Moment, NetworkBody, Observed, Other, Privilege, Traced,
+};
 pub use image::{Exec, Image};
 pub use names::Names;
 pub use path::{PathBuffer, join};

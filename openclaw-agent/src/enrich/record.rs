@@ -3,7 +3,7 @@
 use bytemuck::{AnyBitPattern, NoUninit};
 use openclaw_common::record::{
     CREDENTIALS, CredentialRecord, DNS, DnsHead, DnsRecord, EXEC, EXISTING, EXIT, ExecRecord, FILE_OPEN,
-    FILE_PATH, FORK, FileRecord, Header, NETWORK, NetworkRecord, ProcessRecord, UDP,
+    FILE_PATH, FORK, FileRecord, Header, KERNEL, KernelRecord, NETWORK, NetworkRecord, ProcessRecord, UDP,
 };
 
 /// A record with its sections.
@@ -25,6 +25,8 @@ pub enum Record<'a> {
     Network(NetworkRecord),
     /// A DNS message; the payload that holds it.
     Dns(DnsHead, &'a [u8]),
+    /// Something acted upon the kernel, or upon another process.
+    Kernel(KernelRecord),
 }
 
 impl<'a> Record<'a> {
@@ -56,6 +58,7 @@ impl<'a> Record<'a> {
                 let payload = bytes.get(size_of::<DnsHead>()..size_of::<DnsRecord>())?;
                 Some((Record::Dns(head, payload.get(..head.taken as usize)?), size_of::<DnsRecord>()))
             }
+            KERNEL => Some((Record::Kernel(head(bytes)?), size_of::<KernelRecord>())),
             NETWORK | UDP => Some((Record::Network(head(bytes)?), size_of::<NetworkRecord>())),
             _ => None,
         }

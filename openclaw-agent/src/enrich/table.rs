@@ -108,6 +108,11 @@ impl ProcessTable {
         self.processes.get(&id)
     }
 
+    /// The process that has this pid now.
+    pub fn running(&self, pid: u32) -> Option<&Process> {
+        self.processes.values().find(|process| process.id.pid == pid && !process.ended)
+    }
+
     /// The process of that id, to be changed.
     pub fn get_mut(&mut self, id: ProcessId) -> Option<&mut Process> {
         self.processes.get_mut(&id)

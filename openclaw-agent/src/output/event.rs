@@ -47,6 +47,12 @@ fn write_text(event: &dyn Event, out: &mut String) -> fmt::Result {
         EventKind::NetworkConnection => write_connection(event, out),
         EventKind::DnsQuery => write_dns(event, out),
         EventKind::PrivilegeChange => write_privilege(event, out),
+        EventKind::MountChange
+        | EventKind::ModuleLoad
+        | EventKind::BpfLoad
+        | EventKind::ProcessTrace
+        | EventKind::NamespaceChange
+        | EventKind::IoUring => write_kernel(event, out),
         EventKind::ContainerStart | EventKind::ContainerStop => write_container(event, out),
     }
 }
@@ -216,6 +222,33 @@ fn write_endpoint(event: &dyn Event, address: Field, port: Field, out: &mut Stri
     }
 }
 
+/// What was done to the kernel or to another process: the action, and what it names.
+fn write_kernel(event: &dyn Event, out: &mut String) -> fmt::Result {
+    write!(out, " {}", text(event, Field::EventAction).unwrap_or("change"))?;
+    for field in [
+        Field::MountSource,
+        Field::MountTarget,
+        Field::ModuleName,
+        Field::ModulePath,
+        Field::BpfType,
+        Field::BpfName,
+        Field::TargetName,
+    ] {
+        if let Some(named) = text(event, field) {
+            write!(out, " {}", Clean(named))?;
+        }
+    }
+    if let Some(pid) = number(event, Field::TargetPid) {
+        write!(out, "[{pid}]")?;
+    }
+    if let Some(Value::List(types)) = event.get(Field::NamespaceTypes) {
+        for name in types.iter() {
+            write!(out, " {name}")?;
+        }
+    }
+    Ok(())
+}
+
 fn write_privilege(event: &dyn Event, out: &mut String) -> fmt::Result {
     write!(out, " {}", text(event, Field::EventAction).unwrap_or("credentials"))?;
     if let Some(uid) = number(event, Field::ProcessUid) {
@@ -312,6 +345,14 @@ mod tests {
             "network_connection - connection_refused udp 192.0.2.1 → 192.0.2.2",
             "no process did it"
         );
+        let mount = event(EventKind::MountChange, "mount")
+            .with(Field::MountSource, "tmpfs")
+            .with(Field::MountTarget, "/mnt\n");
+        assert_eq!(line(&mount), "mount_change       nc[4711] mount tmpfs /mnt\\n");
+        let attach = event(EventKind::ProcessTrace, "ptrace_attach")
+            .with(Field::TargetName, "sshd")
+            .with(Field::TargetPid, 7);
+        assert_eq!(line(&attach), "process_trace      nc[4711] ptrace_attach sshd[7]");
         let setuid = event(EventKind::PrivilegeChange, "setuid").with(Field::ProcessPreviousUid, 1000);
         assert_eq!(line(&setuid), "privilege_change   nc[4711] setuid uid 1000 → 0");
         let start = event(EventKind::ContainerStart, "start")

@@ -5,6 +5,7 @@ mod credential;
 mod dns;
 mod file;
 mod hash;
+mod kernel;
 
 use openclaw_common::network::OUTBOUND;
 use openclaw_common::record::{
@@ -161,6 +162,7 @@ impl Stage {
             Record::File(record, sections) => self.file(&record, sections, outlet),
             Record::Network(record) => self.network(record, outlet),
             Record::Dns(head, payload) => self.dns(&head, payload, outlet),
+            Record::Kernel(record) => self.kernel(&record, outlet),
         }
     }
 

@@ -40,8 +40,17 @@ const RATE_SAMPLES: usize = 10;
 const BATCH: usize = 4096;
 
 /// Kinds that the kernel is asked for only where a rule or a follower of events wants them.
-const ON_DEMAND: KindSet =
-    KindSet::of(&[EventKind::FileAccess, EventKind::NetworkConnection, EventKind::DnsQuery]);
+const ON_DEMAND: KindSet = KindSet::of(&[
+    EventKind::FileAccess,
+    EventKind::NetworkConnection,
+    EventKind::DnsQuery,
+    EventKind::MountChange,
+    EventKind::ModuleLoad,
+    EventKind::ProcessTrace,
+    EventKind::NamespaceChange,
+    EventKind::BpfLoad,
+    EventKind::IoUring,
+]);
 
 /// How long the process table stays unmended while events are lost.
 const MEND_AT_LAST: Duration = Duration::from_secs(30);

@@ -3,8 +3,10 @@
 //! Numbers of x86-64 from `arch/x86/entry/syscalls/syscall_64.tbl`, of 32-bit calls from `syscall_32.tbl`.
 
 use openclaw_common::syscall::{
-    CHMOD, CHOWN, CREATE, CWD, Call, DELETE, LINK, REMOVE_ATTRIBUTE, RENAME, SET_ATTRIBUTE, SHAPE_ACCEPT,
-    SHAPE_BIND, SHAPE_CREDENTIALS, SHAPE_DESCRIPTOR, SHAPE_OPEN, SHAPE_SOCKET, SYMLINK, TABLE, TRUNCATE,
+    BPF, CHMOD, CHOWN, CREATE, CWD, Call, DELETE, ENTER_NAMESPACE, IO_URING, LEAVE_NAMESPACE, LINK,
+    LOAD_MODULE, LOAD_MODULE_IMAGE, MOUNT, READ_MEMORY, REMOVE_ATTRIBUTE, RENAME, SET_ATTRIBUTE,
+    SHAPE_ACCEPT, SHAPE_BIND, SHAPE_CREDENTIALS, SHAPE_DESCRIPTOR, SHAPE_KERNEL, SHAPE_OPEN, SHAPE_SOCKET,
+    SYMLINK, TABLE, TRACE, TRUNCATE, UNLOAD_MODULE, UNMOUNT, WRITE_MEMORY,
 };
 use openclaw_detect::{EventKind, KindSet};
 
@@ -14,6 +16,7 @@ struct Entry(Option<u32>, &'static [u32], Call);
 const OPEN: Call = Call::plain(SHAPE_OPEN);
 const ACCEPT: Call = Call::plain(SHAPE_ACCEPT);
 const UPON_OPEN_FILE: Call = Call::plain(SHAPE_DESCRIPTOR);
+const UPON_KERNEL: Call = Call::plain(SHAPE_KERNEL);
 const CREDENTIALS: Call = Call::plain(SHAPE_CREDENTIALS);
 
 /// Calls by which files are opened, and paths changed.
@@ -80,6 +83,43 @@ const IDS: &[Entry] = &[
     Entry(Some(126), &[185], CREDENTIALS),      // capset
 ];
 
+/// Calls that act upon the kernel or upon other processes, by the kind of event that they make.
+const TAMPERING: &[(EventKind, &[Entry])] = &[
+    (
+        EventKind::MountChange,
+        &[
+            Entry(Some(165), &[21], Call::path(MOUNT, CWD, 1).attribute(0)), // mount
+            Entry(Some(429), &[429], Call::two_paths(MOUNT, 0, 1, 2, 3)),    // move_mount
+            Entry(Some(166), &[52, 22], Call::path(UNMOUNT, CWD, 0)),        // umount2
+        ],
+    ),
+    (
+        EventKind::ModuleLoad,
+        &[
+            Entry(Some(175), &[128], UPON_KERNEL.operation(LOAD_MODULE_IMAGE)), // init_module
+            Entry(Some(313), &[350], UPON_OPEN_FILE.operation(LOAD_MODULE)),    // finit_module
+            Entry(Some(176), &[129], UPON_KERNEL.operation(UNLOAD_MODULE)),     // delete_module
+        ],
+    ),
+    (
+        EventKind::ProcessTrace,
+        &[
+            Entry(Some(101), &[26], UPON_KERNEL.operation(TRACE)), // ptrace
+            Entry(Some(310), &[347], UPON_KERNEL.operation(READ_MEMORY)), // process_vm_readv
+            Entry(Some(311), &[348], UPON_KERNEL.operation(WRITE_MEMORY)), // process_vm_writev
+        ],
+    ),
+    (
+        EventKind::NamespaceChange,
+        &[
+            Entry(Some(308), &[346], UPON_KERNEL.operation(ENTER_NAMESPACE)), // setns
+            Entry(Some(272), &[310], UPON_KERNEL.operation(LEAVE_NAMESPACE)), // unshare
+        ],
+    ),
+    (EventKind::BpfLoad, &[Entry(Some(321), &[357], UPON_KERNEL.operation(BPF))]), // bpf
+    (EventKind::IoUring, &[Entry(Some(425), &[425], UPON_KERNEL.operation(IO_URING))]), // io_uring_setup
+];
+
 /// The table for the programs: by number, the 64-bit call's word below, the 32-bit call's above.
 pub(super) fn table(kinds: KindSet) -> [u64; TABLE as usize] {
     let mut table = [0; TABLE as usize];
@@ -87,7 +127,9 @@ pub(super) fn table(kinds: KindSet) -> [u64; TABLE as usize] {
     let always = [CONNECTIONS, IDS];
     let files = kinds.contains(EventKind::FileAccess).then_some(FILES);
     let sockets = kinds.contains(EventKind::NetworkConnection).then_some(SOCKETS);
-    for Entry(wide, narrow, call) in always.into_iter().chain(files).chain(sockets).flatten() {
+    let tampering = TAMPERING.iter().filter(|(kind, _)| kinds.contains(*kind)).map(|(_, entries)| *entries);
+    for Entry(wide, narrow, call) in always.into_iter().chain(files).chain(sockets).chain(tampering).flatten()
+    {
         for number in wide.iter() {
             table[*number as usize] |= u64::from(call.0);
         }
@@ -124,11 +166,12 @@ mod tests {
 
     #[test]
     fn no_number_is_given_two_calls() {
-        for entries in [FILES, CONNECTIONS, SOCKETS, IDS] {
-            let mut numbers: Vec<u32> = entries.iter().filter_map(|entry| entry.0).collect();
-            numbers.sort_unstable();
-            numbers.dedup();
-            assert_eq!(numbers.len(), entries.len());
-        }
+        let tampering = TAMPERING.iter().map(|(_, entries)| *entries);
+        let all: Vec<&Entry> =
+            [FILES, CONNECTIONS, SOCKETS, IDS].into_iter().chain(tampering).flatten().collect();
+        let mut numbers: Vec<u32> = all.iter().filter_map(|entry| entry.0).collect();
+        numbers.sort_unstable();
+        numbers.dedup();
+        assert_eq!(numbers.len(), all.len());
     }
 }

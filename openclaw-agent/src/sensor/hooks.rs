@@ -2,8 +2,8 @@
 
 use aya::programs::CgroupSkbAttachType;
 use openclaw_common::syscall::{
-    SHAPE_ACCEPT, SHAPE_BIND, SHAPE_CREDENTIALS, SHAPE_DESCRIPTOR, SHAPE_OPEN, SHAPE_PATH, SHAPE_SOCKET,
-    SHAPE_TWO_PATHS, SHAPES,
+    SHAPE_ACCEPT, SHAPE_BIND, SHAPE_CREDENTIALS, SHAPE_DESCRIPTOR, SHAPE_KERNEL, SHAPE_OPEN, SHAPE_PATH,
+    SHAPE_SOCKET, SHAPE_TWO_PATHS, SHAPES,
 };
 
 /// A raw tracepoint program, and the capability that it gives.
@@ -31,6 +31,7 @@ pub(super) const TAIL_CALLS: &[(&str, u32, &str)] = &[
     ("HANDLERS", SHAPE_DESCRIPTOR, "path_changed"),
     ("HANDLERS", SHAPE_ACCEPT, "accepted"),
     ("HANDLERS", SHAPE_CREDENTIALS, "credentials_changed"),
+    ("HANDLERS", SHAPE_KERNEL, "tampered"),
     ("HANDLERS", SHAPE_BIND, "socket_bound"),
     ("HANDLERS", SHAPE_SOCKET, "socket_made"),
     ("HANDLERS", SHAPES, "file_walk"),

@@ -14,6 +14,7 @@ mod file;
 mod filter;
 mod flood;
 mod input;
+mod kernel;
 mod network;
 mod probe;
 mod process;

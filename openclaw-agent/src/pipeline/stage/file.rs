@@ -1,11 +1,11 @@
 //! What was done to files.
 
-use openclaw_common::record::{FILE_OPEN, FLAG_PATH_CUT, FLAG_PATH2_CUT, FileRecord, NO_ID};
+use openclaw_common::record::{FILE_OPEN, FLAG_PATH_CUT, FLAG_PATH2_CUT, FLAG_TWO_PATHS, FileRecord, NO_ID};
 use openclaw_common::syscall;
 use openclaw_detect::EventKind;
 
 use super::{Occasion, Outlet, Stage};
-use crate::enrich::{Body, FileBody, Other};
+use crate::enrich::{Body, FileBody, KernelBody, Other};
 
 impl Stage {
     /// Something was done to a file.
@@ -15,8 +15,9 @@ impl Stage {
         let (cut, cut2) =
             (record.header.flags & FLAG_PATH_CUT != 0, record.header.flags & FLAG_PATH2_CUT != 0);
         let open = record.header.kind == FILE_OPEN;
-        let two_paths = matches!(record.operation, syscall::RENAME | syscall::LINK | syscall::SYMLINK);
-        let attribute = matches!(record.operation, syscall::SET_ATTRIBUTE | syscall::REMOVE_ATTRIBUTE);
+        let two_paths = record.header.flags & FLAG_TWO_PATHS != 0;
+        // The name of an attribute, or of what is mounted.
+        let named = !two_paths && !passed2.is_empty();
         if open {
             self.path.set_section(walked, cut);
         } else if two_paths {
@@ -29,28 +30,40 @@ impl Stage {
         } else {
             self.path.set_joined(walked, passed, cut);
         }
-        if attribute {
+        if named {
             self.other.set_text(passed2);
         }
         let owner = |id: u32| (open || record.operation == syscall::CHOWN && id != NO_ID).then_some(id);
         let mode = record.mode & 0o7777;
-        let occasion = Occasion::new(id, record.header.time, EventKind::FileAccess).by(&record.header.task);
-        self.emit(occasion, outlet, |path, other| {
-            Body::File(FileBody {
+        let kind = match record.operation {
+            syscall::MOUNT | syscall::UNMOUNT => EventKind::MountChange,
+            syscall::LOAD_MODULE => EventKind::ModuleLoad,
+            _ => EventKind::FileAccess,
+        };
+        let occasion = Occasion::new(id, record.header.time, kind).by(&record.header.task);
+        self.emit(occasion, outlet, |path, other| match record.operation {
+            syscall::MOUNT => {
+                let source = (two_paths || named).then_some(other);
+                Body::Kernel(KernelBody::Mount { mounted: true, target: path, source })
+            }
+            syscall::UNMOUNT => {
+                Body::Kernel(KernelBody::Mount { mounted: false, target: path, source: None })
+            }
+            syscall::LOAD_MODULE => Body::Kernel(KernelBody::module_of(path)),
+            _ => Body::File(FileBody {
                 action: action_name(record.operation),
                 path,
                 other: match record.operation {
                     syscall::RENAME => Some(Other::Original(other)),
                     syscall::LINK | syscall::SYMLINK => Some(Other::Target(other)),
-                    _ if attribute => Some(Other::Attribute(other)),
-                    _ => None,
+                    _ => named.then_some(Other::Attribute(other)),
                 },
                 resolved: open,
                 truncated: cut || cut2,
                 inode: open.then_some((record.inode, record.device)),
                 owner: (owner(record.uid), owner(record.gid)),
                 mode: (open || record.operation == syscall::CHMOD).then_some(mode),
-            })
+            }),
         });
     }
 }

@@ -9,11 +9,12 @@ use aya_ebpf::{
 };
 use openclaw_common::{
     record::{
-        FILE_OPEN, FILE_PATH, FLAG_PATH_CUT, FLAG_PATH2_CUT, FileRecord, Header, READS_ALL, READS_NONE, loss,
+        FILE_OPEN, FILE_PATH, FLAG_PATH_CUT, FLAG_PATH2_CUT, FLAG_TWO_PATHS, FileRecord, Header, READS_ALL,
+        READS_NONE, loss,
     },
     syscall::{
         ARGUMENT_DIR, ARGUMENT_DIR2, ARGUMENT_MODE, ARGUMENT_OWNER, ARGUMENT_PATH, ARGUMENT_PATH2, CREATE,
-        CWD, NONE, READ, SHAPE_DESCRIPTOR, SHAPE_TWO_PATHS, SHAPES, TRUNCATE, WRITE,
+        CWD, MOUNT, NONE, READ, SHAPE_DESCRIPTOR, SHAPE_TWO_PATHS, SHAPES, TRUNCATE, WRITE,
     },
 };
 use openclaw_ebpf::{
@@ -173,6 +174,7 @@ fn changed(scratch: &mut Scratch, ctx: &RawTracePointContext) -> Option<()> {
             scratch.fixed::<FileRecord>().sections[1] = passed;
             let base = base_of(&call, ARGUMENT_DIR2);
             scratch.walk.second(base);
+            scratch.fixed::<FileRecord>().header.flags |= FLAG_TWO_PATHS;
         } else {
             append_attribute(scratch, &call);
         }
@@ -280,6 +282,7 @@ fn finish(scratch: &mut Scratch) {
         return;
     }
     let record = scratch.fixed::<FileRecord>();
+    let operation = record.operation;
     record.sections[2] = lengths[0];
     record.sections[3] = lengths[1];
     if cut & 1 != 0 {
@@ -289,7 +292,13 @@ fn finish(scratch: &mut Scratch) {
         record.header.flags |= FLAG_PATH2_CUT;
     }
     let len = scratch.len;
-    if len <= CAPACITY {
+    if len > CAPACITY {
+        return;
+    }
+    // What changes the kernel's own view is not to be lost among files.
+    if operation >= MOUNT {
+        emit::to_process_ring(scratch.data.as_mut_ptr(), len);
+    } else {
         emit::to_file_ring(scratch.data.as_mut_ptr(), len);
     }
 }

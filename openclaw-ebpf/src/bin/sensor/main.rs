@@ -19,6 +19,7 @@ mod process;
 mod scratch;
 mod socket;
 mod syscall;
+mod tamper;
 mod task;
 mod udp;
 mod walk;
