@@ -344,14 +344,16 @@ pub struct DnsRecord {
 pub struct KernelRecord {
     /// Common to all.
     pub header: Header,
-    /// The call's first four arguments, as they were in its registers.
+    /// The call's first four arguments, as they were in its registers; of a signal, see
+    /// [`crate::syscall::SIGNAL`].
     pub arguments: [u64; 4],
     /// One of [`crate::syscall`]'s operations of [`crate::syscall::SHAPE_KERNEL`].
     pub operation: u32,
     /// Of a namespace that was entered: its type, a `CLONE_NEW` flag; 0 where unknown. Of a BPF program: its
     /// type (`enum bpf_prog_type`).
     pub of_type: u32,
-    /// Name of a BPF program or a module, ended by NUL; empty where unknown.
+    /// Name of a BPF program, of a module, or of the process that sent a signal, ended by NUL; empty where
+    /// unknown.
     pub name: [u8; 64],
 }
 

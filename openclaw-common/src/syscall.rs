@@ -52,6 +52,12 @@ pub const LOAD_MODULE_IMAGE: u32 = 8;
 /// Operation of [`SHAPE_KERNEL`]: a kernel module was unloaded.
 pub const UNLOAD_MODULE: u32 = 9;
 
+/// Operation of [`SHAPE_KERNEL`]: `bpf`, of which only detaching is of interest.
+pub const DETACH: u32 = 10;
+/// Operation of a record that no call made: a signal was sent to the agent. Its arguments are the signal, and 1
+/// where the kernel sent it by itself.
+pub const SIGNAL: u32 = 11;
+
 /// The call returns a descriptor of a file that it opened.
 pub const SHAPE_OPEN: u32 = 1;
 /// The call acts upon a path that is among its arguments.
@@ -85,6 +91,9 @@ pub const ARGUMENT_PATH2: u32 = 20;
 pub const ARGUMENT_MODE: u32 = 24;
 /// [`Call::argument`]: the new owner, which the new group follows.
 pub const ARGUMENT_OWNER: u32 = 28;
+
+/// [`Call::argument`], of a call upon another process: its process id, where only the agent's is of interest.
+pub const ARGUMENT_PID: u32 = ARGUMENT_DIR;
 
 /// No argument at all.
 const NO_ARGUMENTS: u32 = NONE << 8 | NONE << 12 | NONE << 16 | NONE << 20 | NONE << 24 | NONE << 28;
@@ -151,6 +160,12 @@ impl Call {
     #[must_use]
     pub const fn attribute(self, name: u32) -> Call {
         self.with(ARGUMENT_PATH2, name)
+    }
+
+    /// The same call, of interest only where the process id in argument `pid` is the agent's.
+    #[must_use]
+    pub const fn upon_agent(self, pid: u32) -> Call {
+        self.with(ARGUMENT_PID, pid)
     }
 
     const fn with(self, field: u32, index: u32) -> Call {

@@ -312,7 +312,7 @@ mod tests {
         for pid in 1..=25 {
             assert_eq!(fired(&mut engine, &exec(pid, "nc", "bash")).len(), 1);
         }
-        assert_eq!(engine.stats(), EngineStats { rules: 3, active: 10, evicted: 15 });
+        assert_eq!(engine.stats(), EngineStats { rules: 4, active: 10, evicted: 15 });
     }
 
     #[test]

@@ -125,6 +125,8 @@ kinds! {
     NamespaceChange = "namespace_change",
     /// A process set up an io_uring.
     IoUring = "io_uring",
+    /// Somebody laid hands on the sensor itself.
+    SensorTamper = "sensor_tamper",
     /// It became known what a container is, or a process was in it by then.
     ContainerStart = "container_start",
     /// The last known process of a container ended.
@@ -169,12 +171,21 @@ impl EventKind {
             EventKind::PrivilegeChange => &["setuid", "setgid", "capset", "unexplained"],
             EventKind::MountChange => &["mount", "unmount"],
             EventKind::ModuleLoad => &["load", "unload"],
-            EventKind::BpfLoad => &["load", "attach"],
+            EventKind::BpfLoad => &["load", "attach", "detach"],
             EventKind::ProcessTrace => {
                 &["ptrace_attach", "ptrace_seize", "ptrace_write", "memory_read", "memory_write"]
             }
             EventKind::NamespaceChange => &["setns", "unshare"],
             EventKind::IoUring => &["setup"],
+            EventKind::SensorTamper => &[
+                "signal",
+                "detach",
+                "ptrace_attach",
+                "ptrace_seize",
+                "ptrace_write",
+                "memory_read",
+                "memory_write",
+            ],
             EventKind::ContainerStart => &["start", "join"],
             EventKind::ContainerStop => &["stop"],
         }

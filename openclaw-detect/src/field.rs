@@ -84,6 +84,7 @@ const MOUNT: KindSet = KindSet::of(&[EventKind::MountChange]);
 const MODULE: KindSet = KindSet::of(&[EventKind::ModuleLoad]);
 const BPF: KindSet = KindSet::of(&[EventKind::BpfLoad]);
 const TRACE: KindSet = KindSet::of(&[EventKind::ProcessTrace]);
+const TAMPER: KindSet = KindSet::of(&[EventKind::SensorTamper]);
 const NAMESPACE: KindSet = KindSet::of(&[EventKind::NamespaceChange]);
 const START_OR_CRED: KindSet = START.union(CRED);
 const CONTAINER: KindSet = EXEC.union(KindSet::of(&[EventKind::ContainerStart]));
@@ -178,6 +179,8 @@ fields! {
     TargetName = "target.process.name", Str, on TRACE, changes TRACE, "name of the process that is acted upon";
     TargetExecutable = "target.process.executable", Str, on TRACE, changes TRACE, "executable of the process that is acted upon";
     NamespaceTypes = "namespace.types", List, on NAMESPACE, changes NAMESPACE, "types of the namespaces: mount, pid, network, user, uts, ipc, cgroup, time";
+    SensorSignal = "sensor.signal", Str, on TAMPER, changes TAMPER, "signal that was sent to the agent, such as SIGKILL";
+    SensorProgram = "sensor.program", Str, on TAMPER, changes TAMPER, "program of the sensor that was detached";
 
     SourceIp = "source.ip" | "source", Ip, on NET_OR_DNS, changes NET, "address of the side that connected";
     SourcePort = "source.port", Int, on NET_OR_DNS, changes NET, "port of the side that connected";

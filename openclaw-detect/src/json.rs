@@ -88,7 +88,8 @@ const fn category(kind: EventKind) -> &'static str {
         | EventKind::PrivilegeChange
         | EventKind::ProcessTrace
         | EventKind::NamespaceChange
-        | EventKind::IoUring => "process",
+        | EventKind::IoUring
+        | EventKind::SensorTamper => "process",
         EventKind::FileAccess | EventKind::MountChange => "file",
         EventKind::ModuleLoad | EventKind::BpfLoad => "driver",
         EventKind::NetworkConnection | EventKind::DnsQuery => "network",
@@ -108,6 +109,7 @@ fn types(kind: EventKind, action: &str) -> &'static [&'static str] {
         (EventKind::ModuleLoad | EventKind::BpfLoad, _) => &["start"],
         (EventKind::ProcessTrace, "memory_read") | (EventKind::IoUring, _) => &["info"],
         (EventKind::MountChange | EventKind::NamespaceChange | EventKind::ProcessTrace, _) => &["change"],
+        (EventKind::SensorTamper, _) => &["change"],
         (EventKind::PrivilegeChange, _) => &["change"],
         (EventKind::FileAccess, "read") => &["access"],
         (EventKind::FileAccess, "create" | "link" | "symlink") => &["creation"],

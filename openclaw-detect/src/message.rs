@@ -55,6 +55,7 @@ pub(crate) fn describe(event: &(impl Event + ?Sized)) -> String {
         | EventKind::ProcessTrace
         | EventKind::NamespaceChange
         | EventKind::IoUring => kernel(event, &mut out),
+        EventKind::SensorTamper => tampering(event, &mut out),
         EventKind::ContainerStart | EventKind::ContainerStop => container(event, &mut out),
     }
     // What runs says most of what it is about, where the event itself does not say it.
@@ -127,6 +128,7 @@ fn kernel(event: &(impl Event + ?Sized), out: &mut String) {
         (EventKind::ModuleLoad, "load") => ("loaded the kernel module", Field::ModuleName),
         (EventKind::ModuleLoad, _) => ("unloaded the kernel module", Field::ModuleName),
         (EventKind::BpfLoad, "load") => ("loaded the BPF program", Field::BpfName),
+        (EventKind::BpfLoad, "detach") => ("detached a BPF program", Field::BpfName),
         (EventKind::BpfLoad, _) => ("attached the BPF program", Field::BpfName),
         (EventKind::NamespaceChange, "setns") => ("entered a namespace:", Field::NamespaceTypes),
         (EventKind::NamespaceChange, _) => ("made namespaces of its own:", Field::NamespaceTypes),
@@ -146,6 +148,15 @@ fn kernel(event: &(impl Event + ?Sized), out: &mut String) {
     if let Some(source) = text(event, Field::MountSource) {
         let _ = write!(out, " from {source}");
     }
+}
+
+/// What was done to the sensor.
+fn tampering(event: &(impl Event + ?Sized), out: &mut String) {
+    let _ = match (text(event, Field::SensorSignal), text(event, Field::SensorProgram)) {
+        (Some(signal), _) => write!(out, "sent {signal} to the sensor"),
+        (_, Some(program)) => write!(out, "detached the sensor's program {program}"),
+        _ => write!(out, "laid hands on the sensor: {}", text(event, Field::EventAction).unwrap_or_default()),
+    };
 }
 
 fn container_name(event: &(impl Event + ?Sized)) -> Option<String> {

@@ -402,7 +402,7 @@ rules:
     #[test]
     fn what_ships_loads_without_a_warning_and_says_what_each_rule_is_for() {
         let rules = RuleSet::load(&Source::shipped()).unwrap();
-        assert_eq!((rules.len(), rules.lists(), rules.warnings().0.len()), (3, 2, 0));
+        assert_eq!((rules.len(), rules.lists(), rules.warnings().0.len()), (4, 2, 0));
         for rule in rules.iter() {
             assert!(rule.description.is_some(), "{}", rule.name);
             assert!(rule.tags.iter().any(|tag| tag.starts_with("attack.t1")), "{}", rule.name);
@@ -468,7 +468,7 @@ rules:
             ),
             (
                 "rules:\n- name: a\n  condition: host.name == 'x'".to_owned(),
-                "3:14 none of the condition's fields changes at an event of which it can be true [say when to ask: `event:` with one or more of process_create, process_fork, process_hash, process_exit, file_access, network_connection, dns_query, privilege_change, mount_change, module_load, bpf_load, process_trace, namespace_change, io_uring, container_start, container_stop]",
+                "3:14 none of the condition's fields changes at an event of which it can be true [say when to ask: `event:` with one or more of process_create, process_fork, process_hash, process_exit, file_access, network_connection, dns_query, privilege_change, mount_change, module_load, bpf_load, process_trace, namespace_change, io_uring, sensor_tamper, container_start, container_stop]",
             ),
             (
                 "rules:\n- name: a\n  condition: file.path == '/x' and destination.port == 1".to_owned(),

@@ -15,7 +15,6 @@ use crate::alert::Alerts;
 use crate::api::protocol::{Block, Isolate};
 use crate::api::status::{EventCount, Loss, Status};
 use crate::api::{self, Refusal, Subscribers, Subscription};
-use crate::capability::Capability;
 use crate::config::Mode;
 use crate::output::Format;
 use crate::pipeline::Snapshot;
@@ -35,7 +34,6 @@ pub(super) struct Control {
     pub(super) host: String,
     pub(super) mode: Mode,
     pub(super) rules: u64,
-    pub(super) hooks: Vec<Capability>,
     pub(super) snapshot: Arc<Mutex<Snapshot>>,
     pub(super) answers: SyncSender<Message>,
     pub(super) findings_lost: Arc<AtomicU64>,
@@ -120,7 +118,7 @@ impl api::Control for Control {
             pid: std::process::id(),
             uptime_seconds: self.started.elapsed().as_secs(),
             mode: self.mode,
-            hooks: self.hooks.clone(),
+            hooks: snapshot.hooks.to_vec(),
             events,
             losses: self.losses(&snapshot),
             rules: self.rules,

@@ -74,6 +74,9 @@ fn examine() -> Result<Vec<Capability>> {
 }
 
 fn examine_sensor(resolved: &Resolved) -> Result<Vec<Capability>> {
+    // The trigger sends it.
+    // SAFETY: the call has no preconditions, and nothing else in this program uses that signal.
+    unsafe { libc::signal(libc::SIGUSR1, libc::SIG_IGN) };
     // Before the sensor is there, so that one of its connections is older.
     let trigger = Trigger::start();
     let (mut sensor, mut rings) = Sensor::load(resolved, RingSizes::default())?;
@@ -153,6 +156,7 @@ struct Seen {
     file_path: bool,
     credentials: bool,
     namespaces: bool,
+    signal: bool,
     connected: bool,
     accepted: bool,
     progress: bool,
@@ -177,11 +181,11 @@ impl Seen {
         let Seen { fork, exec, exit, file_open, file_path, credentials, .. } = *self;
         let Seen { connected, accepted, progress, old_connection, .. } = *self;
         let Seen { listening, bound, raw_socket, packet_socket, .. } = *self;
-        let Seen { udp_sent, udp_received, udp_closed, dns, namespaces, .. } = *self;
+        let Seen { udp_sent, udp_received, udp_closed, dns, namespaces, signal, .. } = *self;
         [fork, exec, exit, file_open, file_path, credentials].iter().all(|seen| *seen)
             && [connected, accepted, progress, old_connection].iter().all(|seen| *seen)
             && [listening, bound, raw_socket, packet_socket].iter().all(|seen| *seen)
-            && [udp_sent, udp_received, udp_closed, dns, namespaces].iter().all(|seen| *seen)
+            && [udp_sent, udp_received, udp_closed, dns, namespaces, signal].iter().all(|seen| *seen)
             && self.refusal()
     }
 
@@ -242,6 +246,7 @@ impl Seen {
             Record::Network(record) if record.header.task.tgid == pid => self.take_network(record),
             Record::Kernel(record) if record.header.task.tgid == pid => {
                 self.namespaces |= record.operation == syscall::LEAVE_NAMESPACE;
+                self.signal |= record.operation == syscall::SIGNAL;
             }
             Record::File(..) | Record::Network(_) | Record::Kernel(_) => {}
         }
@@ -279,6 +284,7 @@ impl Seen {
                 ("tcp connections", self.connected && self.net_closed && self.failed.is_some()),
                 ("tcp listeners", self.listening),
             ],
+            "signals to the agent" => vec![("signals to the agent", self.signal)],
             "connections refused" => vec![("connections refused", self.refusal())],
             "connections from before" => vec![("connections from before", self.old_connection)],
             "bytes of open connections" => vec![("bytes of open connections", self.progress)],

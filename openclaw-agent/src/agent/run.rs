@@ -22,9 +22,9 @@ use crate::config::Mode;
 use crate::enrich::{Environment, HostFacts, Resolver};
 use crate::kernel::layout;
 use crate::respond::Responder;
-use crate::sensor::RingSizes;
+use crate::sensor::{RingSizes, Witness};
 use crate::store::{Limits, Writer};
-use crate::{enrich, pipeline, rules};
+use crate::{enrich, pipeline, respond, rules};
 
 /// How often it is looked whether the threads are alive: an agent that sees or answers nothing must not go on.
 const HEALTH: Duration = Duration::from_secs(1);
@@ -128,6 +128,7 @@ async fn run_until_stopped(options: RunOptions) -> Result<()> {
         environment: Environment::new(sensor.environment.clone()),
         hash_limit: sensor.hash_limit,
         containers,
+        witness: Witness::path(&respond::default_bpffs(), &options.socket),
     };
     let sensor = pipeline::start(settings, questions, outlet)?;
     let control = Control {
@@ -135,7 +136,6 @@ async fn run_until_stopped(options: RunOptions) -> Result<()> {
         host: host.name,
         mode,
         rules: rule_count,
-        hooks: sensor.hooks().to_vec(),
         snapshot: sensor.snapshots(),
         answers: messages,
         findings_lost,
@@ -147,7 +147,7 @@ async fn run_until_stopped(options: RunOptions) -> Result<()> {
         subscribers,
     };
     let server = Server::start(socket, Arc::new(control))?;
-    for hook in sensor.hooks().iter().filter(|hook| hook.reason.is_some()) {
+    for hook in sensor.snapshot().hooks.iter().filter(|hook| hook.reason.is_some()) {
         warn!(capability = hook.capability, hook = hook.hook, reason = hook.reason, "not available");
     }
     let file = options.config_path.as_ref().map_or("none".to_owned(), |path| path.display().to_string());

@@ -6,6 +6,7 @@ mod dns;
 mod file;
 mod kernel;
 mod network;
+mod tamper;
 mod value;
 
 use std::cell::OnceCell;
@@ -20,6 +21,7 @@ pub use dns::DnsBody;
 pub use file::{FileBody, Other};
 pub use kernel::{KernelBody, Traced};
 pub use network::NetworkBody;
+pub use tamper::TamperBody;
 use value::{id, known, number, text};
 
 /// What is the same in every event of this host.
@@ -65,6 +67,8 @@ pub enum Body<'a> {
     Privilege(Privilege),
     /// Something acted upon the kernel, or upon another process.
     Kernel(KernelBody<'a>),
+    /// Something was done to the sensor itself.
+    Tamper(TamperBody),
     /// It is known what the container is: the process is the first in it (`start`), or has been in it by then
     /// (`join`).
     ContainerStart(&'static str),
@@ -95,6 +99,7 @@ impl Body<'_> {
             Body::Dns(_) => EventKind::DnsQuery,
             Body::Privilege(_) => EventKind::PrivilegeChange,
             Body::Kernel(kernel) => kernel.kind(),
+            Body::Tamper(_) => EventKind::SensorTamper,
             Body::ContainerStart(_) => EventKind::ContainerStart,
             Body::ContainerStop => EventKind::ContainerStop,
         }
@@ -111,6 +116,7 @@ impl Body<'_> {
             Body::Dns(dns) => dns.action(),
             Body::Privilege(change) => change.how,
             Body::Kernel(kernel) => kernel.action(),
+            Body::Tamper(tamper) => tamper.action,
             Body::ContainerStart(how) => how,
             Body::ContainerStop => "stop",
         }
@@ -125,6 +131,7 @@ impl Body<'_> {
             Body::Network(network) => network.field(field),
             Body::Dns(dns) => dns.field(field),
             Body::Kernel(kernel) => kernel.field(field),
+            Body::Tamper(tamper) => tamper.field(field),
             Body::Privilege(change) => match field {
                 Field::ProcessPreviousUid => id(change.before.euid),
                 _ => None,

@@ -22,7 +22,8 @@ pub use container::{Container, Details, Resolver, Roots, Runtime};
 pub use dns::{DnsMessage, in_segment};
 pub use environment::{DEFAULT as DEFAULT_ENVIRONMENT, Environment};
 pub use event::{
-    Body, DnsBody, FileBody, HostFacts, KernelBody, Moment, NetworkBody, Observed, Other, Privilege, Traced,
+    Body, DnsBody, FileBody, HostFacts, KernelBody, Moment, NetworkBody, Observed, Other, Privilege,
+    TamperBody, Traced,
 };
 pub use image::{Exec, Image};
 pub use names::Names;

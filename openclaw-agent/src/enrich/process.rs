@@ -179,6 +179,13 @@ impl Process {
         self.image_since = time;
     }
 
+    /// Gives it the name that its thread has, where no better is known.
+    pub fn call_if_nameless(&mut self, name: &str) {
+        if self.image.name.is_empty() && !name.is_empty() {
+            Arc::make_mut(&mut self.image).name.push_str(name);
+        }
+    }
+
     /// Is in this container from now on. Returns the one that it has left as the last process.
     pub fn enter(&mut self, container: Option<Arc<Container>>) -> Option<Arc<Container>> {
         let same = match (&self.container, &container) {

@@ -52,7 +52,8 @@ fn write_text(event: &dyn Event, out: &mut String) -> fmt::Result {
         | EventKind::BpfLoad
         | EventKind::ProcessTrace
         | EventKind::NamespaceChange
-        | EventKind::IoUring => write_kernel(event, out),
+        | EventKind::IoUring
+        | EventKind::SensorTamper => write_kernel(event, out),
         EventKind::ContainerStart | EventKind::ContainerStop => write_container(event, out),
     }
 }
@@ -233,6 +234,8 @@ fn write_kernel(event: &dyn Event, out: &mut String) -> fmt::Result {
         Field::BpfType,
         Field::BpfName,
         Field::TargetName,
+        Field::SensorSignal,
+        Field::SensorProgram,
     ] {
         if let Some(named) = text(event, field) {
             write!(out, " {}", Clean(named))?;

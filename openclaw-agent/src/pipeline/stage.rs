@@ -70,6 +70,8 @@ pub struct Stage {
     other: PathBuffer,
     /// Records with credentials that nothing has explained yet.
     suspects: Vec<Header>,
+    /// Who detached BPF programs last, whosever they were.
+    detacher: Option<ProcessId>,
     /// What executables hash to; none where nobody is to know.
     hashes: Option<Hashes>,
     /// Who asks the runtimes about containers.
@@ -92,6 +94,7 @@ impl Stage {
             path: PathBuffer::default(),
             other: PathBuffer::default(),
             suspects: Vec::with_capacity(MAX_SUSPECTS),
+            detacher: None,
             hashes: None,
             resolver: None,
         }

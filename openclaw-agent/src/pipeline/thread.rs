@@ -3,6 +3,7 @@
 use std::collections::{HashSet, VecDeque};
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -18,7 +19,7 @@ use crate::capability::Capability;
 use crate::enrich::{Clock, Environment, HostFacts, Record, Resolver, id_of};
 use crate::hash::{Hashes, Misses};
 use crate::kernel::layout::Resolved;
-use crate::sensor::{LoadError, Losses, RingSizes, Rings, Sensor};
+use crate::sensor::{LoadError, Losses, RingSizes, Rings, Sensor, Witness};
 
 /// How long the thread sleeps at most when nothing wakes it. The network and file rings wake it only when they fill up.
 const NAP: Duration = Duration::from_millis(20);
@@ -72,6 +73,8 @@ pub struct Settings {
     pub hash_limit: u64,
     /// Who asks the runtimes about containers.
     pub containers: Resolver,
+    /// Where the signal that ends the agent is remembered: see [`Witness::path`].
+    pub witness: PathBuf,
 }
 
 /// What the thread tells of itself, about once a second.
@@ -87,6 +90,8 @@ pub struct Snapshot {
     pub rates: [f64; EventKind::ALL.len()],
     /// Processes in the table.
     pub processes: usize,
+    /// The hooks, as they are attached.
+    pub hooks: Arc<[Capability]>,
 }
 
 /// A question to the thread: which processes descend from the one that has this pid now?
@@ -119,7 +124,6 @@ impl Processes {
 pub struct Handle {
     stop: Arc<AtomicBool>,
     snapshot: Arc<Mutex<Snapshot>>,
-    hooks: Vec<Capability>,
     thread: JoinHandle<()>,
 }
 
@@ -132,11 +136,6 @@ impl Handle {
     /// A way to the snapshot that outlives this handle.
     pub fn snapshots(&self) -> Arc<Mutex<Snapshot>> {
         Arc::clone(&self.snapshot)
-    }
-
-    /// The hooks, as they were attached.
-    pub fn hooks(&self) -> &[Capability] {
-        &self.hooks
     }
 
     /// Whether the thread has ended, which it does by itself only when it panics.
@@ -190,6 +189,8 @@ where
         losses: Losses::default(),
         to_mend: None,
         history: VecDeque::from([(Instant::now(), Counts::default())]),
+        hooks: Arc::default(),
+        witness: None,
         snapshot: Arc::default(),
     };
     pipeline.stage.table_mut().keep_environment(settings.environment);
@@ -200,14 +201,15 @@ where
         }
     }
     pipeline.begin()?;
-    let hooks = pipeline.sensor.hooks().to_vec();
+    pipeline.remember_the_end(settings.witness);
+    pipeline.tell_snapshot();
     let (stop, snapshot) = (Arc::new(AtomicBool::new(false)), Arc::clone(&pipeline.snapshot));
     let stopping = Arc::clone(&stop);
     let thread = std::thread::Builder::new()
         .name("openclaw-sensor".into())
         .spawn(move || pipeline.run(&stopping))
         .map_err(|error| LoadError::NoHook(error.to_string()))?;
-    Ok(Handle { stop, snapshot, hooks, thread })
+    Ok(Handle { stop, snapshot, thread })
 }
 
 struct Pipeline<O> {
@@ -228,6 +230,9 @@ struct Pipeline<O> {
     to_mend: Option<Instant>,
     /// Counts of the last seconds.
     history: VecDeque<(Instant, Counts)>,
+    hooks: Arc<[Capability]>,
+    /// Dropped, and so unpinned, when the thread ends.
+    witness: Option<Witness>,
     snapshot: Arc<Mutex<Snapshot>>,
 }
 
@@ -249,6 +254,17 @@ impl<O: Outlet> Pipeline<O> {
             tracing::warn!(%error, "connections that are older than the agent are not counted");
         }
         Ok(())
+    }
+
+    /// Tells of the signal that ended the last agent, and has the one that ends this agent remembered.
+    fn remember_the_end(&mut self, path: PathBuf) {
+        let (before, pinned) = Witness::take_over(path.clone(), &self.sensor);
+        if let Some(record) = before {
+            self.stage.signalled(&record, &mut self.outlet);
+        }
+        let capability = Witness::capability(&path, &pinned);
+        self.hooks = self.sensor.hooks().iter().cloned().chain([capability]).collect();
+        self.witness = pinned.ok();
     }
 
     fn run(mut self, stop: &AtomicBool) {
@@ -348,6 +364,34 @@ impl<O: Outlet> Pipeline<O> {
             self.mend();
         }
         self.losses = losses;
+        self.restore_hooks();
+        self.tell_snapshot();
+    }
+
+    /// Attaches again what somebody has detached, and tells of it.
+    fn restore_hooks(&mut self) {
+        let found = self.sensor.restore();
+        for (program, failed) in &found {
+            match failed {
+                None => tracing::warn!(program, "somebody has detached a program: it is attached again"),
+                Some(reason) => {
+                    tracing::error!(
+                        program,
+                        reason,
+                        "somebody has detached a program, and it cannot be attached again"
+                    );
+                }
+            }
+        }
+        if found.iter().any(|(_, failed)| failed.is_some()) {
+            let witness = self.hooks.iter().skip(self.sensor.hooks().len());
+            self.hooks = self.sensor.hooks().iter().chain(witness).cloned().collect();
+        }
+        self.stage.detached(found.into_iter().map(|(program, _)| program), &mut self.outlet);
+    }
+
+    fn tell_snapshot(&mut self) {
+        let losses = self.losses;
         let counts = self.stage.counts();
         let rates = self.rates(counts);
         *self.snapshot.lock().unwrap_or_else(PoisonError::into_inner) = Snapshot {
@@ -356,6 +400,7 @@ impl<O: Outlet> Pipeline<O> {
             hash_misses: self.stage.hash_misses(),
             rates,
             processes: self.stage.table().len(),
+            hooks: Arc::clone(&self.hooks),
         };
     }
 

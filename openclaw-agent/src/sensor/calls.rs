@@ -3,7 +3,7 @@
 //! Numbers of x86-64 from `arch/x86/entry/syscalls/syscall_64.tbl`, of 32-bit calls from `syscall_32.tbl`.
 
 use openclaw_common::syscall::{
-    BPF, CHMOD, CHOWN, CREATE, CWD, Call, DELETE, ENTER_NAMESPACE, IO_URING, LEAVE_NAMESPACE, LINK,
+    BPF, CHMOD, CHOWN, CREATE, CWD, Call, DELETE, DETACH, ENTER_NAMESPACE, IO_URING, LEAVE_NAMESPACE, LINK,
     LOAD_MODULE, LOAD_MODULE_IMAGE, MOUNT, READ_MEMORY, REMOVE_ATTRIBUTE, RENAME, SET_ATTRIBUTE,
     SHAPE_ACCEPT, SHAPE_BIND, SHAPE_CREDENTIALS, SHAPE_DESCRIPTOR, SHAPE_KERNEL, SHAPE_OPEN, SHAPE_SOCKET,
     SYMLINK, TABLE, TRACE, TRUNCATE, UNLOAD_MODULE, UNMOUNT, WRITE_MEMORY,
@@ -120,6 +120,19 @@ const TAMPERING: &[(EventKind, &[Entry])] = &[
     (EventKind::IoUring, &[Entry(Some(425), &[425], UPON_KERNEL.operation(IO_URING))]), // io_uring_setup
 ];
 
+/// Calls that may be aimed at the agent, by the kind of event that tells of those that are aimed at others too.
+const AIMED_AT_AGENT: &[(EventKind, &[Entry])] = &[
+    (
+        EventKind::ProcessTrace,
+        &[
+            Entry(Some(101), &[26], UPON_KERNEL.operation(TRACE).upon_agent(1)), // ptrace
+            Entry(Some(310), &[347], UPON_KERNEL.operation(READ_MEMORY).upon_agent(0)), // process_vm_readv
+            Entry(Some(311), &[348], UPON_KERNEL.operation(WRITE_MEMORY).upon_agent(0)), // process_vm_writev
+        ],
+    ),
+    (EventKind::BpfLoad, &[Entry(Some(321), &[357], UPON_KERNEL.operation(DETACH))]), // bpf
+];
+
 /// The table for the programs: by number, the 64-bit call's word below, the 32-bit call's above.
 pub(super) fn table(kinds: KindSet) -> [u64; TABLE as usize] {
     let mut table = [0; TABLE as usize];
@@ -127,9 +140,14 @@ pub(super) fn table(kinds: KindSet) -> [u64; TABLE as usize] {
     let always = [CONNECTIONS, IDS];
     let files = kinds.contains(EventKind::FileAccess).then_some(FILES);
     let sockets = kinds.contains(EventKind::NetworkConnection).then_some(SOCKETS);
-    let tampering = TAMPERING.iter().filter(|(kind, _)| kinds.contains(*kind)).map(|(_, entries)| *entries);
-    for Entry(wide, narrow, call) in always.into_iter().chain(files).chain(sockets).chain(tampering).flatten()
-    {
+    let of_kinds =
+        |(kind, entries): &(EventKind, &'static [Entry])| kinds.contains(*kind).then_some(*entries);
+    let tampering = TAMPERING.iter().filter_map(of_kinds);
+    let of_others =
+        |(kind, entries): &(EventKind, &'static [Entry])| (!kinds.contains(*kind)).then_some(*entries);
+    let aimed = AIMED_AT_AGENT.iter().filter_map(of_others);
+    let all = always.into_iter().chain(files).chain(sockets).chain(tampering).chain(aimed);
+    for Entry(wide, narrow, call) in all.flatten() {
         for number in wide.iter() {
             table[*number as usize] |= u64::from(call.0);
         }
@@ -142,6 +160,8 @@ pub(super) fn table(kinds: KindSet) -> [u64; TABLE as usize] {
 
 #[cfg(test)]
 mod tests {
+    use openclaw_common::syscall::ARGUMENT_PID;
+
     use super::*;
 
     #[test]
@@ -162,6 +182,17 @@ mod tests {
         assert_eq!(Call(table[91] as u32), UPON_OPEN_FILE.operation(CHMOD));
         assert_eq!(Call((table[94] >> 32) as u32), UPON_OPEN_FILE.operation(CHMOD));
         assert_eq!(Call(table[94] as u32).operation_of(), CHOWN);
+    }
+
+    #[test]
+    fn what_is_aimed_at_the_agent_is_looked_at_whatever_is_of_interest() {
+        let (ptrace, bpf) = (101, 321);
+        let none = table(KindSet::NONE);
+        assert_eq!(Call(none[ptrace] as u32).argument(ARGUMENT_PID), 1);
+        assert_eq!(Call(none[bpf] as u32).operation_of(), DETACH);
+        let all = table(KindSet::ALL);
+        assert_eq!(Call(all[ptrace] as u32), UPON_KERNEL.operation(TRACE));
+        assert_eq!(Call(all[bpf] as u32), UPON_KERNEL.operation(BPF));
     }
 
     #[test]

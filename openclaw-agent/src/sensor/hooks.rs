@@ -19,6 +19,7 @@ pub(super) const TRACEPOINTS: &[Tracepoint] = &[
     Tracepoint { program: "process_exit", tracepoint: "sched_process_exit", capability: "process exit" },
     Tracepoint { program: "tcp_state", tracepoint: "inet_sock_set_state", capability: "tcp connections" },
     Tracepoint { program: "packet_dropped", tracepoint: "kfree_skb", capability: "connections refused" },
+    Tracepoint { program: "signalled", tracepoint: "signal_generate", capability: "signals to the agent" },
     Tracepoint { program: "syscall_exit", tracepoint: "sys_exit", capability: "files, sockets, credentials" },
 ];
 

@@ -10,7 +10,7 @@ use openclaw_common::record::{
 };
 use openclaw_detect::{EventKind, KindSet};
 
-use super::cgroup;
+use super::cgroup::{self, Attached};
 use super::hooks::{CGROUP_HOOKS, CgroupHook, TAIL_CALLS, TRACEPOINTS, Tracepoint};
 use super::iterator::Iterator;
 use super::losses::Losses;
@@ -72,6 +72,7 @@ pub struct Sensor {
     ebpf: Ebpf,
     hooks: Vec<Capability>,
     control: Control,
+    cgroup: Vec<Attached>,
     processes: Option<Iterator>,
     sockets: Option<Iterator>,
     connections: Option<Iterator>,
@@ -111,6 +112,7 @@ impl Sensor {
             ebpf,
             hooks: Vec::new(),
             control,
+            cgroup: Vec::new(),
             processes: None,
             sockets: None,
             connections: None,
@@ -180,10 +182,13 @@ impl Sensor {
     fn attach_cgroup_hooks(&mut self) {
         let root = cgroup::root();
         for CgroupHook { programs, hook, capability } in CGROUP_HOOKS {
-            let attached = root.as_ref().map_err(|error| format!("{error:#}")).and_then(|root| {
-                programs.iter().try_for_each(|(name, kind)| cgroup::attach(&mut self.ebpf, name, *kind, root))
-            });
-            self.hooks.push(match attached {
+            let attached: Result<Vec<_>, _> =
+                root.as_ref().map_err(|error| format!("{error:#}")).and_then(|root| {
+                    let attach =
+                        |(name, kind): &(&'static str, _)| Attached::new(&mut self.ebpf, name, *kind, root);
+                    programs.iter().map(attach).collect()
+                });
+            self.hooks.push(match attached.map(|attached| self.cgroup.extend(attached)) {
                 Ok(()) => Capability::new(*capability, *hook, State::Attached),
                 Err(reason) => Capability::new(*capability, *hook, State::Missing).because(reason),
             });
@@ -308,6 +313,40 @@ impl Sensor {
         run(self.flows.as_ref(), &mut Vec::new()).and(connections)
     }
 
+    /// Looks whether somebody has detached programs, and attaches those again. Returns their names, and why it
+    /// failed where it did.
+    pub fn restore(&mut self) -> Vec<(&'static str, Option<String>)> {
+        let mut found = Vec::new();
+        let mut lost = Vec::new();
+        for attached in &mut self.cgroup {
+            if attached.is_detached() {
+                let failed = attached.again(&mut self.ebpf).err();
+                if failed.is_some() {
+                    lost.push(attached.program);
+                }
+                found.push((attached.program, failed));
+            }
+        }
+        // What cannot be attached again is told once.
+        self.cgroup.retain(|attached| !lost.contains(&attached.program));
+        for hook in CGROUP_HOOKS {
+            let is_blind = hook.programs.iter().any(|(name, _)| lost.contains(name));
+            for known in self.hooks.iter_mut().filter(|known| is_blind && known.hook == hook.hook) {
+                known.state = State::Missing;
+                known.reason = Some("somebody has detached it".to_owned());
+            }
+        }
+        found
+    }
+
+    /// A map that tells of the signal that ends the agent.
+    pub(super) fn ended_by(&self) -> Option<&MapData> {
+        match self.ebpf.map("ENDED_BY")? {
+            aya::maps::Map::Array(map) => Some(map),
+            _ => None,
+        }
+    }
+
     /// Detaches everything that observes. What the rings hold can still be read.
     pub fn detach(&mut self) {
         for &Tracepoint { program, .. } in TRACEPOINTS {
@@ -316,9 +355,7 @@ impl Sensor {
                 let _ = program.unload();
             }
         }
-        for (name, kind) in CGROUP_HOOKS.iter().flat_map(|hook| hook.programs) {
-            cgroup::detach(&mut self.ebpf, name, *kind);
-        }
+        self.cgroup.clear();
     }
 
     /// What was lost, or left out.

@@ -7,6 +7,9 @@ mod iterator;
 mod load;
 mod losses;
 mod programs;
+mod sys;
+mod witness;
 
 pub use load::{LoadError, RingSizes, Rings, Sensor};
 pub use losses::Losses;
+pub use witness::Witness;

@@ -21,5 +21,6 @@ mod process;
 mod rules;
 mod socket;
 mod support;
+mod tamper;
 mod udp;
 mod verdict;

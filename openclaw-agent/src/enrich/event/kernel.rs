@@ -44,10 +44,10 @@ pub enum KernelBody<'a> {
         /// Types, each ended by NUL.
         types: String,
     },
-    /// A BPF program was loaded or attached.
+    /// A BPF program was loaded, attached or detached.
     Bpf {
-        /// Whether it was loaded.
-        loaded: bool,
+        /// The value of `event.action`.
+        action: &'static str,
         /// Its name; empty where unknown.
         name: String,
         /// Its type; none where unknown.
@@ -76,6 +76,12 @@ impl<'a> KernelBody<'a> {
         KernelBody::Module { loaded: true, name: Some(name.into()), path: Some(path) }
     }
 
+    /// The name that a record carries; empty where it carries none.
+    pub fn name_of(record: &KernelRecord) -> String {
+        let bytes = record.name.split(|byte| *byte == 0).next().unwrap_or_default();
+        String::from_utf8_lossy(bytes).into_owned()
+    }
+
     /// What a record says. `traced` looks for a process by its pid.
     pub fn of(record: &KernelRecord, traced: impl FnOnce(u32) -> Option<Traced>) -> Option<Self> {
         let [first, second, ..] = record.arguments;
@@ -90,15 +96,15 @@ impl<'a> KernelBody<'a> {
             syscall::LEAVE_NAMESPACE => {
                 KernelBody::Namespace { entered: false, types: namespace_types(first as u32) }
             }
-            syscall::BPF => KernelBody::Bpf {
-                loaded: first as u32 == PROG_LOAD,
-                name: name(record),
+            syscall::BPF | syscall::DETACH => KernelBody::Bpf {
+                action: bpf_name(first as u32),
+                name: Self::name_of(record),
                 program_type: program_type(record.of_type),
             },
             syscall::IO_URING => KernelBody::IoUring,
             syscall::LOAD_MODULE_IMAGE => KernelBody::Module { loaded: true, name: None, path: None },
             syscall::UNLOAD_MODULE => {
-                KernelBody::Module { loaded: false, name: Some(name(record).into()), path: None }
+                KernelBody::Module { loaded: false, name: Some(Self::name_of(record).into()), path: None }
             }
             _ => return None,
         })
@@ -121,10 +127,9 @@ impl<'a> KernelBody<'a> {
         match self {
             KernelBody::Mount { mounted: true, .. } => "mount",
             KernelBody::Mount { .. } => "unmount",
-            KernelBody::Module { loaded: true, .. } | KernelBody::Bpf { loaded: true, .. } => "load",
+            KernelBody::Module { loaded: true, .. } => "load",
             KernelBody::Module { .. } => "unload",
-            KernelBody::Bpf { .. } => "attach",
-            KernelBody::Trace { action, .. } => action,
+            KernelBody::Bpf { action, .. } | KernelBody::Trace { action, .. } => action,
             KernelBody::Namespace { entered: true, .. } => "setns",
             KernelBody::Namespace { .. } => "unshare",
             KernelBody::IoUring => "setup",
@@ -151,8 +156,15 @@ impl<'a> KernelBody<'a> {
     }
 }
 
-/// `BPF_PROG_LOAD` of `include/uapi/linux/bpf.h`.
-const PROG_LOAD: u32 = 5;
+/// What a command of `bpf` that loads, attaches or detaches is told as: `BPF_PROG_LOAD`, `BPF_PROG_DETACH`,
+/// `BPF_LINK_DETACH` of `include/uapi/linux/bpf.h`, or one that attaches.
+fn bpf_name(command: u32) -> &'static str {
+    match command {
+        5 => "load",
+        9 | 34 => "detach",
+        _ => "attach",
+    }
+}
 
 /// What a request of `ptrace` is told as: `PTRACE_ATTACH`, `PTRACE_SEIZE`, or one that changes the other process.
 fn trace_name(request: u64) -> &'static str {
@@ -218,11 +230,6 @@ fn program_type(number: u32) -> Option<&'static str> {
     NAMES.get(usize::try_from(number).ok()?.checked_sub(1)?).copied()
 }
 
-fn name(record: &KernelRecord) -> String {
-    let bytes = record.name.split(|byte| *byte == 0).next().unwrap_or_default();
-    String::from_utf8_lossy(bytes).into_owned()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -255,6 +262,7 @@ mod tests {
         let load = body(syscall::BPF, [5, 0, 0, 0]);
         assert_eq!((load.action(), load.field(Field::BpfType)), ("load", Some(Value::Str("raw_tracepoint"))));
         assert_eq!(body(syscall::BPF, [28, 0, 0, 0]).action(), "attach");
+        assert_eq!(body(syscall::DETACH, [34, 0, 0, 0]).action(), "detach");
         assert_eq!(body(syscall::UNLOAD_MODULE, [0; 4]).field(Field::ModuleName), Some(Value::Str("probe")));
     }
 

@@ -180,24 +180,27 @@ impl Setup {
     /// Starts the agent by a command that was changed.
     #[track_caller]
     pub(crate) fn start_as(self, change: impl FnOnce(Command) -> Command) -> Agent {
-        let mut command = change(self.command());
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        let seen = Arc::new(Seen::default());
-        let readers = vec![
-            Seen::read(&seen, child.stdout.take().unwrap(), |state, line| {
-                state
-                    .lines
-                    .push(serde_json::from_str(line).unwrap_or_else(|_| Value::String(line.to_owned())));
-            }),
-            Seen::read(&seen, child.stderr.take().unwrap(), |state, line| {
-                state.log.push_str(line);
-                state.log.push('\n');
-            }),
-        ];
+        let (child, seen, readers) = launch(change(self.command()));
         let agent = Agent { setup: self, child, seen, readers };
         agent.wait_for_log("watching");
         agent
     }
+}
+
+/// Starts an agent, and reads what it prints.
+fn launch(mut command: Command) -> (Child, Arc<Seen>, Vec<JoinHandle<()>>) {
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let seen = Arc::new(Seen::default());
+    let readers = vec![
+        Seen::read(&seen, child.stdout.take().unwrap(), |state, line| {
+            state.lines.push(serde_json::from_str(line).unwrap_or_else(|_| Value::String(line.to_owned())));
+        }),
+        Seen::read(&seen, child.stderr.take().unwrap(), |state, line| {
+            state.log.push_str(line);
+            state.log.push('\n');
+        }),
+    ];
+    (child, seen, readers)
 }
 
 /// What the agent has printed.
@@ -452,6 +455,13 @@ impl Agent {
             reader.join().unwrap();
         }
         self.child.wait().unwrap()
+    }
+
+    /// Starts another one in its place. The agent must have ended.
+    #[track_caller]
+    pub(crate) fn start_again(&mut self) {
+        (self.child, self.seen, self.readers) = launch(self.setup.command());
+        self.wait_for_log("watching");
     }
 
     /// The setup, to start another agent in its place. The agent must have ended.

@@ -55,6 +55,7 @@ extern "C" fn before_main() {
         crate::filter::DEEDS,
         crate::flood::DEEDS,
         crate::kernel::DEEDS,
+        crate::tamper::DEEDS,
         crate::network::DEEDS,
         crate::udp::DEEDS,
         crate::dns::DEEDS,

@@ -17,6 +17,7 @@ mod packet;
 mod probe;
 mod process;
 mod scratch;
+mod signal;
 mod socket;
 mod syscall;
 mod tamper;

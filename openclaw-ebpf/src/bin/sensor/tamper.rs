@@ -9,7 +9,10 @@ use aya_ebpf::{
 };
 use openclaw_common::{
     record::{Header, KERNEL, KernelRecord, loss},
-    syscall::{BPF, ENTER_NAMESPACE, LEAVE_NAMESPACE, LOAD_MODULE_IMAGE, TRACE, UNLOAD_MODULE},
+    syscall::{
+        ARGUMENT_PID, BPF, DETACH, ENTER_NAMESPACE, LEAVE_NAMESPACE, LOAD_MODULE_IMAGE, NONE, TRACE,
+        UNLOAD_MODULE,
+    },
 };
 use openclaw_ebpf::{kernel::current_task, offset};
 
@@ -47,8 +50,10 @@ const NAMESPACES: u64 = 0x7e02_0080;
 /// Commands of `bpf` (`include/uapi/linux/bpf.h`).
 const PROG_LOAD: u64 = 5;
 const PROG_ATTACH: u64 = 8;
+const PROG_DETACH: u64 = 9;
 const RAW_TRACEPOINT_OPEN: u64 = 17;
 const LINK_CREATE: u64 = 28;
+const LINK_DETACH: u64 = 34;
 
 /// A call has acted upon the kernel or upon another process. Run by `syscall_exit`.
 #[raw_tracepoint(tracepoint = "sys_exit")]
@@ -64,6 +69,10 @@ pub fn tampered(ctx: RawTracePointContext) -> i32 {
 #[inline(always)]
 fn tell(call: &Returned, returned: u64) {
     let operation = call.what.operation_of();
+    let pid = call.what.argument(ARGUMENT_PID);
+    if pid != NONE && call.argument(pid) as u32 != emit::control().own {
+        return;
+    }
     let mut record = KernelRecord {
         header: Header { kind: KERNEL, flags: 0, time: emit::now(), task: task::identify(current_task()) },
         arguments: [call.argument(0), call.argument(1), call.argument(2), call.argument(3)],
@@ -72,7 +81,8 @@ fn tell(call: &Returned, returned: u64) {
     };
     let wanted = match operation {
         TRACE => is_of_interest(record.arguments[0]) && is_new(&record),
-        BPF => describe_program(&mut record, returned),
+        BPF => detaches(&record) || describe_program(&mut record, returned),
+        DETACH => detaches(&record),
         // Each is another module, whatever its address.
         LOAD_MODULE_IMAGE => true,
         UNLOAD_MODULE => {
@@ -94,6 +104,11 @@ fn tell(call: &Returned, returned: u64) {
 #[inline(always)]
 fn is_of_interest(request: u64) -> bool {
     request == ATTACH || request == SEIZE || CHANGES.contains(&request)
+}
+
+#[inline(always)]
+fn detaches(record: &KernelRecord) -> bool {
+    matches!(record.arguments[0] & 0xffff_ffff, PROG_DETACH | LINK_DETACH)
 }
 
 /// Whether the process did not do the same within the last second; counted where it did.
