@@ -19,7 +19,13 @@ pub enum Spec {
     Size(&'static str),
     /// The value of an enumerator: enum name, enumerator.
     Enumerator(&'static str, &'static str),
+    /// Which argument of a tracepoint, the first of those that the kernel has, points to a struct of that name;
+    /// where none does, [`BYTE_ARGUMENT`] and which is an unsigned byte.
+    Argument(&'static [&'static str], &'static str),
 }
+
+/// Added to the index of an argument that is the value itself, a byte: see [`Spec::Argument`].
+pub const BYTE_ARGUMENT: u32 = 16;
 
 macro_rules! layout {
     ($($name:ident: $spec:expr,)*) => {
@@ -40,7 +46,7 @@ macro_rules! layout {
     };
 }
 
-use Spec::{Enumerator, ModuleOffset, Offset, Size};
+use Spec::{Argument, Enumerator, ModuleOffset, Offset, Size};
 
 layout! {
     task_pid: Offset("task_struct", &["pid"]),
@@ -158,6 +164,10 @@ layout! {
     ns_type: Offset("ns_common", &["ns_type"]),
     ns_ops: Offset("ns_common", &["ops"]),
     ns_ops_type: Offset("proc_ns_operations", &["type"]),
+    module_name: Offset("module", &["name"]),
+    // Until 5.19 the tracepoint is given the operation, since then the request.
+    io_uring_argument: Argument(&["io_uring_submit_req", "io_uring_submit_sqe"], "io_kiocb"),
+    io_kiocb_opcode: Offset("io_kiocb", &["opcode"]),
     bpf_prog_type: Offset("bpf_prog", &["type"]),
     bpf_prog_aux: Offset("bpf_prog", &["aux"]),
     bpf_prog_aux_name: Offset("bpf_prog_aux", &["name"]),
@@ -192,3 +202,9 @@ layout! {
     // Since 5.17: the kernel says why it drops a packet.
     drop_no_socket: Enumerator("skb_drop_reason", "SKB_DROP_REASON_NO_SOCKET"),
 }
+
+/// Entries of which a kernel has one or the other: only where it has neither, both are missing.
+pub const ALTERNATIVES: &[(&str, &str)] = &[
+    // Since 6.18 a namespace says itself what it is; before that, its operations do.
+    ("ns_type", "ns_ops_type"),
+];

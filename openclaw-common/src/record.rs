@@ -423,6 +423,8 @@ pub struct Control {
     pub mnt_ns: u32,
     /// Which packets are looked at: the `PACKETS_` bits.
     pub packets: u32,
+    /// Not 0: what io_uring is asked to do is of interest.
+    pub uring: u32,
 }
 
 /// [`Control::packets`]: flows of UDP are counted.

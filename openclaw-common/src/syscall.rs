@@ -57,6 +57,9 @@ pub const DETACH: u32 = 10;
 /// Operation of a record that no call made: a signal was sent to the agent. Its arguments are the signal, and 1
 /// where the kernel sent it by itself.
 pub const SIGNAL: u32 = 11;
+/// Operation of a record that no call made: io_uring was given something to do. Its argument is the operation, of
+/// `enum io_uring_op`.
+pub const SUBMIT: u32 = 12;
 
 /// The call returns a descriptor of a file that it opened.
 pub const SHAPE_OPEN: u32 = 1;

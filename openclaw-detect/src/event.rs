@@ -123,7 +123,7 @@ kinds! {
     ProcessTrace = "process_trace",
     /// A process entered a namespace, or made some of its own.
     NamespaceChange = "namespace_change",
-    /// A process set up an io_uring.
+    /// A process set up an io_uring, or gave it something to do.
     IoUring = "io_uring",
     /// Somebody laid hands on the sensor itself.
     SensorTamper = "sensor_tamper",
@@ -176,7 +176,7 @@ impl EventKind {
                 &["ptrace_attach", "ptrace_seize", "ptrace_write", "memory_read", "memory_write"]
             }
             EventKind::NamespaceChange => &["setns", "unshare"],
-            EventKind::IoUring => &["setup"],
+            EventKind::IoUring => &["setup", "submit"],
             EventKind::SensorTamper => &[
                 "signal",
                 "detach",

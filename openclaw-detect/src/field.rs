@@ -85,6 +85,7 @@ const MODULE: KindSet = KindSet::of(&[EventKind::ModuleLoad]);
 const BPF: KindSet = KindSet::of(&[EventKind::BpfLoad]);
 const TRACE: KindSet = KindSet::of(&[EventKind::ProcessTrace]);
 const TAMPER: KindSet = KindSet::of(&[EventKind::SensorTamper]);
+const IO_URING: KindSet = KindSet::of(&[EventKind::IoUring]);
 const NAMESPACE: KindSet = KindSet::of(&[EventKind::NamespaceChange]);
 const START_OR_CRED: KindSet = START.union(CRED);
 const CONTAINER: KindSet = EXEC.union(KindSet::of(&[EventKind::ContainerStart]));
@@ -171,14 +172,15 @@ fields! {
 
     MountTarget = "mount.target", Str, on MOUNT, changes MOUNT, "path at which a file system was mounted or unmounted";
     MountSource = "mount.source", Str, on MOUNT, changes MOUNT, "what was mounted, as the caller named it; of a mount that was moved, where it was";
-    ModuleName = "module.name", Str, on MODULE, changes MODULE, "name of the kernel module; absent where it was loaded from memory";
-    ModulePath = "module.path", Str, on MODULE, changes MODULE, "file that the kernel module was loaded from";
+    ModuleName = "module.name", Str, on MODULE, changes MODULE, "own name of the kernel module, whatever its file is called";
+    ModulePath = "module.path", Str, on MODULE, changes MODULE, "file that the kernel module was loaded from; absent where it was loaded from memory";
     BpfName = "bpf.program.name", Str, on BPF, changes BPF, "name of the BPF program; absent where the kernel does not tell it";
     BpfType = "bpf.program.type", Str, on BPF, changes BPF, "type of the BPF program, such as kprobe, xdp or lsm";
     TargetPid = "target.process.pid", Int, on TRACE, changes TRACE, "process id of the process that is acted upon; absent where the caller is in a pid namespace of its own";
     TargetName = "target.process.name", Str, on TRACE, changes TRACE, "name of the process that is acted upon";
     TargetExecutable = "target.process.executable", Str, on TRACE, changes TRACE, "executable of the process that is acted upon";
     NamespaceTypes = "namespace.types", List, on NAMESPACE, changes NAMESPACE, "types of the namespaces: mount, pid, network, user, uts, ipc, cgroup, time";
+    IoUringOperation = "io_uring.operation", Str, on IO_URING, changes IO_URING, "what io_uring was given to do, such as openat or connect";
     SensorSignal = "sensor.signal", Str, on TAMPER, changes TAMPER, "signal that was sent to the agent, such as SIGKILL";
     SensorProgram = "sensor.program", Str, on TAMPER, changes TAMPER, "program of the sensor that was detached";
 

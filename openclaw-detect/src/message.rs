@@ -132,6 +132,7 @@ fn kernel(event: &(impl Event + ?Sized), out: &mut String) {
         (EventKind::BpfLoad, _) => ("attached the BPF program", Field::BpfName),
         (EventKind::NamespaceChange, "setns") => ("entered a namespace:", Field::NamespaceTypes),
         (EventKind::NamespaceChange, _) => ("made namespaces of its own:", Field::NamespaceTypes),
+        (EventKind::IoUring, "submit") => ("gave io_uring something to do:", Field::IoUringOperation),
         (EventKind::IoUring, _) => return out.push_str("set up an io_uring"),
         (_, "memory_read") => ("read the memory of", Field::TargetName),
         (_, "memory_write" | "ptrace_write") => ("changed the memory or registers of", Field::TargetName),

@@ -157,6 +157,7 @@ struct Seen {
     credentials: bool,
     namespaces: bool,
     signal: bool,
+    uring: bool,
     connected: bool,
     accepted: bool,
     progress: bool,
@@ -181,11 +182,11 @@ impl Seen {
         let Seen { fork, exec, exit, file_open, file_path, credentials, .. } = *self;
         let Seen { connected, accepted, progress, old_connection, .. } = *self;
         let Seen { listening, bound, raw_socket, packet_socket, .. } = *self;
-        let Seen { udp_sent, udp_received, udp_closed, dns, namespaces, signal, .. } = *self;
+        let Seen { udp_sent, udp_received, udp_closed, dns, namespaces, signal, uring, .. } = *self;
         [fork, exec, exit, file_open, file_path, credentials].iter().all(|seen| *seen)
             && [connected, accepted, progress, old_connection].iter().all(|seen| *seen)
             && [listening, bound, raw_socket, packet_socket].iter().all(|seen| *seen)
-            && [udp_sent, udp_received, udp_closed, dns, namespaces, signal].iter().all(|seen| *seen)
+            && [udp_sent, udp_received, udp_closed, dns, namespaces, signal, uring].iter().all(|seen| *seen)
             && self.refusal()
     }
 
@@ -247,6 +248,7 @@ impl Seen {
             Record::Kernel(record) if record.header.task.tgid == pid => {
                 self.namespaces |= record.operation == syscall::LEAVE_NAMESPACE;
                 self.signal |= record.operation == syscall::SIGNAL;
+                self.uring |= record.operation == syscall::SUBMIT;
             }
             Record::File(..) | Record::Network(_) | Record::Kernel(_) => {}
         }
@@ -284,6 +286,7 @@ impl Seen {
                 ("tcp connections", self.connected && self.net_closed && self.failed.is_some()),
                 ("tcp listeners", self.listening),
             ],
+            "io_uring operations" => vec![("io_uring operations", self.uring)],
             "signals to the agent" => vec![("signals to the agent", self.signal)],
             "connections refused" => vec![("connections refused", self.refusal())],
             "connections from before" => vec![("connections from before", self.old_connection)],

@@ -104,6 +104,8 @@ pub fn trigger() -> Result<()> {
     if unsafe { libc::unshare(libc::CLONE_NEWIPC) } != 0 {
         bail!("cannot leave the IPC namespace: {}", std::io::Error::last_os_error());
     }
+    // Where io_uring is forbidden, its operations are seen to be missing.
+    let _ = use_uring();
     // SAFETY: the calls have no preconditions. The doctor, which waits for this process, ignores it.
     unsafe { libc::kill(libc::getppid(), libc::SIGUSR1) };
     say("done")?;
@@ -145,6 +147,16 @@ fn speak_udp() -> Result<()> {
     receiver.recv(&mut [0; PAYLOAD])?;
     sender.send_to(&QUESTION, NOBODY)?;
     Ok(())
+}
+
+/// Gives an io_uring nothing to do, and waits until that is done.
+fn use_uring() -> std::io::Result<()> {
+    let mut uring = io_uring::IoUring::new(1)?;
+    let nothing = io_uring::opcode::Nop::new().build();
+    // SAFETY: the operation points to nothing, and the queue has room for one.
+    let queued = unsafe { uring.submission().push(&nothing) };
+    queued.map_err(std::io::Error::other)?;
+    uring.submit_and_wait(1).map(drop)
 }
 
 fn say(word: &str) -> Result<()> {

@@ -31,6 +31,7 @@ const MEMBER_DEPTH: usize = 16;
 /// `enum btf_kind` values that are told apart here.
 mod kind {
     pub(super) const INT: u32 = 1;
+    pub(super) const PTR: u32 = 2;
     pub(super) const ARRAY: u32 = 3;
     pub(super) const STRUCT: u32 = 4;
     pub(super) const UNION: u32 = 5;
@@ -57,6 +58,17 @@ struct Type {
     size_or_type: u32,
     /// Where the members, parameters or enumerators begin.
     tail: usize,
+}
+
+/// What an argument of a tracepoint is.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Argument<'a> {
+    /// A pointer to a struct or union of that name.
+    Pointer(&'a str),
+    /// An unsigned byte.
+    Byte,
+    /// Anything else.
+    Other,
 }
 
 impl Type {
@@ -222,6 +234,32 @@ impl Btf {
         })
     }
 
+    /// The index of the first argument that is wanted of a tracepoint. `None` where there is no such tracepoint
+    /// or argument.
+    pub fn argument(&self, tracepoint: &str, wanted: impl Fn(&Argument<'_>) -> bool) -> Option<u32> {
+        let name = format!("btf_trace_{tracepoint}");
+        let pointer = self.named(&name, |ty| ty.kind() == kind::TYPEDEF).next()?;
+        let function = self.resolve(self.resolve(pointer.size_or_type)?.size_or_type)?;
+        if function.kind() != kind::FUNC_PROTO {
+            return None;
+        }
+        // The first parameter is the kernel's own.
+        (1..function.vlen()).zip(0..).find_map(|(i, index)| {
+            let parameter = self.resolve(u32_at(&self.data, function.tail + 8 * i + 4)?)?;
+            wanted(&self.as_argument(parameter)).then_some(index)
+        })
+    }
+
+    fn as_argument(&self, parameter: Type) -> Argument<'_> {
+        let name = |ty: Type| std::str::from_utf8(self.string(ty.name)?).ok();
+        let pointed = || self.resolve(parameter.size_or_type).filter(|to| to.is_composite()).and_then(name);
+        match parameter.kind() {
+            kind::PTR => pointed().map_or(Argument::Other, Argument::Pointer),
+            kind::INT if name(parameter) == Some("unsigned char") => Argument::Byte,
+            _ => Argument::Other,
+        }
+    }
+
     /// Whether the kernel has a tracepoint of that name that BPF programs can attach to.
     pub fn has_tracepoint(&self, name: &str) -> bool {
         self.named(&format!("btf_trace_{name}"), |ty| ty.kind() == kind::TYPEDEF).next().is_some()
@@ -360,6 +398,17 @@ pub(super) mod tests {
             self.head(name, kind::TYPEDEF, 0, of)
         }
 
+        pub(in crate::kernel) fn pointer(&mut self, to: u32) -> u32 {
+            self.head("", kind::PTR, 0, to)
+        }
+
+        /// A function without a name that returns nothing.
+        pub(in crate::kernel) fn prototype(&mut self, parameters: &[u32]) -> u32 {
+            let id = self.head("", kind::FUNC_PROTO, parameters.len(), 0);
+            parameters.iter().for_each(|parameter| self.push(&[0, *parameter]));
+            id
+        }
+
         /// Members are (name, type, offset in bits).
         pub(in crate::kernel) fn composite(
             &mut self,
@@ -433,6 +482,26 @@ pub(super) mod tests {
         let btf = Btf::parse(b.build()).unwrap();
         assert_eq!(btf.enumerator("pid_type", "PIDTYPE_SID"), Some(3));
         assert_eq!(btf.enumerator("pid_type", "PIDTYPE_GONE"), None);
+    }
+
+    #[test]
+    fn an_argument_of_a_tracepoint_is_found_by_what_it_is() {
+        let mut b = Builder::new();
+        let byte = b.int("unsigned char", 1);
+        let short = b.typedef("u8", byte);
+        let request = b.composite("io_kiocb", false, 8, &[("opcode", byte, 0)]);
+        let void = b.pointer(0);
+        let pointer = b.pointer(request);
+        for (name, parameters) in [("old", [void, void, short]), ("new", [void, pointer, short])] {
+            let function = b.prototype(&parameters);
+            let pointer = b.pointer(function);
+            b.typedef(&format!("btf_trace_{name}"), pointer);
+        }
+        let btf = Btf::parse(b.build()).unwrap();
+        let request = |argument: &Argument<'_>| *argument == Argument::Pointer("io_kiocb");
+        assert_eq!((btf.argument("old", request), btf.argument("new", request)), (None, Some(0)));
+        assert_eq!(btf.argument("old", |argument| *argument == Argument::Byte), Some(1));
+        assert_eq!(btf.argument("gone", |_| true), None);
     }
 
     #[test]

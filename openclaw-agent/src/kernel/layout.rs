@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use openclaw_common::layout::{Layout, MISSING, Spec};
+use openclaw_common::layout::{ALTERNATIVES, BYTE_ARGUMENT, Layout, MISSING, Spec};
 
-use super::btf::{Btf, BtfError};
+use super::btf::{Argument, Btf, BtfError};
 
 /// The table with its numbers, and what this kernel lacks.
 #[derive(Debug, Clone)]
@@ -53,6 +53,11 @@ pub fn resolve(btf: &Btf, module: impl Fn(&str) -> Module) -> Resolved {
             Found::NotLoaded(module) => not_loaded.push(module),
         }
     }
+    for (one, other) in ALTERNATIVES {
+        if !(missing.contains(one) && missing.contains(other)) {
+            missing.retain(|name| name != one && name != other);
+        }
+    }
     Resolved { layout: bytemuck::cast(numbers), missing, not_loaded }
 }
 
@@ -68,6 +73,11 @@ fn find(btf: &Btf, module: impl Fn(&str) -> Module, spec: Spec) -> Found {
         Spec::Offset(of, paths) => offset(btf, of, paths),
         Spec::Size(of) => btf.size_of(of),
         Spec::Enumerator(of, name) => btf.enumerator(of, name),
+        Spec::Argument(tracepoints, to) => tracepoints.iter().find_map(|tracepoint| {
+            let pointer = btf.argument(tracepoint, |argument| *argument == Argument::Pointer(to));
+            let byte = || btf.argument(tracepoint, |argument| *argument == Argument::Byte);
+            pointer.or_else(|| Some(BYTE_ARGUMENT + byte()?))
+        }),
         // A part that is built in is no module.
         Spec::ModuleOffset(name, of, paths) => match offset(btf, of, paths) {
             Some(found) => Some(found),
@@ -107,6 +117,20 @@ mod tests {
         assert!(!resolved.missing.contains(&"task_pid"));
         assert_eq!(resolved.not_loaded, ["overlay"]);
         assert!(!resolved.missing.contains(&"ovl_inode_upper"), "its module is not there");
+    }
+
+    #[test]
+    fn of_two_entries_that_stand_for_each_other_none_is_missing_where_one_is_there() {
+        let resolved_with = |member: &str| {
+            let mut b = Builder::new();
+            let int = b.int("int", 4);
+            b.composite("ns_common", false, 8, &[(member, int, 32)]);
+            resolve(&Btf::parse(b.build()).unwrap(), |_| Module::NotLoaded).missing
+        };
+        let of_both =
+            |missing: Vec<&'static str>| ["ns_type", "ns_ops_type"].map(|name| missing.contains(&name));
+        assert_eq!(of_both(resolved_with("ns_type")), [false, false]);
+        assert_eq!(of_both(resolved_with("other")), [true, true]);
     }
 
     #[test]

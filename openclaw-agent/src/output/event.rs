@@ -234,6 +234,7 @@ fn write_kernel(event: &dyn Event, out: &mut String) -> fmt::Result {
         Field::BpfType,
         Field::BpfName,
         Field::TargetName,
+        Field::IoUringOperation,
         Field::SensorSignal,
         Field::SensorProgram,
     ] {

@@ -24,6 +24,7 @@ mod tree;
 pub use action::{ActionKind, ActionRecord, Outcome, Target};
 pub use cgroup::root as cgroup_root;
 pub use network::Network;
+pub use pins::mount as mount_bpffs;
 pub use probe::probe;
 pub use responder::{Responder, undo_all};
 pub use settings::{NoLookup, ProcessLookup, ResponseSettings, default_bpffs};

@@ -60,7 +60,7 @@ impl Pins {
     /// # Errors
     /// When another agent has them, or somebody else than root can write there.
     pub(super) fn hold(&self) -> Result<Hold> {
-        self.mount()?;
+        mount(&self.bpffs)?;
         let base = self.base();
         let shown = base.display();
         make_folder(&base)?;
@@ -88,18 +88,6 @@ impl Pins {
     /// Removes the folder of all versions, unless there is something in it.
     pub(super) fn tidy(&self) {
         let _ = fs::remove_dir(self.base());
-    }
-
-    fn mount(&self) -> Result<()> {
-        if !is_bpffs(&self.bpffs) {
-            let shown = self.bpffs.display();
-            fs::create_dir_all(&self.bpffs).with_context(|| format!("cannot make {shown}"))?;
-            rustix::mount::mount("bpf", &self.bpffs, "bpf", rustix::mount::MountFlags::empty(), c"mode=0700")
-                .with_context(|| {
-                    format!("cannot mount the BPF file system: try `mount -t bpf bpf {shown}` as root")
-                })?;
-        }
-        Ok(())
     }
 
     /// Makes the staging folder anew.
@@ -159,6 +147,20 @@ impl Pins {
         each(entries, |entry| remove_folder(&entry?.path()))?;
         fs::remove_dir(&base).with_context(|| format!("cannot remove {}", base.display()))
     }
+}
+
+/// Mounts the BPF file system in that folder, unless it is there.
+///
+/// # Errors
+/// When the folder cannot be made, or the kernel refuses.
+pub fn mount(bpffs: &Path) -> Result<()> {
+    if is_bpffs(bpffs) {
+        return Ok(());
+    }
+    let shown = bpffs.display();
+    fs::create_dir_all(bpffs).with_context(|| format!("cannot make {shown}"))?;
+    rustix::mount::mount("bpf", bpffs, "bpf", rustix::mount::MountFlags::empty(), c"mode=0700")
+        .with_context(|| format!("cannot mount the BPF file system: try `mount -t bpf bpf {shown}` as root"))
 }
 
 /// The name of a link's pin.

@@ -9,19 +9,40 @@ use openclaw_common::syscall::{
 /// A raw tracepoint program, and the capability that it gives.
 pub(super) struct Tracepoint {
     pub(super) program: &'static str,
-    pub(super) tracepoint: &'static str,
+    /// Names of the tracepoint, the newest kernel's first.
+    pub(super) tracepoints: &'static [&'static str],
     pub(super) capability: &'static str,
 }
 
 pub(super) const TRACEPOINTS: &[Tracepoint] = &[
-    Tracepoint { program: "process_fork", tracepoint: "sched_process_fork", capability: "process fork" },
-    Tracepoint { program: "process_exec", tracepoint: "sched_process_exec", capability: "process exec" },
-    Tracepoint { program: "process_exit", tracepoint: "sched_process_exit", capability: "process exit" },
-    Tracepoint { program: "tcp_state", tracepoint: "inet_sock_set_state", capability: "tcp connections" },
-    Tracepoint { program: "packet_dropped", tracepoint: "kfree_skb", capability: "connections refused" },
-    Tracepoint { program: "signalled", tracepoint: "signal_generate", capability: "signals to the agent" },
-    Tracepoint { program: "syscall_exit", tracepoint: "sys_exit", capability: "files, sockets, credentials" },
+    Tracepoint { program: "process_fork", tracepoints: &["sched_process_fork"], capability: "process fork" },
+    Tracepoint { program: "process_exec", tracepoints: &["sched_process_exec"], capability: "process exec" },
+    Tracepoint { program: "process_exit", tracepoints: &["sched_process_exit"], capability: "process exit" },
+    Tracepoint { program: "tcp_state", tracepoints: &["inet_sock_set_state"], capability: "tcp connections" },
+    Tracepoint { program: "packet_dropped", tracepoints: &["kfree_skb"], capability: "connections refused" },
+    Tracepoint {
+        program: "signalled",
+        tracepoints: &["signal_generate"],
+        capability: "signals to the agent",
+    },
+    Tracepoint {
+        program: "uring_submitted",
+        tracepoints: &["io_uring_submit_req", "io_uring_submit_sqe"],
+        capability: "io_uring operations",
+    },
+    Tracepoint {
+        program: "syscall_exit",
+        tracepoints: &["sys_exit"],
+        capability: "files, sockets, credentials",
+    },
 ];
+
+/// The same, of a kernel that loads modules at all: where there is no `/proc/modules`, there is nothing to see.
+pub(super) const MODULE_TRACEPOINTS: &[Tracepoint] = &[Tracepoint {
+    program: "module_loading",
+    tracepoints: &["module_load"],
+    capability: "names of modules",
+}];
 
 /// Programs that others call at their end: array, index, program.
 pub(super) const TAIL_CALLS: &[(&str, u32, &str)] = &[

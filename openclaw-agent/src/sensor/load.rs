@@ -3,7 +3,7 @@
 use std::io;
 
 use aya::maps::{Array, HashMap, MapData, PerCpuArray, ProgramArray, RingBuf};
-use aya::programs::{Iter, Program, RawTracePoint};
+use aya::programs::{Iter, Program, ProgramError, RawTracePoint};
 use aya::{Btf as AyaBtf, Ebpf, EbpfLoader, include_bytes_aligned};
 use openclaw_common::record::{
     Control, PACKETS_DNS, PACKETS_UDP, READS_ALL, READS_NONE, READS_WATCHED, Watch, WatchKey, loss,
@@ -11,7 +11,7 @@ use openclaw_common::record::{
 use openclaw_detect::{EventKind, KindSet};
 
 use super::cgroup::{self, Attached};
-use super::hooks::{CGROUP_HOOKS, CgroupHook, TAIL_CALLS, TRACEPOINTS, Tracepoint};
+use super::hooks::{CGROUP_HOOKS, CgroupHook, MODULE_TRACEPOINTS, TAIL_CALLS, TRACEPOINTS, Tracepoint};
 use super::iterator::Iterator;
 use super::losses::Losses;
 use super::{calls, programs};
@@ -107,6 +107,7 @@ impl Sensor {
             connections: 0,
             mnt_ns: mount_namespace(),
             packets: 0,
+            uring: 0,
         };
         let mut sensor = Sensor {
             ebpf,
@@ -131,7 +132,7 @@ impl Sensor {
     pub fn blindness(&self) -> Option<LoadError> {
         // The iterators list what is there; nothing that happens comes from them.
         let is_tracepoint =
-            |hook: &&Capability| TRACEPOINTS.iter().any(|point| point.capability == hook.capability);
+            |hook: &&Capability| tracepoints().any(|point| point.capability == hook.capability);
         let mut tracepoints = self.hooks.iter().filter(is_tracepoint);
         if tracepoints.clone().any(|hook| hook.state == State::Attached) {
             return None;
@@ -167,10 +168,10 @@ impl Sensor {
     }
 
     fn attach_tracepoints(&mut self) -> Result<(), LoadError> {
-        for &Tracepoint { program: name, tracepoint, capability } in TRACEPOINTS {
-            let hook = format!("raw_tracepoint:{tracepoint}");
+        for &Tracepoint { program: name, tracepoints, capability } in tracepoints() {
             let program = self.raw_tracepoint(name)?;
-            let attached = program.load().and_then(|()| program.attach(tracepoint).map(drop));
+            let (tracepoint, attached) = attach_first(program, tracepoints);
+            let hook = format!("raw_tracepoint:{tracepoint}");
             self.hooks.push(match attached {
                 Ok(()) => Capability::new(capability, hook, State::Attached),
                 Err(error) => Capability::new(capability, hook, State::Missing).because(describe(&error)),
@@ -237,6 +238,7 @@ impl Sensor {
         let wanted = |kind, bit| if kinds.contains(kind) { bit } else { 0 };
         self.control.packets =
             wanted(EventKind::NetworkConnection, PACKETS_UDP) | wanted(EventKind::DnsQuery, PACKETS_DNS);
+        self.control.uring = wanted(EventKind::IoUring, 1);
         self.write_control()?;
         let map = self.ebpf.map_mut("CALLS").ok_or(LoadError::Incomplete("CALLS"))?;
         let set = |map: &mut Array<&mut MapData, u64>| {
@@ -349,7 +351,7 @@ impl Sensor {
 
     /// Detaches everything that observes. What the rings hold can still be read.
     pub fn detach(&mut self) {
-        for &Tracepoint { program, .. } in TRACEPOINTS {
+        for &Tracepoint { program, .. } in tracepoints() {
             if let Ok(program) = self.raw_tracepoint(program) {
                 // The program closes with its links; one that was never loaded has none.
                 let _ = program.unload();
@@ -372,6 +374,31 @@ impl Sensor {
             self.ebpf.programs().filter_map(|(_, program)| programs::missed_runs(program).ok()).sum();
         losses
     }
+}
+
+/// The tracepoints that this kernel has something to tell by.
+fn tracepoints() -> impl std::iter::Iterator<Item = &'static Tracepoint> {
+    let has_modules = std::path::Path::new("/proc/modules").exists();
+    TRACEPOINTS.iter().chain(MODULE_TRACEPOINTS.iter().filter(move |_| has_modules))
+}
+
+/// Attaches a program to the first tracepoint that takes it. Returns that one, or the first with why it does not.
+fn attach_first(
+    program: &mut RawTracePoint,
+    tracepoints: &'static [&'static str],
+) -> (&'static str, Result<(), ProgramError>) {
+    let first = tracepoints.first().copied().unwrap_or_default();
+    if let Err(error) = program.load() {
+        return (first, Err(error));
+    }
+    let mut refusal = None;
+    for tracepoint in tracepoints {
+        match program.attach(tracepoint) {
+            Ok(_) => return (tracepoint, Ok(())),
+            Err(error) => refusal = refusal.or(Some(error)),
+        }
+    }
+    (first, Err(refusal.unwrap_or(ProgramError::NotAttached)))
 }
 
 /// Inode number of the agent's mount namespace; 0, which no process is in, where it cannot be told.

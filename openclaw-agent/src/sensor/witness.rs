@@ -10,7 +10,9 @@ use aya::maps::{Array, Map, MapData};
 use openclaw_common::record::{KERNEL, KernelRecord};
 
 use super::Sensor;
+use super::load::describe;
 use crate::capability::{Capability, State};
+use crate::respond::mount_bpffs;
 
 const CAPABILITY: &str = "who killed the agent";
 
@@ -31,19 +33,15 @@ impl Witness {
         bpffs.join(format!("openclaw-ended-by{}", name.collect::<String>()))
     }
 
-    /// What the last agent's map tells of its end, if it was killed; then pins this one's.
+    /// What the last agent's map tells of its end, if it was killed; then pins this one's, in a BPF file system
+    /// that is mounted where there is none.
     ///
     /// # Errors
-    /// When the map cannot be pinned, as where no BPF file system is mounted.
+    /// When the map cannot be pinned.
     pub fn take_over(path: PathBuf, sensor: &Sensor) -> (Option<KernelRecord>, Result<Witness, String>) {
         let before = read(&path);
-        let pinned = fs::remove_file(&path)
-            .or_else(|error| if error.kind() == ErrorKind::NotFound { Ok(()) } else { Err(error) })
-            .map_err(|error| error.to_string())
-            .and_then(|()| {
-                let map = sensor.ended_by().ok_or("the object lacks its map")?;
-                map.pin(&path).map_err(|error| super::load::describe(&error))
-            });
+        let mounted = path.parent().map_or(Ok(()), mount_bpffs).map_err(|error| format!("{error:#}"));
+        let pinned = mounted.and_then(|()| pin(&path, sensor));
         (before, pinned.map(|()| Witness { path }))
     }
 
@@ -52,10 +50,7 @@ impl Witness {
         let capability = |state| Capability::new(CAPABILITY, format!("pin:{}", path.display()), state);
         match pinned {
             Ok(_) => capability(State::Attached),
-            Err(reason) => capability(State::Missing).because(format!(
-                "{reason}: is the BPF file system mounted? `mount -t bpf bpf {}`",
-                path.parent().unwrap_or(Path::new("/sys/fs/bpf")).display()
-            )),
+            Err(reason) => capability(State::Missing).because(reason.clone()),
         }
     }
 }
@@ -65,6 +60,15 @@ impl Drop for Witness {
         // It may have been removed by somebody else.
         let _ = fs::remove_file(&self.path);
     }
+}
+
+fn pin(path: &Path, sensor: &Sensor) -> Result<(), String> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => return Err(error.to_string()),
+        _ => {}
+    }
+    let map = sensor.ended_by().ok_or("the object lacks its map")?;
+    map.pin(path).map_err(|error| describe(&error))
 }
 
 /// The record in a pinned map. None where there is no map, or another's than root's, or one that tells nothing.

@@ -7,7 +7,6 @@ use openclaw_common::syscall;
 use openclaw_detect::{EventKind, Field, StrList, Value};
 
 use super::value::{number, text};
-use crate::enrich::procfs::last_part;
 
 /// What acted upon the kernel, or upon another process.
 #[derive(Debug)]
@@ -25,7 +24,7 @@ pub enum KernelBody<'a> {
     Module {
         /// Whether it was loaded.
         loaded: bool,
-        /// Its name; none where it was loaded from memory.
+        /// Its own name; none where unknown.
         name: Option<Cow<'a, str>>,
         /// The file that it was loaded from.
         path: Option<&'a str>,
@@ -54,7 +53,9 @@ pub enum KernelBody<'a> {
         program_type: Option<&'static str>,
     },
     /// An io_uring was set up.
-    IoUring,
+    IoUringSetup,
+    /// An io_uring was given something to do.
+    IoUringSubmit(Cow<'static, str>),
 }
 
 /// The process that another took hold of.
@@ -69,13 +70,6 @@ pub struct Traced {
 }
 
 impl<'a> KernelBody<'a> {
-    /// The file at `path` was loaded as a module.
-    pub fn module_of(path: &'a str) -> Self {
-        // As the kernel has it: without the endings, and with underscores.
-        let name = last_part(path).split(".ko").next().unwrap_or_default().replace('-', "_");
-        KernelBody::Module { loaded: true, name: Some(name.into()), path: Some(path) }
-    }
-
     /// The name that a record carries; empty where it carries none.
     pub fn name_of(record: &KernelRecord) -> String {
         let bytes = record.name.split(|byte| *byte == 0).next().unwrap_or_default();
@@ -101,10 +95,12 @@ impl<'a> KernelBody<'a> {
                 name: Self::name_of(record),
                 program_type: program_type(record.of_type),
             },
-            syscall::IO_URING => KernelBody::IoUring,
-            syscall::LOAD_MODULE_IMAGE => KernelBody::Module { loaded: true, name: None, path: None },
-            syscall::UNLOAD_MODULE => {
-                KernelBody::Module { loaded: false, name: Some(Self::name_of(record).into()), path: None }
+            syscall::IO_URING => KernelBody::IoUringSetup,
+            syscall::SUBMIT => KernelBody::IoUringSubmit(uring_operation(first)),
+            syscall::LOAD_MODULE_IMAGE | syscall::UNLOAD_MODULE => {
+                let loaded = record.operation == syscall::LOAD_MODULE_IMAGE;
+                let name = Some(Self::name_of(record)).filter(|name| !name.is_empty());
+                KernelBody::Module { loaded, name: name.map(Cow::Owned), path: None }
             }
             _ => return None,
         })
@@ -118,7 +114,7 @@ impl<'a> KernelBody<'a> {
             KernelBody::Trace { .. } => EventKind::ProcessTrace,
             KernelBody::Namespace { .. } => EventKind::NamespaceChange,
             KernelBody::Bpf { .. } => EventKind::BpfLoad,
-            KernelBody::IoUring => EventKind::IoUring,
+            KernelBody::IoUringSetup | KernelBody::IoUringSubmit(_) => EventKind::IoUring,
         }
     }
 
@@ -132,7 +128,8 @@ impl<'a> KernelBody<'a> {
             KernelBody::Bpf { action, .. } | KernelBody::Trace { action, .. } => action,
             KernelBody::Namespace { entered: true, .. } => "setns",
             KernelBody::Namespace { .. } => "unshare",
-            KernelBody::IoUring => "setup",
+            KernelBody::IoUringSetup => "setup",
+            KernelBody::IoUringSubmit(_) => "submit",
         }
     }
 
@@ -149,6 +146,7 @@ impl<'a> KernelBody<'a> {
             (KernelBody::Namespace { types, .. }, Field::NamespaceTypes) => {
                 (!types.is_empty()).then(|| Value::List(StrList::new(types)))
             }
+            (KernelBody::IoUringSubmit(operation), Field::IoUringOperation) => text(operation),
             (KernelBody::Bpf { name, .. }, Field::BpfName) => text(name),
             (KernelBody::Bpf { program_type, .. }, Field::BpfType) => program_type.map(Value::Str),
             _ => None,
@@ -172,6 +170,79 @@ fn trace_name(request: u64) -> &'static str {
         16 => "ptrace_attach",
         0x4206 => "ptrace_seize",
         _ => "ptrace_write",
+    }
+}
+
+/// Names of `enum io_uring_op` (`include/uapi/linux/io_uring.h`), without what all begin with; of one that is newer
+/// than this table, its number.
+fn uring_operation(number: u64) -> Cow<'static, str> {
+    const NAMES: [&str; 62] = [
+        "nop",
+        "readv",
+        "writev",
+        "fsync",
+        "read_fixed",
+        "write_fixed",
+        "poll_add",
+        "poll_remove",
+        "sync_file_range",
+        "sendmsg",
+        "recvmsg",
+        "timeout",
+        "timeout_remove",
+        "accept",
+        "async_cancel",
+        "link_timeout",
+        "connect",
+        "fallocate",
+        "openat",
+        "close",
+        "files_update",
+        "statx",
+        "read",
+        "write",
+        "fadvise",
+        "madvise",
+        "send",
+        "recv",
+        "openat2",
+        "epoll_ctl",
+        "splice",
+        "provide_buffers",
+        "remove_buffers",
+        "tee",
+        "shutdown",
+        "renameat",
+        "unlinkat",
+        "mkdirat",
+        "symlinkat",
+        "linkat",
+        "msg_ring",
+        "fsetxattr",
+        "setxattr",
+        "fgetxattr",
+        "getxattr",
+        "socket",
+        "uring_cmd",
+        "send_zc",
+        "sendmsg_zc",
+        "read_multishot",
+        "waitid",
+        "futex_wait",
+        "futex_wake",
+        "futex_waitv",
+        "fixed_fd_install",
+        "ftruncate",
+        "bind",
+        "listen",
+        "recv_zc",
+        "epoll_wait",
+        "readv_fixed",
+        "writev_fixed",
+    ];
+    match usize::try_from(number).ok().and_then(|number| NAMES.get(number)) {
+        Some(name) => Cow::Borrowed(name),
+        None => Cow::Owned(number.to_string()),
     }
 }
 
@@ -245,12 +316,6 @@ mod tests {
     }
 
     #[test]
-    fn a_module_has_the_name_that_the_kernel_gives_it() {
-        let path = "/lib/modules/6/kernel/net/sched/sch-ingress.ko.xz";
-        assert_eq!(KernelBody::module_of(path).field(Field::ModuleName), Some(Value::Str("sch_ingress")));
-    }
-
-    #[test]
     fn each_operation_is_told_as_what_it_is() {
         let attach = body(syscall::TRACE, [16, 42, 0, 0]);
         assert_eq!((attach.kind(), attach.action()), (EventKind::ProcessTrace, "ptrace_attach"));
@@ -264,6 +329,12 @@ mod tests {
         assert_eq!(body(syscall::BPF, [28, 0, 0, 0]).action(), "attach");
         assert_eq!(body(syscall::DETACH, [34, 0, 0, 0]).action(), "detach");
         assert_eq!(body(syscall::UNLOAD_MODULE, [0; 4]).field(Field::ModuleName), Some(Value::Str("probe")));
+    }
+
+    #[test]
+    fn what_io_uring_does_has_its_name_where_it_is_known() {
+        // `IORING_OP_OPENAT`, `IORING_OP_BIND`, and the one behind the last.
+        assert_eq!([18, 56, 62].map(uring_operation), ["openat", "bind", "62"]);
     }
 
     #[test]

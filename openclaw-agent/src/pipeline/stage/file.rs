@@ -16,7 +16,7 @@ impl Stage {
             (record.header.flags & FLAG_PATH_CUT != 0, record.header.flags & FLAG_PATH2_CUT != 0);
         let open = record.header.kind == FILE_OPEN;
         let two_paths = record.header.flags & FLAG_TWO_PATHS != 0;
-        // The name of an attribute, or of what is mounted.
+        // The name of an attribute, of what is mounted, or of a module.
         let named = !two_paths && !passed2.is_empty();
         if open {
             self.path.set_section(walked, cut);
@@ -49,7 +49,11 @@ impl Stage {
             syscall::UNMOUNT => {
                 Body::Kernel(KernelBody::Mount { mounted: false, target: path, source: None })
             }
-            syscall::LOAD_MODULE => Body::Kernel(KernelBody::module_of(path)),
+            syscall::LOAD_MODULE => Body::Kernel(KernelBody::Module {
+                loaded: true,
+                name: named.then(|| other.into()),
+                path: Some(path),
+            }),
             _ => Body::File(FileBody {
                 action: action_name(record.operation),
                 path,

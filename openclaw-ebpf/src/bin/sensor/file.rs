@@ -14,7 +14,7 @@ use openclaw_common::{
     },
     syscall::{
         ARGUMENT_DIR, ARGUMENT_DIR2, ARGUMENT_MODE, ARGUMENT_OWNER, ARGUMENT_PATH, ARGUMENT_PATH2, CREATE,
-        CWD, MOUNT, NONE, READ, SHAPE_DESCRIPTOR, SHAPE_TWO_PATHS, SHAPES, TRUNCATE, WRITE,
+        CWD, LOAD_MODULE, MOUNT, NONE, READ, SHAPE_DESCRIPTOR, SHAPE_TWO_PATHS, SHAPES, TRUNCATE, WRITE,
     },
 };
 use openclaw_ebpf::{
@@ -23,7 +23,7 @@ use openclaw_ebpf::{
 };
 
 use crate::{
-    emit,
+    emit, module,
     scratch::{CAPACITY, Scratch},
     syscall::{HANDLERS, Returned, file_of, is_own},
     task, walk,
@@ -153,7 +153,14 @@ fn changed(scratch: &mut Scratch, ctx: &RawTracePointContext) -> Option<()> {
             emit::count(loss::REPEATED);
             return None;
         }
-        append_attribute(scratch, &call);
+        if call.what.operation_of() == LOAD_MODULE {
+            module::take_name(|name| {
+                let appended = scratch.append_kernel_string::<64>(name.as_ptr() as u64);
+                scratch.fixed::<FileRecord>().sections[1] = appended;
+            });
+        } else {
+            append_attribute(scratch, &call);
+        }
         scratch.walk.first(file.member(offset!(file_path)));
     } else {
         let mode = call.what.argument(ARGUMENT_MODE);

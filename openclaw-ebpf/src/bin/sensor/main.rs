@@ -12,6 +12,7 @@ mod dns;
 mod emit;
 mod executable;
 mod file;
+mod module;
 mod network;
 mod packet;
 mod probe;
@@ -23,6 +24,7 @@ mod syscall;
 mod tamper;
 mod task;
 mod udp;
+mod uring;
 mod walk;
 
 /// The kernel lends its helpers to programs under the GPL only.

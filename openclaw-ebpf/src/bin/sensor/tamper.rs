@@ -17,7 +17,7 @@ use openclaw_common::{
 use openclaw_ebpf::{kernel::current_task, offset};
 
 use crate::{
-    emit,
+    emit, module,
     syscall::{Returned, file_of, is_own},
     task,
 };
@@ -83,8 +83,10 @@ fn tell(call: &Returned, returned: u64) {
         TRACE => is_of_interest(record.arguments[0]) && is_new(&record),
         BPF => detaches(&record) || describe_program(&mut record, returned),
         DETACH => detaches(&record),
-        // Each is another module, whatever its address.
-        LOAD_MODULE_IMAGE => true,
+        LOAD_MODULE_IMAGE => {
+            module::take_name(|name| record.name = *name);
+            true
+        }
         UNLOAD_MODULE => {
             read_name(&mut record);
             true
@@ -113,7 +115,7 @@ fn detaches(record: &KernelRecord) -> bool {
 
 /// Whether the process did not do the same within the last second; counted where it did.
 #[inline(always)]
-fn is_new(record: &KernelRecord) -> bool {
+pub fn is_new(record: &KernelRecord) -> bool {
     let deed = Deed {
         start: record.header.task.start,
         tgid: record.header.task.tgid,
