@@ -122,6 +122,7 @@ layout! {
     file_inode: Offset("file", &["f_inode"]),
     file_private_data: Offset("file", &["private_data"]),
     file_mode: Offset("file", &["f_mode"]),
+    file_flags: Offset("file", &["f_flags"]),
     dentry_name: Offset("dentry", &["d_name.name"]),
     dentry_name_len: Offset("dentry", &["d_name.len"]),
     dentry_parent: Offset("dentry", &["d_parent"]),

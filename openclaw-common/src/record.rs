@@ -108,6 +108,9 @@ pub const FLAG_UPPER_LAYER: u32 = 1 << 9;
 /// [`Header::flags`]: the act names two paths.
 pub const FLAG_TWO_PATHS: u32 = 1 << 10;
 
+/// [`Header::flags`]: the paths are those of the kernel's own objects, and sections 0 and 1 hold none.
+pub const FLAG_RESOLVED: u32 = 1 << 11;
+
 /// Most bytes of arguments that are taken.
 pub const ARGS_MAX: usize = 4096;
 
@@ -250,6 +253,10 @@ pub struct FileRecord {
     pub sections: [u32; 4],
     /// File mode of the open (`FMODE_`), of an open file.
     pub open_mode: u32,
+    /// Why it was not done, an `errno`; 0 where it was.
+    pub error: u32,
+    /// No meaning; keeps the size a multiple of eight.
+    pub reserved: u32,
 }
 
 /// [`NetworkRecord::action`]: the connection is established (inbound: accepted).
@@ -425,7 +432,16 @@ pub struct Control {
     pub packets: u32,
     /// Not 0: what io_uring is asked to do is of interest.
     pub uring: u32,
+    /// What is of interest that is done to files: the `FILES_` bits.
+    pub files: u32,
 }
+
+/// [`Control::files`]: what was done.
+pub const FILES_DONE: u32 = 1;
+/// [`Control::files`]: what was tried.
+pub const FILES_TRIED: u32 = 2;
+/// [`Control::files`]: what calls do to paths is noted before it is done, so that failed calls matter too.
+pub const FILES_NOTED: u32 = 4;
 
 /// [`Control::packets`]: flows of UDP are counted.
 pub const PACKETS_UDP: u32 = 1;

@@ -107,6 +107,8 @@ kinds! {
     ProcessExit = "process_exit",
     /// A file was opened, created, deleted, renamed, or its permissions changed.
     FileAccess = "file_access",
+    /// Something was about to be done to a file, and then was not.
+    FileAttempt = "file_attempt",
     /// A connection was made, carried data, ended or was refused; a socket was made or bound, or listens.
     NetworkConnection = "network_connection",
     /// A DNS question or answer was sent or received.
@@ -155,6 +157,17 @@ impl EventKind {
                 "chown",
                 "set_attribute",
                 "remove_attribute",
+            ],
+            // Other names, so that what asks for an act does not find the attempt.
+            EventKind::FileAttempt => &[
+                "create_failed",
+                "delete_failed",
+                "rename_failed",
+                "link_failed",
+                "symlink_failed",
+                "truncate_failed",
+                "chmod_failed",
+                "chown_failed",
             ],
             EventKind::NetworkConnection => &[
                 "connection_established",

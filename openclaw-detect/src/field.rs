@@ -75,6 +75,8 @@ const START: KindSet = KindSet::of(&[EventKind::ProcessCreate, EventKind::Proces
 const EXEC: KindSet = KindSet::of(&[EventKind::ProcessCreate]);
 const EXEC_OR_HASH: KindSet = EXEC.union(KindSet::of(&[EventKind::ProcessHash]));
 const EXIT: KindSet = KindSet::of(&[EventKind::ProcessExit]);
+const FILE_OR_ATTEMPT: KindSet = FILE.union(KindSet::of(&[EventKind::FileAttempt]));
+const NET_OR_ATTEMPT: KindSet = NET.union(KindSet::of(&[EventKind::FileAttempt]));
 const FILE: KindSet = KindSet::of(&[EventKind::FileAccess]);
 const NET: KindSet = KindSet::of(&[EventKind::NetworkConnection]);
 const DNS: KindSet = KindSet::of(&[EventKind::DnsQuery]);
@@ -153,22 +155,22 @@ fields! {
     OrchestratorResourceId = "orchestrator.resource.id", Str, on ALL, changes CONTAINER, "uid of the pod";
     KubernetesNode = "kubernetes.node.name", Str, on ALL, changes CONTAINER, "node of the pod: the agent's variable NODE_NAME, else the host's name";
 
-    FilePath = "file.path", Str, on FILE, changes FILE, "path; of a rename or link, the new one";
-    FileName = "file.name", Str, on FILE, changes FILE, "last part of the path";
-    FileDirectory = "file.directory", Str, on FILE, changes FILE, "the path without its last part";
-    FileExtension = "file.extension", Str, on FILE, changes FILE, "what follows the last dot of the name";
-    FileOriginalPath = "file.original.path", Str, on FILE, changes FILE, "path before a rename";
-    FileTargetPath = "file.target_path", Str, on FILE, changes FILE, "of a link, what it leads to; of a symbolic link, as it was written";
-    FileAttribute = "file.extended_attribute", Str, on FILE, changes FILE, "name of the extended attribute that was set or taken away";
-    FileResolved = "file.path_resolved", Bool, on FILE, changes FILE, "whether the path is the kernel's (true) or joined from what the caller passed (false)";
-    FileTruncated = "file.path_truncated", Bool, on FILE, changes FILE, "whether the path was too deep and lacks its beginning";
-    FileInode = "file.inode", Int, on FILE, changes FILE, "inode number";
-    FileDevice = "file.device", Int, on FILE, changes FILE, "device number as the kernel has it (major << 20 | minor)";
-    FileMode = "file.mode", Int, on FILE, changes FILE, "permission bits, setuid (0o4000) and setgid (0o2000) included";
-    FileSetuid = "file.setuid", Bool, on FILE, changes FILE, "whether the setuid bit is among the permission bits";
-    FileSetgid = "file.setgid", Bool, on FILE, changes FILE, "whether the setgid bit is among the permission bits";
-    FileUid = "file.uid", Int, on FILE, changes FILE, "owner's user id; of a chown, the new one";
-    FileGid = "file.gid", Int, on FILE, changes FILE, "owner's group id; of a chown, the new one";
+    FilePath = "file.path", Str, on FILE_OR_ATTEMPT, changes FILE, "path; of a rename or link, the new one";
+    FileName = "file.name", Str, on FILE_OR_ATTEMPT, changes FILE, "last part of the path";
+    FileDirectory = "file.directory", Str, on FILE_OR_ATTEMPT, changes FILE, "the path without its last part";
+    FileExtension = "file.extension", Str, on FILE_OR_ATTEMPT, changes FILE, "what follows the last dot of the name";
+    FileOriginalPath = "file.original.path", Str, on FILE_OR_ATTEMPT, changes FILE, "path before a rename";
+    FileTargetPath = "file.target_path", Str, on FILE_OR_ATTEMPT, changes FILE, "of a link, what it leads to; of a symbolic link, as it was written";
+    FileAttribute = "file.extended_attribute", Str, on FILE_OR_ATTEMPT, changes FILE, "name of the extended attribute that was set or taken away";
+    FileResolved = "file.path_resolved", Bool, on FILE_OR_ATTEMPT, changes FILE, "whether the path is the kernel's (true) or joined from what the caller passed (false)";
+    FileTruncated = "file.path_truncated", Bool, on FILE_OR_ATTEMPT, changes FILE, "whether the path was too deep and lacks its beginning";
+    FileInode = "file.inode", Int, on FILE_OR_ATTEMPT, changes FILE, "inode number";
+    FileDevice = "file.device", Int, on FILE_OR_ATTEMPT, changes FILE, "device number as the kernel has it (major << 20 | minor)";
+    FileMode = "file.mode", Int, on FILE_OR_ATTEMPT, changes FILE, "permission bits, setuid (0o4000) and setgid (0o2000) included";
+    FileSetuid = "file.setuid", Bool, on FILE_OR_ATTEMPT, changes FILE, "whether the setuid bit is among the permission bits";
+    FileSetgid = "file.setgid", Bool, on FILE_OR_ATTEMPT, changes FILE, "whether the setgid bit is among the permission bits";
+    FileUid = "file.uid", Int, on FILE_OR_ATTEMPT, changes FILE, "owner's user id; of a chown, the new one";
+    FileGid = "file.gid", Int, on FILE_OR_ATTEMPT, changes FILE, "owner's group id; of a chown, the new one";
 
     MountTarget = "mount.target", Str, on MOUNT, changes MOUNT, "path at which a file system was mounted or unmounted";
     MountSource = "mount.source", Str, on MOUNT, changes MOUNT, "what was mounted, as the caller named it; of a mount that was moved, where it was";
@@ -200,7 +202,7 @@ fields! {
     NetworkPacketsSent = "network.packets_sent", Int, on NET, changes NET, "packets that this side has sent on the connection; of TCP its segments, bare acknowledgements and retransmissions included, counted anew after 2^32";
     NetworkPacketsReceived = "network.packets_received", Int, on NET, changes NET, "packets that this side has received on the connection, counted likewise";
     NetworkOutboundBytes = "network.outbound.bytes", Int, on NET, changes NET, "payload bytes that the process has sent to this address over connections that it initiated, since it started";
-    ErrorCode = "error.code", Str, on NET, changes NET, "why the connection failed or broke, such as ECONNREFUSED, ETIMEDOUT or ECONNRESET; absent where no error ended it";
+    ErrorCode = "error.code", Str, on NET_OR_ATTEMPT, changes NET, "why it failed or broke, such as ECONNREFUSED, ETIMEDOUT, ECONNRESET, EROFS or EPERM; absent where no error did";
 
     DnsType = "dns.type", Str, on DNS, changes DNS, "query or answer";
     DnsId = "dns.id", Int, on DNS, changes DNS, "number by which an answer names its question";

@@ -90,7 +90,7 @@ const fn category(kind: EventKind) -> &'static str {
         | EventKind::NamespaceChange
         | EventKind::IoUring
         | EventKind::SensorTamper => "process",
-        EventKind::FileAccess | EventKind::MountChange => "file",
+        EventKind::FileAccess | EventKind::FileAttempt | EventKind::MountChange => "file",
         EventKind::ModuleLoad | EventKind::BpfLoad => "driver",
         EventKind::NetworkConnection | EventKind::DnsQuery => "network",
         EventKind::ContainerStart | EventKind::ContainerStop => "container",
@@ -111,6 +111,7 @@ fn types(kind: EventKind, action: &str) -> &'static [&'static str] {
         (EventKind::MountChange | EventKind::NamespaceChange | EventKind::ProcessTrace, _) => &["change"],
         (EventKind::SensorTamper, _) => &["change"],
         (EventKind::PrivilegeChange, _) => &["change"],
+        (EventKind::FileAttempt, _) => &["denied"],
         (EventKind::FileAccess, "read") => &["access"],
         (EventKind::FileAccess, "create" | "link" | "symlink") => &["creation"],
         (EventKind::FileAccess, "delete") => &["deletion"],

@@ -46,6 +46,12 @@ pub(crate) fn describe(event: &(impl Event + ?Sized)) -> String {
             }
         }
         EventKind::FileAccess => file(event, &mut out),
+        EventKind::FileAttempt => {
+            out.push_str("would have ");
+            file(event, &mut out);
+            let error = text(Field::ErrorCode).map(|error| format!(" ({error})"));
+            let _ = write!(out, ", but it failed{}", error.unwrap_or_default());
+        }
         EventKind::NetworkConnection => connection(event, &mut out),
         EventKind::DnsQuery => dns(event, &mut out),
         EventKind::PrivilegeChange => credentials(event, &mut out),
@@ -177,18 +183,22 @@ fn container(event: &(impl Event + ?Sized), out: &mut String) {
 }
 
 fn file(event: &(impl Event + ?Sized), out: &mut String) {
-    let done = match event.get(Field::EventAction) {
-        Some(Value::Str("read")) => "opened for reading",
-        Some(Value::Str("write")) => "opened for writing",
-        Some(Value::Str("create")) => "created",
-        Some(Value::Str("delete")) => "deleted",
-        Some(Value::Str("rename")) => "renamed",
-        Some(Value::Str("link" | "symlink")) => "made the link",
-        Some(Value::Str("truncate")) => "changed the length of",
-        Some(Value::Str("chmod")) => "changed the permissions of",
-        Some(Value::Str("chown")) => "changed the owner of",
-        Some(Value::Str("set_attribute")) => "set an attribute of",
-        Some(Value::Str("remove_attribute")) => "removed an attribute of",
+    let action = match event.get(Field::EventAction) {
+        Some(Value::Str(action)) => action.strip_suffix("_failed").unwrap_or(action),
+        _ => "",
+    };
+    let done = match action {
+        "read" => "opened for reading",
+        "write" => "opened for writing",
+        "create" => "created",
+        "delete" => "deleted",
+        "rename" => "renamed",
+        "link" | "symlink" => "made the link",
+        "truncate" => "changed the length of",
+        "chmod" => "changed the permissions of",
+        "chown" => "changed the owner of",
+        "set_attribute" => "set an attribute of",
+        "remove_attribute" => "removed an attribute of",
         _ => "accessed",
     };
     let path = text(event, Field::FilePath).unwrap_or_else(|| "a file".to_owned());
@@ -203,9 +213,9 @@ fn file(event: &(impl Event + ?Sized), out: &mut String) {
         let _ = write!(out, ": {attribute}");
     }
     let to = |field| number(event, field);
-    let _ = match event.get(Field::EventAction) {
-        Some(Value::Str("chmod")) => to(Field::FileMode).map(|mode| write!(out, " to {mode:04o}")),
-        Some(Value::Str("chown")) => to(Field::FileUid).map(|uid| write!(out, " to user {uid}")),
+    let _ = match action {
+        "chmod" => to(Field::FileMode).map(|mode| write!(out, " to {mode:04o}")),
+        "chown" => to(Field::FileUid).map(|uid| write!(out, " to user {uid}")),
         _ => None,
     };
 }

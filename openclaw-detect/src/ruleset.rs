@@ -464,11 +464,11 @@ rules:
             (
                 "rules:\n- name: a\n  event: [process_create, file_access]\n  condition: file.path == '/x'"
                     .to_owned(),
-                "3:10 the condition can never be true of process_create [it can be of file_access]",
+                "3:10 the condition can never be true of process_create [it can be of file_access, file_attempt]",
             ),
             (
                 "rules:\n- name: a\n  condition: host.name == 'x'".to_owned(),
-                "3:14 none of the condition's fields changes at an event of which it can be true [say when to ask: `event:` with one or more of process_create, process_fork, process_hash, process_exit, file_access, network_connection, dns_query, privilege_change, mount_change, module_load, bpf_load, process_trace, namespace_change, io_uring, sensor_tamper, container_start, container_stop]",
+                "3:14 none of the condition's fields changes at an event of which it can be true [say when to ask: `event:` with one or more of process_create, process_fork, process_hash, process_exit, file_access, file_attempt, network_connection, dns_query, privilege_change, mount_change, module_load, bpf_load, process_trace, namespace_change, io_uring, sensor_tamper, container_start, container_stop]",
             ),
             (
                 "rules:\n- name: a\n  condition: file.path == '/x' and destination.port == 1".to_owned(),

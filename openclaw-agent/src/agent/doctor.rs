@@ -10,8 +10,8 @@ use anstream::{print, println};
 use anyhow::{Result, bail};
 use openclaw_common::network::{INBOUND, OUTBOUND};
 use openclaw_common::record::{
-    NET_BIND, NET_CLOSED, NET_ESTABLISHED, NET_FAILED, NET_LISTEN, NET_PACKET_SOCKET, NET_PROGRESS,
-    NET_RAW_SOCKET, NET_REFUSED, NetworkRecord, UDP,
+    FLAG_RESOLVED, NET_BIND, NET_CLOSED, NET_ESTABLISHED, NET_FAILED, NET_LISTEN, NET_PACKET_SOCKET,
+    NET_PROGRESS, NET_RAW_SOCKET, NET_REFUSED, NetworkRecord, UDP,
 };
 use openclaw_common::syscall;
 use openclaw_detect::KindSet;
@@ -83,7 +83,7 @@ fn examine_sensor(resolved: &Resolved) -> Result<Vec<Capability>> {
     sensor.watch_kinds(KindSet::ALL)?;
     let tried = trigger.and_then(|trigger| try_hooks(&mut sensor, &mut rings, trigger));
     Ok(match tried {
-        Ok(seen) => sensor.hooks().iter().flat_map(|hook| seen.judge(hook)).collect(),
+        Ok(seen) => best(sensor.hooks().iter().flat_map(|hook| seen.judge(hook)).collect()),
         Err(error) => sensor
             .hooks()
             .iter()
@@ -93,6 +93,15 @@ fn examine_sensor(resolved: &Resolved) -> Result<Vec<Capability>> {
             })
             .collect(),
     })
+}
+
+/// Without what system calls would tell of, where a better hook tells of it.
+fn best(mut found: Vec<Capability>) -> Vec<Capability> {
+    let by_calls = |capability: &Capability| capability.hook == "raw_tracepoint:sys_exit";
+    let better: Vec<String> =
+        found.iter().filter(|one| !by_calls(one)).map(|one| one.capability.clone()).collect();
+    found.retain(|one| !(by_calls(one) && better.contains(&one.capability)));
+    found
 }
 
 fn try_hooks(sensor: &mut Sensor, rings: &mut Rings, mut trigger: Trigger) -> Result<Seen> {
@@ -154,6 +163,8 @@ struct Seen {
     existing: bool,
     file_open: bool,
     file_path: bool,
+    /// The path of a deletion was the kernel's own.
+    resolved: bool,
     credentials: bool,
     namespaces: bool,
     signal: bool,
@@ -233,6 +244,8 @@ impl Seen {
             Record::File(record, _) if record.header.task.tgid == pid => {
                 self.file_open |= record.operation == syscall::CREATE;
                 self.file_path |= record.operation == syscall::DELETE;
+                self.resolved |=
+                    record.operation == syscall::DELETE && record.header.flags & FLAG_RESOLVED != 0;
             }
             Record::Network(record) if record.action == NET_REFUSED => {
                 self.refused.push((record.endpoints.remote_port, record.endpoints.local_port));
@@ -286,6 +299,8 @@ impl Seen {
                 ("tcp connections", self.connected && self.net_closed && self.failed.is_some()),
                 ("tcp listeners", self.listening),
             ],
+            "files opened" => vec![("files opened", self.file_open)],
+            "paths changed" => vec![("paths changed", self.resolved)],
             "io_uring operations" => vec![("io_uring operations", self.uring)],
             "signals to the agent" => vec![("signals to the agent", self.signal)],
             "connections refused" => vec![("connections refused", self.refusal())],
@@ -313,8 +328,9 @@ impl Seen {
 fn verdict(hook: &Capability, name: &str, seen: bool) -> Capability {
     match (hook.state, seen) {
         (State::Attached, true) => {
-            let seen = Capability::new(name, &*hook.hook, State::Full);
-            if hook.hook.ends_with("sys_exit") { seen.because(BY_CALLS) } else { seen }
+            let reason =
+                if hook.hook.ends_with("sys_exit") { Some(BY_CALLS.into()) } else { hook.reason.clone() };
+            Capability { reason, ..Capability::new(name, &*hook.hook, State::Full) }
         }
         (State::Attached, false) => Capability::new(name, &*hook.hook, State::Missing)
             .because("the kernel attached it, but it did not fire when it was triggered"),

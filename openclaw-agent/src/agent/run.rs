@@ -18,6 +18,7 @@ use super::stdout::Stdout;
 use crate::alert::Alerts;
 use crate::api::socket::BoundSocket;
 use crate::api::{Server, Subscribers};
+use crate::capability::State;
 use crate::config::Mode;
 use crate::enrich::{Environment, HostFacts, Resolver};
 use crate::kernel::layout;
@@ -148,7 +149,8 @@ async fn run_until_stopped(options: RunOptions) -> Result<()> {
     };
     let server = Server::start(socket, Arc::new(control))?;
     for hook in sensor.snapshot().hooks.iter().filter(|hook| hook.reason.is_some()) {
-        warn!(capability = hook.capability, hook = hook.hook, reason = hook.reason, "not available");
+        let state = if hook.state == State::Missing { "not available" } else { "available in part" };
+        warn!(capability = hook.capability, hook = hook.hook, reason = hook.reason, "{state}");
     }
     let file = options.config_path.as_ref().map_or("none".to_owned(), |path| path.display().to_string());
     info!(rules = rule_count, mode = mode.name(), config = file, "watching");

@@ -3,6 +3,7 @@
 
 mod container;
 mod dns;
+mod error;
 mod file;
 mod kernel;
 mod network;
@@ -94,6 +95,7 @@ impl Body<'_> {
             Body::Fork => EventKind::ProcessFork,
             Body::Hash => EventKind::ProcessHash,
             Body::Exit(_) => EventKind::ProcessExit,
+            Body::File(file) if file.error != 0 => EventKind::FileAttempt,
             Body::File(_) => EventKind::FileAccess,
             Body::Network(_) => EventKind::NetworkConnection,
             Body::Dns(_) => EventKind::DnsQuery,

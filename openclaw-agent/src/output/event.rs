@@ -43,7 +43,7 @@ fn write_text(event: &dyn Event, out: &mut String) -> fmt::Result {
         EventKind::ProcessCreate | EventKind::ProcessFork => write_start(event, out),
         EventKind::ProcessHash => write_hash(event, out),
         EventKind::ProcessExit => write_exit(event, out),
-        EventKind::FileAccess => write_file(event, out),
+        EventKind::FileAccess | EventKind::FileAttempt => write_file(event, out),
         EventKind::NetworkConnection => write_connection(event, out),
         EventKind::DnsQuery => write_dns(event, out),
         EventKind::PrivilegeChange => write_privilege(event, out),
@@ -153,6 +153,9 @@ fn write_file(event: &dyn Event, out: &mut String) -> fmt::Result {
     }
     if let Some(attribute) = text(event, Field::FileAttribute) {
         write!(out, " {}", Clean(attribute))?;
+    }
+    if let Some(error) = text(event, Field::ErrorCode) {
+        write!(out, " {WARN}{error}{WARN:#}")?;
     }
     Ok(())
 }

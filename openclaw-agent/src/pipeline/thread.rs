@@ -43,6 +43,7 @@ const BATCH: usize = 4096;
 /// Kinds that the kernel is asked for only where a rule or a follower of events wants them.
 const ON_DEMAND: KindSet = KindSet::of(&[
     EventKind::FileAccess,
+    EventKind::FileAttempt,
     EventKind::NetworkConnection,
     EventKind::DnsQuery,
     EventKind::MountChange,

@@ -19,41 +19,45 @@ const UPON_OPEN_FILE: Call = Call::plain(SHAPE_DESCRIPTOR);
 const UPON_KERNEL: Call = Call::plain(SHAPE_KERNEL);
 const CREDENTIALS: Call = Call::plain(SHAPE_CREDENTIALS);
 
-/// Calls by which files are opened, and paths changed.
+/// Calls by which files are opened, through a function at whose return they can be seen too.
+const OPENS: &[Entry] = &[
+    Entry(Some(2), &[5], OPEN),     // open
+    Entry(Some(85), &[8], OPEN),    // creat
+    Entry(Some(257), &[295], OPEN), // openat
+    Entry(Some(437), &[437], OPEN), // openat2
+];
+
+/// Other calls by which files are opened, and those by which paths are changed.
 const FILES: &[Entry] = &[
-    Entry(Some(2), &[5], OPEN),                                               // open
-    Entry(Some(85), &[8], OPEN),                                              // creat
-    Entry(Some(257), &[295], OPEN),                                           // openat
-    Entry(Some(437), &[437], OPEN),                                           // openat2
-    Entry(Some(304), &[342], OPEN),                                           // open_by_handle_at
-    Entry(Some(87), &[10], Call::path(DELETE, CWD, 0)),                       // unlink
-    Entry(Some(263), &[301], Call::path(DELETE, 0, 1)),                       // unlinkat
-    Entry(Some(84), &[40], Call::path(DELETE, CWD, 0)),                       // rmdir
-    Entry(Some(82), &[38], Call::two_paths(RENAME, CWD, 0, CWD, 1)),          // rename
-    Entry(Some(264), &[302], Call::two_paths(RENAME, 0, 1, 2, 3)),            // renameat
-    Entry(Some(316), &[353], Call::two_paths(RENAME, 0, 1, 2, 3)),            // renameat2
-    Entry(Some(90), &[15], Call::path(CHMOD, CWD, 0).mode(1)),                // chmod
-    Entry(Some(91), &[94], UPON_OPEN_FILE.operation(CHMOD)),                  // fchmod
-    Entry(Some(268), &[306], Call::path(CHMOD, 0, 1).mode(2)),                // fchmodat
-    Entry(Some(452), &[452], Call::path(CHMOD, 0, 1).mode(2)),                // fchmodat2
-    Entry(Some(83), &[39], Call::path(CREATE, CWD, 0).mode(1)),               // mkdir
-    Entry(Some(258), &[296], Call::path(CREATE, 0, 1).mode(2)),               // mkdirat
-    Entry(Some(133), &[14], Call::path(CREATE, CWD, 0).mode(1)),              // mknod
-    Entry(Some(259), &[297], Call::path(CREATE, 0, 1).mode(2)),               // mknodat
-    Entry(Some(88), &[83], Call::two_paths(SYMLINK, CWD, 0, CWD, 1)),         // symlink
-    Entry(Some(266), &[304], Call::two_paths(SYMLINK, CWD, 0, 1, 2)),         // symlinkat
-    Entry(Some(86), &[9], Call::two_paths(LINK, CWD, 0, CWD, 1)),             // link
-    Entry(Some(265), &[303], Call::two_paths(LINK, 0, 1, 2, 3)),              // linkat
-    Entry(Some(92), &[212, 182], Call::path(CHOWN, CWD, 0).owner(1)),         // chown
-    Entry(Some(94), &[198, 16], Call::path(CHOWN, CWD, 0).owner(1)),          // lchown
-    Entry(Some(93), &[207, 95], UPON_OPEN_FILE.operation(CHOWN)),             // fchown
-    Entry(Some(260), &[298], Call::path(CHOWN, 0, 1).owner(2)),               // fchownat
-    Entry(Some(76), &[92, 193], Call::path(TRUNCATE, CWD, 0)),                // truncate
-    Entry(Some(77), &[93, 194], UPON_OPEN_FILE.operation(TRUNCATE)),          // ftruncate
+    Entry(Some(304), &[342], OPEN),                     // open_by_handle_at
+    Entry(Some(87), &[10], Call::path(DELETE, CWD, 0)), // unlink
+    Entry(Some(263), &[301], Call::path(DELETE, 0, 1)), // unlinkat
+    Entry(Some(84), &[40], Call::path(DELETE, CWD, 0)), // rmdir
+    Entry(Some(82), &[38], Call::two_paths(RENAME, CWD, 0, CWD, 1)), // rename
+    Entry(Some(264), &[302], Call::two_paths(RENAME, 0, 1, 2, 3)), // renameat
+    Entry(Some(316), &[353], Call::two_paths(RENAME, 0, 1, 2, 3)), // renameat2
+    Entry(Some(90), &[15], Call::path(CHMOD, CWD, 0).mode(1)), // chmod
+    Entry(Some(91), &[94], UPON_OPEN_FILE.operation(CHMOD)), // fchmod
+    Entry(Some(268), &[306], Call::path(CHMOD, 0, 1).mode(2)), // fchmodat
+    Entry(Some(452), &[452], Call::path(CHMOD, 0, 1).mode(2)), // fchmodat2
+    Entry(Some(83), &[39], Call::path(CREATE, CWD, 0).mode(1)), // mkdir
+    Entry(Some(258), &[296], Call::path(CREATE, 0, 1).mode(2)), // mkdirat
+    Entry(Some(133), &[14], Call::path(CREATE, CWD, 0).mode(1)), // mknod
+    Entry(Some(259), &[297], Call::path(CREATE, 0, 1).mode(2)), // mknodat
+    Entry(Some(88), &[83], Call::two_paths(SYMLINK, CWD, 0, CWD, 1)), // symlink
+    Entry(Some(266), &[304], Call::two_paths(SYMLINK, CWD, 0, 1, 2)), // symlinkat
+    Entry(Some(86), &[9], Call::two_paths(LINK, CWD, 0, CWD, 1)), // link
+    Entry(Some(265), &[303], Call::two_paths(LINK, 0, 1, 2, 3)), // linkat
+    Entry(Some(92), &[212, 182], Call::path(CHOWN, CWD, 0).owner(1)), // chown
+    Entry(Some(94), &[198, 16], Call::path(CHOWN, CWD, 0).owner(1)), // lchown
+    Entry(Some(93), &[207, 95], UPON_OPEN_FILE.operation(CHOWN)), // fchown
+    Entry(Some(260), &[298], Call::path(CHOWN, 0, 1).owner(2)), // fchownat
+    Entry(Some(76), &[92, 193], Call::path(TRUNCATE, CWD, 0)), // truncate
+    Entry(Some(77), &[93, 194], UPON_OPEN_FILE.operation(TRUNCATE)), // ftruncate
     Entry(Some(188), &[226], Call::path(SET_ATTRIBUTE, CWD, 0).attribute(1)), // setxattr
     Entry(Some(189), &[227], Call::path(SET_ATTRIBUTE, CWD, 0).attribute(1)), // lsetxattr
     Entry(Some(190), &[228], UPON_OPEN_FILE.operation(SET_ATTRIBUTE).attribute(1)), // fsetxattr
-    Entry(Some(463), &[463], Call::path(SET_ATTRIBUTE, 0, 1).attribute(3)),   // setxattrat
+    Entry(Some(463), &[463], Call::path(SET_ATTRIBUTE, 0, 1).attribute(3)), // setxattrat
     Entry(Some(197), &[235], Call::path(REMOVE_ATTRIBUTE, CWD, 0).attribute(1)), // removexattr
     Entry(Some(198), &[236], Call::path(REMOVE_ATTRIBUTE, CWD, 0).attribute(1)), // lremovexattr
     Entry(Some(199), &[237], UPON_OPEN_FILE.operation(REMOVE_ATTRIBUTE).attribute(1)), // fremovexattr
@@ -133,12 +137,15 @@ const AIMED_AT_AGENT: &[(EventKind, &[Entry])] = &[
     (EventKind::BpfLoad, &[Entry(Some(321), &[357], UPON_KERNEL.operation(DETACH))]), // bpf
 ];
 
-/// The table for the programs: by number, the 64-bit call's word below, the 32-bit call's above.
-pub(super) fn table(kinds: KindSet) -> [u64; TABLE as usize] {
+/// The table for the programs: by number, the 64-bit call's word below, the 32-bit call's above. `opens` says
+/// whether opens are to be seen by their calls.
+pub(super) fn table(kinds: KindSet, opens: bool) -> [u64; TABLE as usize] {
     let mut table = [0; TABLE as usize];
     // Without these two the owners of connections and the users of processes would be wrong.
     let always = [CONNECTIONS, IDS];
-    let files = kinds.contains(EventKind::FileAccess).then_some(FILES);
+    let wants_files = kinds.contains(EventKind::FileAccess) || kinds.contains(EventKind::FileAttempt);
+    let files = wants_files.then_some(FILES);
+    let opens = (wants_files && opens).then_some(OPENS);
     let sockets = kinds.contains(EventKind::NetworkConnection).then_some(SOCKETS);
     let of_kinds =
         |(kind, entries): &(EventKind, &'static [Entry])| kinds.contains(*kind).then_some(*entries);
@@ -146,7 +153,7 @@ pub(super) fn table(kinds: KindSet) -> [u64; TABLE as usize] {
     let of_others =
         |(kind, entries): &(EventKind, &'static [Entry])| (!kinds.contains(*kind)).then_some(*entries);
     let aimed = AIMED_AT_AGENT.iter().filter_map(of_others);
-    let all = always.into_iter().chain(files).chain(sockets).chain(tampering).chain(aimed);
+    let all = always.into_iter().chain(files).chain(opens).chain(sockets).chain(tampering).chain(aimed);
     for Entry(wide, narrow, call) in all.flatten() {
         for number in wide.iter() {
             table[*number as usize] |= u64::from(call.0);
@@ -167,17 +174,18 @@ mod tests {
     #[test]
     fn files_and_sockets_are_looked_at_only_where_they_are_of_interest() {
         let (openat, bind) = (257, 49);
-        assert_eq!(table(KindSet::NONE)[bind], 0);
-        assert_eq!(table(KindSet::of(&[EventKind::FileAccess]))[bind], 0);
-        assert_eq!(table(KindSet::of(&[EventKind::NetworkConnection]))[bind] as u32 & 0xf, SHAPE_BIND);
-        assert_eq!(table(KindSet::NONE)[openat], 0);
-        assert_eq!(table(KindSet::of(&[EventKind::FileAccess]))[openat] as u32, OPEN.0);
+        assert_eq!(table(KindSet::NONE, true)[bind], 0);
+        assert_eq!(table(KindSet::of(&[EventKind::FileAccess]), true)[bind], 0);
+        assert_eq!(table(KindSet::of(&[EventKind::NetworkConnection]), true)[bind] as u32 & 0xf, SHAPE_BIND);
+        assert_eq!(table(KindSet::NONE, true)[openat], 0);
+        assert_eq!(table(KindSet::of(&[EventKind::FileAccess]), true)[openat] as u32, OPEN.0);
+        assert_eq!(table(KindSet::of(&[EventKind::FileAccess]), false)[openat], 0, "seen otherwise");
     }
 
     #[test]
     fn a_number_that_both_tables_use_keeps_its_two_meanings() {
         // 91 is fchmod among the 64-bit calls and munmap among the 32-bit ones; 94 is lchown and fchmod.
-        let table = table(KindSet::ALL);
+        let table = table(KindSet::ALL, true);
         assert_eq!(table[91] >> 32, 0);
         assert_eq!(Call(table[91] as u32), UPON_OPEN_FILE.operation(CHMOD));
         assert_eq!(Call((table[94] >> 32) as u32), UPON_OPEN_FILE.operation(CHMOD));
@@ -187,10 +195,10 @@ mod tests {
     #[test]
     fn what_is_aimed_at_the_agent_is_looked_at_whatever_is_of_interest() {
         let (ptrace, bpf) = (101, 321);
-        let none = table(KindSet::NONE);
+        let none = table(KindSet::NONE, true);
         assert_eq!(Call(none[ptrace] as u32).argument(ARGUMENT_PID), 1);
         assert_eq!(Call(none[bpf] as u32).operation_of(), DETACH);
-        let all = table(KindSet::ALL);
+        let all = table(KindSet::ALL, true);
         assert_eq!(Call(all[ptrace] as u32), UPON_KERNEL.operation(TRACE));
         assert_eq!(Call(all[bpf] as u32), UPON_KERNEL.operation(BPF));
     }
@@ -199,7 +207,7 @@ mod tests {
     fn no_number_is_given_two_calls() {
         let tampering = TAMPERING.iter().map(|(_, entries)| *entries);
         let all: Vec<&Entry> =
-            [FILES, CONNECTIONS, SOCKETS, IDS].into_iter().chain(tampering).flatten().collect();
+            [OPENS, FILES, CONNECTIONS, SOCKETS, IDS].into_iter().chain(tampering).flatten().collect();
         let mut numbers: Vec<u32> = all.iter().filter_map(|entry| entry.0).collect();
         numbers.sort_unstable();
         numbers.dedup();

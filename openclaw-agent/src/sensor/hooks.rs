@@ -44,6 +44,28 @@ pub(super) const MODULE_TRACEPOINTS: &[Tracepoint] = &[Tracepoint {
     capability: "names of modules",
 }];
 
+/// Hooks of the LSM that paths pass before something is done to them. For each there are programs `lsm_…`, and
+/// `fentry_…` for the kernel's function `security_…`.
+pub(super) const PATH_HOOKS: &[&str] = &[
+    "path_unlink",
+    "path_rmdir",
+    "path_mkdir",
+    "path_mknod",
+    "path_symlink",
+    "path_link",
+    "path_rename",
+    "path_chmod",
+    "path_chown",
+    "path_truncate",
+];
+
+/// Functions of the kernel at whose return it is known whether something was done to a path, and their programs.
+pub(super) const PATH_RESULTS: &[&str] =
+    &["do_unlinkat", "do_rmdir", "do_mkdirat", "do_symlinkat", "do_linkat", "do_renameat2"];
+
+/// The function of the kernel that opens files, whoever asks for it.
+pub(super) const OPEN_FUNCTION: &str = "do_filp_open";
+
 /// Programs that others call at their end: array, index, program.
 pub(super) const TAIL_CALLS: &[(&str, u32, &str)] = &[
     ("EXEC_WALKER", 0, "process_exec_walk"),

@@ -6,7 +6,8 @@ use aya::maps::{Array, HashMap, MapData, PerCpuArray, ProgramArray, RingBuf};
 use aya::programs::{Iter, Program, ProgramError, RawTracePoint};
 use aya::{Btf as AyaBtf, Ebpf, EbpfLoader, include_bytes_aligned};
 use openclaw_common::record::{
-    Control, PACKETS_DNS, PACKETS_UDP, READS_ALL, READS_NONE, READS_WATCHED, Watch, WatchKey, loss,
+    Control, FILES_DONE, FILES_NOTED, FILES_TRIED, PACKETS_DNS, PACKETS_UDP, READS_ALL, READS_NONE,
+    READS_WATCHED, Watch, WatchKey, loss,
 };
 use openclaw_detect::{EventKind, KindSet};
 
@@ -14,6 +15,7 @@ use super::cgroup::{self, Attached};
 use super::hooks::{CGROUP_HOOKS, CgroupHook, MODULE_TRACEPOINTS, TAIL_CALLS, TRACEPOINTS, Tracepoint};
 use super::iterator::Iterator;
 use super::losses::Losses;
+use super::objects::{self, Objects};
 use super::{calls, programs};
 use crate::capability::{Capability, State};
 use crate::kernel::layout::Resolved;
@@ -72,6 +74,8 @@ pub struct Sensor {
     ebpf: Ebpf,
     hooks: Vec<Capability>,
     control: Control,
+    /// What of files is seen by the kernel's own objects.
+    objects: Objects,
     cgroup: Vec<Attached>,
     processes: Option<Iterator>,
     sockets: Option<Iterator>,
@@ -108,11 +112,13 @@ impl Sensor {
             mnt_ns: mount_namespace(),
             packets: 0,
             uring: 0,
+            files: 0,
         };
         let mut sensor = Sensor {
             ebpf,
             hooks: Vec::new(),
             control,
+            objects: Objects::default(),
             cgroup: Vec::new(),
             processes: None,
             sockets: None,
@@ -121,6 +127,7 @@ impl Sensor {
         };
         sensor.write_control()?;
         sensor.set_tail_calls()?;
+        sensor.objects = objects::attach(&mut sensor.ebpf, &mut sensor.hooks);
         sensor.watch_kinds(KindSet::NONE)?;
         sensor.attach_tracepoints()?;
         sensor.attach_cgroup_hooks();
@@ -239,10 +246,14 @@ impl Sensor {
         self.control.packets =
             wanted(EventKind::NetworkConnection, PACKETS_UDP) | wanted(EventKind::DnsQuery, PACKETS_DNS);
         self.control.uring = wanted(EventKind::IoUring, 1);
+        self.control.files = wanted(EventKind::FileAccess, FILES_DONE)
+            | wanted(EventKind::FileAttempt, FILES_TRIED)
+            | if self.objects.paths { FILES_NOTED } else { 0 };
+        let table = calls::table(kinds, !self.objects.opens);
         self.write_control()?;
         let map = self.ebpf.map_mut("CALLS").ok_or(LoadError::Incomplete("CALLS"))?;
         let set = |map: &mut Array<&mut MapData, u64>| {
-            (0..).zip(calls::table(kinds)).try_for_each(|(number, call)| map.set(number, call, 0))
+            (0..).zip(table).try_for_each(|(number, call)| map.set(number, call, 0))
         };
         Array::try_from(map)
             .and_then(|mut map| set(&mut map))
@@ -358,6 +369,7 @@ impl Sensor {
             }
         }
         self.cgroup.clear();
+        objects::detach(&mut self.ebpf);
     }
 
     /// What was lost, or left out.

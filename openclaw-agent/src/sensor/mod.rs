@@ -6,6 +6,7 @@ mod hooks;
 mod iterator;
 mod load;
 mod losses;
+mod objects;
 mod programs;
 mod sys;
 mod witness;

@@ -16,6 +16,7 @@ mod flood;
 mod input;
 mod kernel;
 mod network;
+mod object;
 mod probe;
 mod process;
 mod rules;

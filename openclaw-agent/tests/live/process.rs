@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::support::agent::Agent;
 use crate::support::deed::{self, Deed, Deeds, command, hear, link, program, say};
 use crate::support::deep::Deep;
-use crate::support::live;
+use crate::support::{is_emulated, live};
 
 pub(crate) const DEEDS: Deeds = &[
     ("signal", |args| {
@@ -326,11 +326,6 @@ fn no_process_of_a_storm_is_missed() {
     let losses = &agent.json(&["status", "--output", "json"])["losses"];
     let lost: Vec<_> = losses.as_array().unwrap().iter().filter(|loss| loss["stage"] != "filter").collect();
     assert!(lost.is_empty(), "{lost:?}");
-}
-
-/// Whether the processor is one that QEMU emulates by software.
-fn is_emulated() -> bool {
-    std::fs::read_to_string("/proc/cpuinfo").is_ok_and(|text| text.contains("TCG"))
 }
 
 /// Waits for the storm's end as long as it makes progress: on an emulated machine it takes minutes.

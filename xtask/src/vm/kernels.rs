@@ -38,6 +38,11 @@ pub(crate) struct Kernel {
 }
 
 impl Kernel {
+    /// Whether Debian has the BPF LSM among the active ones under it: not under 5.10.
+    pub(crate) fn has_bpf_lsm(&self) -> bool {
+        !self.release.starts_with("5.10.")
+    }
+
     fn open(folder: PathBuf) -> Result<Self> {
         let file = folder.join("release");
         let release =

@@ -73,7 +73,7 @@ pub(crate) fn command(arguments: &Arguments) -> Result<()> {
     let settings = Settings {
         memory: arguments.memory,
         limit: arguments.limit,
-        bpf_lsm: !arguments.no_bpf_lsm,
+        bpf_lsm: if arguments.no_bpf_lsm { |_| false } else { Kernel::has_bpf_lsm },
         console: arguments.console,
     };
     if let Some(command) = &arguments.run {
@@ -111,7 +111,8 @@ pub(crate) fn run_live(
     tally: &mut Tally,
     troubles: &mut Vec<String>,
 ) -> Result<()> {
-    let settings = Settings { memory: qemu::MEMORY, limit: qemu::LIMIT, bpf_lsm: true, console: false };
+    let settings =
+        Settings { memory: qemu::MEMORY, limit: qemu::LIMIT, bpf_lsm: Kernel::has_bpf_lsm, console: false };
     let kernels: &[&str] = if plan.full { &ALL } else { &USUAL };
     let available = ensure();
     let mut fetched = Vec::new();
@@ -134,7 +135,8 @@ pub(crate) fn run_live(
 struct Settings {
     memory: u32,
     limit: u32,
-    bpf_lsm: bool,
+    /// Whether the BPF LSM is to be active under a kernel.
+    bpf_lsm: fn(&Kernel) -> bool,
     console: bool,
 }
 
@@ -144,7 +146,7 @@ impl Settings {
             kernel,
             memory: self.memory,
             limit: self.limit,
-            bpf_lsm: self.bpf_lsm,
+            bpf_lsm: (self.bpf_lsm)(kernel),
             console: self.console,
         }
     }

@@ -2,6 +2,7 @@
 
 use openclaw_detect::{Field, Value};
 
+use super::error::error_name;
 use super::value::number;
 use crate::enrich::procfs::last_part;
 
@@ -24,6 +25,8 @@ pub struct FileBody<'a> {
     pub owner: (Option<u32>, Option<u32>),
     /// Permission bits.
     pub mode: Option<u32>,
+    /// Why it was not done, an `errno`; 0 where it was.
+    pub error: u32,
 }
 
 /// What an act upon a file names beside the file.
@@ -63,6 +66,7 @@ impl FileBody<'_> {
             Field::FileDevice => Some(number(self.inode?.1)),
             Field::FileUid => self.owner.0.map(number),
             Field::FileGid => self.owner.1.map(number),
+            Field::ErrorCode => error_name(self.error).map(Value::Str),
             Field::FileMode => self.mode.map(number),
             Field::FileSetuid => Some(Value::Bool(self.mode? & 0o4000 != 0)),
             Field::FileSetgid => Some(Value::Bool(self.mode? & 0o2000 != 0)),

@@ -10,6 +10,7 @@ use openclaw_common::record::{
 };
 use openclaw_detect::{Field, Value};
 
+use super::error::error_name;
 use super::value::{known, number};
 use crate::enrich::connections;
 
@@ -142,29 +143,6 @@ pub(super) fn direction_name(direction: u16) -> Option<&'static str> {
         INBOUND => Some("inbound"),
         _ => None,
     }
-}
-
-/// Names of the errors by which connections end.
-fn error_name(error: u32) -> Option<&'static str> {
-    Some(match i32::try_from(error).ok()? {
-        libc::EPERM => "EPERM",
-        libc::EACCES => "EACCES",
-        libc::EPIPE => "EPIPE",
-        libc::EPROTO => "EPROTO",
-        libc::EMSGSIZE => "EMSGSIZE",
-        libc::ENOPROTOOPT => "ENOPROTOOPT",
-        libc::EOPNOTSUPP => "EOPNOTSUPP",
-        libc::ENONET => "ENONET",
-        libc::ENETDOWN => "ENETDOWN",
-        libc::ENETUNREACH => "ENETUNREACH",
-        libc::ECONNABORTED => "ECONNABORTED",
-        libc::ECONNRESET => "ECONNRESET",
-        libc::ETIMEDOUT => "ETIMEDOUT",
-        libc::ECONNREFUSED => "ECONNREFUSED",
-        libc::EHOSTDOWN => "EHOSTDOWN",
-        libc::EHOSTUNREACH => "EHOSTUNREACH",
-        _ => return None,
-    })
 }
 
 /// Names of the states that `include/net/tcp_states.h` numbers.

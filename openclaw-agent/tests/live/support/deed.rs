@@ -57,6 +57,7 @@ extern "C" fn before_main() {
         crate::kernel::DEEDS,
         crate::tamper::DEEDS,
         crate::network::DEEDS,
+        crate::object::DEEDS,
         crate::udp::DEEDS,
         crate::dns::DEEDS,
         crate::credential::DEEDS,

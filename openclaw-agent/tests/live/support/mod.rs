@@ -61,3 +61,8 @@ pub(crate) fn run(command: &str) {
         .unwrap_or_else(|error| panic!("{program} is needed: {error}"));
     assert!(output.status.success(), "{command}: {}", String::from_utf8_lossy(&output.stderr));
 }
+
+/// Whether the processor is one that QEMU emulates by software.
+pub(crate) fn is_emulated() -> bool {
+    std::fs::read_to_string("/proc/cpuinfo").is_ok_and(|text| text.contains("TCG"))
+}

@@ -1,16 +1,16 @@
-//! Files, by the system calls that open them or act upon their paths.
+//! Files: the opening of them, and what system calls do to their paths.
 
 use aya_ebpf::{
     EbpfContext,
     bindings::BPF_ANY,
-    macros::{map, raw_tracepoint},
-    maps::{LruHashMap, PerCpuArray},
-    programs::RawTracePointContext,
+    macros::{fexit, map, raw_tracepoint},
+    maps::{LruHashMap, PerCpuArray, ProgramArray},
+    programs::{FExitContext, RawTracePointContext},
 };
 use openclaw_common::{
     record::{
-        FILE_OPEN, FILE_PATH, FLAG_PATH_CUT, FLAG_PATH2_CUT, FLAG_TWO_PATHS, FileRecord, Header, READS_ALL,
-        READS_NONE, loss,
+        FILE_OPEN, FILE_PATH, FILES_DONE, FILES_TRIED, FLAG_PATH_CUT, FLAG_PATH2_CUT, FLAG_TWO_PATHS,
+        FileRecord, Header, READS_ALL, READS_NONE, loss,
     },
     syscall::{
         ARGUMENT_DIR, ARGUMENT_DIR2, ARGUMENT_MODE, ARGUMENT_OWNER, ARGUMENT_PATH, ARGUMENT_PATH2, CREATE,
@@ -23,7 +23,7 @@ use openclaw_ebpf::{
 };
 
 use crate::{
-    emit, module,
+    attempt, emit, module,
     scratch::{CAPACITY, Scratch},
     syscall::{HANDLERS, Returned, file_of, is_own},
     task, walk,
@@ -48,8 +48,9 @@ struct Access {
 /// How long the same access is counted rather than sent: one second.
 const REPEAT_NS: u64 = 1_000_000_000;
 
-/// `FMODE_WRITE`, `FMODE_PATH` and `FMODE_CREATED` of the kernel.
+/// `FMODE_WRITE`, `FMODE_EXEC`, `FMODE_PATH` and `FMODE_CREATED` of the kernel.
 const FMODE_WRITE: u32 = 0x2;
+const FMODE_EXEC: u32 = 0x20;
 const FMODE_PATH: u32 = 0x4000;
 const FMODE_CREATED: u32 = 0x10_0000;
 
@@ -65,15 +66,63 @@ pub fn file_opened(ctx: RawTracePointContext) -> i32 {
     let Some(scratch) = FILE_SCRATCH.get_ptr_mut(0) else { return 0 };
     // SAFETY: the map's value, of this CPU and this family of hooks only.
     let scratch = unsafe { &mut *scratch };
-    if !is_own(&ctx) && opened(scratch, ctx.arg(1)).is_some() {
-        walk_on(&ctx, scratch);
+    if !is_own(&ctx) {
+        if opened(scratch, file_of(ctx.arg(1))).is_some() {
+            walk_on(&ctx, scratch, &HANDLERS, SHAPES);
+        }
+        attempt::settle_by_call(TRUNCATE, 0);
+    }
+    0
+}
+
+#[map]
+static RETURNED_SCRATCH: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(1, 0);
+
+/// The walker of paths behind [`file_returned`].
+#[map]
+static RETURNED_WALKER: ProgramArray = ProgramArray::with_max_entries(1, 0);
+
+/// `struct file *do_filp_open(int dfd, struct filename *pathname, const struct open_flags *op)`, since 2.6.38: by
+/// it calls and io_uring open files, and the kernel itself.
+#[fexit]
+pub fn file_returned(ctx: FExitContext) -> i32 {
+    /// `MAX_ERRNO` of the kernel: the last addresses stand for errors.
+    const MAX_ERRNO: u64 = 4095;
+    let Some(scratch) = RETURNED_SCRATCH.get_ptr_mut(0) else { return 0 };
+    // SAFETY: the map's value, of this CPU and this family of hooks only.
+    let scratch = unsafe { &mut *scratch };
+    let file: u64 = ctx.arg(3);
+    if emit::control().files & (FILES_DONE | FILES_TRIED) == 0
+        || file >= MAX_ERRNO.wrapping_neg()
+        || is_own(&ctx)
+    {
+        return 0;
+    }
+    let file = Ptr(file);
+    attempt::settle_by_function(TRUNCATE, 0);
+    // What is opened to be run is told as that.
+    if file.get::<u32>(offset!(file_flags)) & FMODE_EXEC == 0 && opened(scratch, file).is_some() {
+        walk_on(&ctx, scratch, &RETURNED_WALKER, 0);
+    }
+    0
+}
+
+/// Walks on for [`file_returned`]. Run by it.
+#[fexit]
+pub fn file_returned_walk(ctx: FExitContext) -> i32 {
+    let Some(scratch) = RETURNED_SCRATCH.get_ptr_mut(0) else { return 0 };
+    // SAFETY: the map's value, of this CPU and this family of hooks only.
+    let scratch = unsafe { &mut *scratch };
+    if walk::advance(scratch) {
+        finish(scratch);
+    } else {
+        walk_on(&ctx, scratch, &RETURNED_WALKER, 0);
     }
     0
 }
 
 #[inline(always)]
-fn opened(scratch: &mut Scratch, descriptor: u64) -> Option<()> {
-    let file = file_of(descriptor);
+fn opened(scratch: &mut Scratch, file: Ptr) -> Option<()> {
     let open_mode: u32 = file.get(offset!(file_mode));
     let reads = emit::control().reads;
     let operation = if open_mode & FMODE_CREATED != 0 {
@@ -134,7 +183,7 @@ pub fn path_changed(ctx: RawTracePointContext) -> i32 {
     // SAFETY: the map's value, of this CPU and this family of hooks only.
     let scratch = unsafe { &mut *scratch };
     if !is_own(&ctx) && changed(scratch, &ctx).is_some() {
-        walk_on(&ctx, scratch);
+        walk_on(&ctx, scratch, &HANDLERS, SHAPES);
     }
     0
 }
@@ -142,6 +191,11 @@ pub fn path_changed(ctx: RawTracePointContext) -> i32 {
 #[inline(always)]
 fn changed(scratch: &mut Scratch, ctx: &RawTracePointContext) -> Option<()> {
     let call = Returned::of(ctx)?;
+    let returned: i64 = ctx.arg(1);
+    // What was noted by the kernel's own objects needs no second look.
+    if attempt::settle_by_call(call.what.operation_of(), returned) || returned < 0 {
+        return None;
+    }
     let who = task::identify(current_task());
     let open = call.what.shape() == SHAPE_DESCRIPTOR;
     let kind = if open { FILE_OPEN } else { FILE_PATH };
@@ -213,7 +267,7 @@ fn base_of(call: &Returned, field: u32) -> Ptr {
 }
 
 #[inline(always)]
-fn begin(
+pub fn begin(
     scratch: &mut Scratch,
     kind: u32,
     operation: u32,
@@ -227,7 +281,7 @@ fn begin(
 }
 
 #[inline(always)]
-fn describe_inode(record: &mut FileRecord, inode: Ptr) {
+pub fn describe_inode(record: &mut FileRecord, inode: Ptr) {
     record.inode = inode.get(offset!(inode_ino));
     record.mode = u32::from(inode.get::<u16>(offset!(inode_mode)));
     record.uid = inode.get(offset!(inode_uid));
@@ -237,7 +291,7 @@ fn describe_inode(record: &mut FileRecord, inode: Ptr) {
 
 /// Whether the process did the same to this file within the last second.
 #[inline(always)]
-fn is_repeated(record: &FileRecord) -> bool {
+pub fn is_repeated(record: &FileRecord) -> bool {
     let access = Access {
         start: record.header.task.start ^ u64::from(record.header.task.tgid) << 40,
         inode: record.inode,
@@ -265,39 +319,28 @@ pub fn file_walk(ctx: RawTracePointContext) -> i32 {
     if walk::advance(scratch) {
         finish(scratch);
     } else {
-        walk_on(&ctx, scratch);
+        walk_on(&ctx, scratch, &HANDLERS, SHAPES);
     }
     0
 }
 
 /// Runs the walker. When that cannot be, since it ran too often, the record is sent with what there is.
 #[inline(always)]
-fn walk_on(ctx: &impl EbpfContext, scratch: &mut Scratch) {
-    // SAFETY: the array holds programs for this tracepoint only.
-    unsafe { HANDLERS.tail_call(ctx, SHAPES) };
+fn walk_on(ctx: &impl EbpfContext, scratch: &mut Scratch, walkers: &ProgramArray, index: u32) {
+    // SAFETY: the array holds programs for this hook only.
+    unsafe { walkers.tail_call(ctx, index) };
     walk::give_up(scratch);
     finish(scratch);
 }
 
 #[inline(always)]
 fn finish(scratch: &mut Scratch) {
-    let walk = &scratch.walk;
-    let (lengths, cut) = (walk.lengths, walk.cut);
     // A path that lacks its beginning is never filtered away: else nesting would evade the rules.
-    if walk.look != 0 && walk.watched == 0 && cut == 0 {
+    if scratch.walk.look != 0 && scratch.walk.watched == 0 && scratch.walk.cut == 0 {
         emit::count(loss::UNWATCHED);
         return;
     }
-    let record = scratch.fixed::<FileRecord>();
-    let operation = record.operation;
-    record.sections[2] = lengths[0];
-    record.sections[3] = lengths[1];
-    if cut & 1 != 0 {
-        record.header.flags |= FLAG_PATH_CUT;
-    }
-    if cut & 2 != 0 {
-        record.header.flags |= FLAG_PATH2_CUT;
-    }
+    let operation = seal(scratch);
     let len = scratch.len;
     if len > CAPACITY {
         return;
@@ -308,4 +351,20 @@ fn finish(scratch: &mut Scratch) {
     } else {
         emit::to_file_ring(scratch.data.as_mut_ptr(), len);
     }
+}
+
+/// Writes down what the walks came to. Returns the record's operation.
+#[inline(always)]
+pub fn seal(scratch: &mut Scratch) -> u32 {
+    let (lengths, cut) = (scratch.walk.lengths, scratch.walk.cut);
+    let record = scratch.fixed::<FileRecord>();
+    record.sections[2] = lengths[0];
+    record.sections[3] = lengths[1];
+    if cut & 1 != 0 {
+        record.header.flags |= FLAG_PATH_CUT;
+    }
+    if cut & 2 != 0 {
+        record.header.flags |= FLAG_PATH2_CUT;
+    }
+    record.operation
 }

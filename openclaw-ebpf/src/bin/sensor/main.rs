@@ -7,6 +7,7 @@
 //!
 //! Each subject has a file: an attribute function per hook over one function that reads as what happens.
 
+mod attempt;
 mod credential;
 mod dns;
 mod emit;

@@ -10,8 +10,8 @@ use aya_ebpf::{
     programs::RawTracePointContext,
 };
 use openclaw_common::{
-    record::loss,
-    syscall::{Call, SHAPES, TABLE},
+    record::{FILES_NOTED, loss},
+    syscall::{Call, SHAPE_DESCRIPTOR, SHAPE_PATH, SHAPE_TWO_PATHS, SHAPES, TABLE},
 };
 use openclaw_ebpf::{
     kernel::{Ptr, current_task},
@@ -37,18 +37,21 @@ const X32: u64 = 0x4000_0000;
 /// `sys_exit(struct pt_regs *regs, long ret)`, since 2.6.
 #[raw_tracepoint(tracepoint = "sys_exit")]
 pub fn syscall_exit(ctx: RawTracePointContext) -> i32 {
-    // A call that failed did nothing.
-    if ctx.arg::<i64>(1) < 0 {
+    // A call that failed did nothing, and is of interest only where it was noted before.
+    let failed = ctx.arg::<i64>(1) < 0;
+    if failed && emit::control().files & FILES_NOTED == 0 {
         return 0;
     }
-    if let Some(call) = Returned::of(&ctx) {
+    if let Some(call) = Returned::of(&ctx)
+        && (!failed || matches!(call.what.shape(), SHAPE_PATH | SHAPE_TWO_PATHS | SHAPE_DESCRIPTOR))
+    {
         // SAFETY: the array holds programs for this tracepoint only.
         unsafe { HANDLERS.tail_call(&ctx, call.what.shape()) };
     }
     0
 }
 
-/// A system call of interest that has returned without an error.
+/// A system call of interest that has returned.
 pub struct Returned {
     /// What it does.
     pub what: Call,
@@ -112,7 +115,7 @@ pub fn file_of(descriptor: u64) -> Ptr {
 
 /// Whether it is the agent itself that calls: counted, not reported.
 #[inline(always)]
-pub fn is_own(ctx: &RawTracePointContext) -> bool {
+pub fn is_own(ctx: &impl EbpfContext) -> bool {
     let own = ctx.tgid() == emit::control().own;
     if own {
         emit::count(loss::OWN);

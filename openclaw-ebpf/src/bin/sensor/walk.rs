@@ -79,11 +79,31 @@ impl Walk {
         self.mnt = path.get(offset!(path_mnt));
     }
 
+    /// The entry `dentry` of the directory at `path`, to walk first.
+    #[inline(always)]
+    pub fn first_in(&mut self, path: Ptr, dentry: Ptr) {
+        self.dentry = dentry.0;
+        self.mnt = path.get(offset!(path_mnt));
+    }
+
+    /// The entry `dentry` of the directory at `path`, to walk after the first path.
+    #[inline(always)]
+    pub fn second_in(&mut self, path: Ptr, dentry: Ptr) {
+        self.next_dentry = dentry.0;
+        self.next_mnt = path.get(offset!(path_mnt));
+    }
+
     /// The path to walk after the first.
     #[inline(always)]
     pub fn second(&mut self, path: Ptr) {
         self.next_dentry = path.get(offset!(path_dentry));
         self.next_mnt = path.get(offset!(path_mnt));
+    }
+
+    /// Whether it is the second path that is being walked.
+    #[inline(always)]
+    pub fn is_second(&self) -> bool {
+        self.index == 1
     }
 
     /// Whether this path is part of what is watched, given one of its dentries.

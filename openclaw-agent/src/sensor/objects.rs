@@ -1,0 +1,144 @@
+//! Attaches what sees files by the kernel's own objects, and so what io_uring does too: programs of the BPF LSM,
+//! where that is not active at the entries of the functions that ask the LSM, and at the returns of functions.
+//!
+//! Where the kernel has neither, the exit of system calls tells of files, as it does for each hook that is
+//! refused.
+
+use std::fs;
+
+use anyhow::Context;
+use aya::maps::ProgramArray;
+use aya::programs::{FEntry, FExit, Lsm, Program};
+use aya::{Btf, Ebpf};
+
+use super::hooks::{OPEN_FUNCTION, PATH_HOOKS, PATH_RESULTS};
+use crate::capability::{Capability, State};
+
+/// What could be attached.
+#[derive(Debug, Default)]
+pub(super) struct Objects {
+    /// Whether opens are seen at the return of a function.
+    pub(super) opens: bool,
+    /// Whether acts upon paths are noted before they are done.
+    pub(super) paths: bool,
+}
+
+/// Names the active modules.
+const ACTIVE: &str = "/sys/kernel/security/lsm";
+
+/// Attaches what can be attached, and says so in `hooks`.
+pub(super) fn attach(ebpf: &mut Ebpf, hooks: &mut Vec<Capability>) -> Objects {
+    let Ok(btf) = Btf::from_sys_fs() else { return Objects::default() };
+    let mut objects = Objects::default();
+    let opens = attach_open(ebpf, &btf);
+    if let Err(error) = &opens {
+        tracing::debug!("opens are seen by system calls: {error:#}");
+    } else {
+        objects.opens = true;
+        hooks.push(Capability::new("files opened", format!("fexit:{OPEN_FUNCTION}"), State::Attached));
+    }
+    objects.paths = attach_paths(ebpf, hooks, &btf);
+    objects
+}
+
+/// Attaches the hooks that paths pass. Returns whether there are any.
+fn attach_paths(ebpf: &mut Ebpf, hooks: &mut Vec<Capability>, btf: &Btf) -> bool {
+    let mechanisms: &[Mechanism] =
+        if is_lsm_active() { &[Mechanism::Lsm, Mechanism::Entry] } else { &[Mechanism::Entry] };
+    let (mut by, mut by_calls) = ([Vec::new(), Vec::new()], Vec::new());
+    for name in PATH_HOOKS.iter().copied() {
+        let attach = |one: &&Mechanism| attach_path_hook(ebpf, name, **one, btf).is_ok();
+        match mechanisms.iter().find(attach) {
+            Some(mechanism) => by[*mechanism as usize].push(name),
+            None => by_calls.push(name),
+        }
+    }
+    if by_calls.len() == PATH_HOOKS.len() {
+        return false;
+    }
+    let mut unseen = by_calls;
+    unseen.extend(PATH_RESULTS.iter().filter(|name| attach_exit(ebpf, name, name, btf).is_err()));
+    for (mechanism, names) in [Mechanism::Lsm, Mechanism::Entry].into_iter().zip(by) {
+        if names.is_empty() {
+            continue;
+        }
+        let capability = Capability::new("paths changed", mechanism.hook(&names), State::Attached);
+        hooks.push(if unseen.is_empty() {
+            capability
+        } else {
+            capability.because(format!("by system calls alone, and not of io_uring: {}", unseen.join(", ")))
+        });
+    }
+    true
+}
+
+/// How a hook of the LSM is attached to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Mechanism {
+    Lsm,
+    Entry,
+}
+
+impl Mechanism {
+    fn hook(self, names: &[&str]) -> String {
+        match self {
+            Mechanism::Lsm => format!("lsm:{}", names.join(",")),
+            Mechanism::Entry => format!("fentry:security_{}", names.join(",security_")),
+        }
+    }
+}
+
+/// Whether programs of the BPF LSM are run: where it is not active they attach all the same, and never run.
+fn is_lsm_active() -> bool {
+    fs::read_to_string(ACTIVE).is_ok_and(|active| active.trim().split(',').any(|module| module == "bpf"))
+}
+
+fn attach_path_hook(ebpf: &mut Ebpf, name: &str, mechanism: Mechanism, btf: &Btf) -> anyhow::Result<()> {
+    match mechanism {
+        Mechanism::Lsm => {
+            let program: &mut Lsm = program(ebpf, &format!("lsm_{name}"))?.try_into()?;
+            program.load(name, btf)?;
+            program.attach()?;
+        }
+        Mechanism::Entry => {
+            let program: &mut FEntry = program(ebpf, &format!("fentry_{name}"))?.try_into()?;
+            program.load(&format!("security_{name}"), btf)?;
+            program.attach()?;
+        }
+    }
+    Ok(())
+}
+
+fn attach_exit(ebpf: &mut Ebpf, name: &str, function: &str, btf: &Btf) -> anyhow::Result<()> {
+    let program: &mut FExit = program(ebpf, name)?.try_into()?;
+    program.load(function, btf)?;
+    program.attach()?;
+    Ok(())
+}
+
+/// The program that sees opens, with the walker of paths behind it, which is never attached itself.
+fn attach_open(ebpf: &mut Ebpf, btf: &Btf) -> anyhow::Result<()> {
+    let walker: &mut FExit = program(ebpf, "file_returned_walk")?.try_into()?;
+    walker.load(OPEN_FUNCTION, btf)?;
+    let walker = walker.fd()?.try_clone()?;
+    let array = ebpf.map_mut("RETURNED_WALKER").context("the object lacks its array of programs")?;
+    ProgramArray::try_from(array)?.set(0, &walker, 0)?;
+    attach_exit(ebpf, "file_returned", OPEN_FUNCTION, btf)
+}
+
+fn program<'a>(ebpf: &'a mut Ebpf, name: &str) -> anyhow::Result<&'a mut Program> {
+    ebpf.program_mut(name).with_context(|| format!("the object lacks {name}"))
+}
+
+/// Detaches everything.
+pub(super) fn detach(ebpf: &mut Ebpf) {
+    for (_, program) in ebpf.programs_mut() {
+        // A program that was never loaded has nothing to give up.
+        let _ = match program {
+            Program::Lsm(program) => program.unload(),
+            Program::FEntry(program) => program.unload(),
+            Program::FExit(program) => program.unload(),
+            _ => Ok(()),
+        };
+    }
+}
