@@ -59,6 +59,11 @@ pub(super) const PATH_HOOKS: &[&str] = &[
     "path_truncate",
 ];
 
+/// Functions that call those of hooks, with arguments that mean the same: for kernels, those before 6.1, which attach
+/// to none that takes a structure by value, as `security_path_chown` takes `kuid_t`. The caller's ids are those of the
+/// process's user namespace.
+pub(super) const PATH_CALLERS: &[(&str, &str)] = &[("path_chown", "chown_common")];
+
 /// Functions of the kernel at whose return it is known whether something was done to a path, and their programs.
 pub(super) const PATH_RESULTS: &[&str] =
     &["do_unlinkat", "do_rmdir", "do_mkdirat", "do_symlinkat", "do_linkat", "do_renameat2"];

@@ -11,7 +11,7 @@ use aya::maps::ProgramArray;
 use aya::programs::{FEntry, FExit, Lsm, Program};
 use aya::{Btf, Ebpf};
 
-use super::hooks::{OPEN_FUNCTION, PATH_HOOKS, PATH_RESULTS};
+use super::hooks::{OPEN_FUNCTION, PATH_CALLERS, PATH_HOOKS, PATH_RESULTS};
 use crate::capability::{Capability, State};
 
 /// What could be attached.
@@ -47,9 +47,9 @@ fn attach_paths(ebpf: &mut Ebpf, hooks: &mut Vec<Capability>, btf: &Btf) -> bool
         if is_lsm_active() { &[Mechanism::Lsm, Mechanism::Entry] } else { &[Mechanism::Entry] };
     let (mut by, mut by_calls) = ([Vec::new(), Vec::new()], Vec::new());
     for name in PATH_HOOKS.iter().copied() {
-        let attach = |one: &&Mechanism| attach_path_hook(ebpf, name, **one, btf).is_ok();
-        match mechanisms.iter().find(attach) {
-            Some(mechanism) => by[*mechanism as usize].push(name),
+        let attach = |one: &Mechanism| Some((*one, attach_path_hook(ebpf, name, *one, btf).ok()?));
+        match mechanisms.iter().find_map(attach) {
+            Some((mechanism, place)) => by[mechanism as usize].push(place),
             None => by_calls.push(name),
         }
     }
@@ -62,7 +62,8 @@ fn attach_paths(ebpf: &mut Ebpf, hooks: &mut Vec<Capability>, btf: &Btf) -> bool
         if names.is_empty() {
             continue;
         }
-        let capability = Capability::new("paths changed", mechanism.hook(&names), State::Attached);
+        let hook = format!("{}:{}", mechanism.name(), names.join(","));
+        let capability = Capability::new("paths changed", hook, State::Attached);
         hooks.push(if unseen.is_empty() {
             capability
         } else {
@@ -80,10 +81,10 @@ enum Mechanism {
 }
 
 impl Mechanism {
-    fn hook(self, names: &[&str]) -> String {
+    fn name(self) -> &'static str {
         match self {
-            Mechanism::Lsm => format!("lsm:{}", names.join(",")),
-            Mechanism::Entry => format!("fentry:security_{}", names.join(",security_")),
+            Mechanism::Lsm => "lsm",
+            Mechanism::Entry => "fentry",
         }
     }
 }
@@ -93,20 +94,27 @@ fn is_lsm_active() -> bool {
     fs::read_to_string(ACTIVE).is_ok_and(|active| active.trim().split(',').any(|module| module == "bpf"))
 }
 
-fn attach_path_hook(ebpf: &mut Ebpf, name: &str, mechanism: Mechanism, btf: &Btf) -> anyhow::Result<()> {
+/// Attaches to a hook. Returns the name of the place.
+fn attach_path_hook(ebpf: &mut Ebpf, name: &str, mechanism: Mechanism, btf: &Btf) -> anyhow::Result<String> {
     match mechanism {
         Mechanism::Lsm => {
             let program: &mut Lsm = program(ebpf, &format!("lsm_{name}"))?.try_into()?;
             program.load(name, btf)?;
             program.attach()?;
+            Ok(name.to_owned())
         }
         Mechanism::Entry => {
             let program: &mut FEntry = program(ebpf, &format!("fentry_{name}"))?.try_into()?;
-            program.load(&format!("security_{name}"), btf)?;
+            let mut function = format!("security_{name}");
+            if let Err(error) = program.load(&function, btf) {
+                let (_, caller) = PATH_CALLERS.iter().find(|(hook, _)| *hook == name).ok_or(error)?;
+                function = (*caller).to_owned();
+                program.load(&function, btf)?;
+            }
             program.attach()?;
+            Ok(function)
         }
     }
-    Ok(())
 }
 
 fn attach_exit(ebpf: &mut Ebpf, name: &str, function: &str, btf: &Btf) -> anyhow::Result<()> {

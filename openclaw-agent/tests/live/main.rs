@@ -19,6 +19,7 @@ mod network;
 mod object;
 mod probe;
 mod process;
+mod race;
 mod rules;
 mod socket;
 mod support;

@@ -1,24 +1,20 @@
-//! Files by the kernel's own objects: what io_uring does to them, what a call did while its arguments changed, and
-//! what was tried in vain.
+//! Files by the kernel's own objects: what io_uring does to them, and what was tried in vain.
 
-use std::collections::BTreeSet;
 use std::ffi::{CString, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use io_uring::squeue::Entry;
 use io_uring::{IoUring, opcode, types};
 use serde_json::Value;
 
 use crate::support::agent::Agent;
-use crate::support::deed::{Deed, Deeds, command, program, say};
+use crate::support::deed::{Deeds, command, program};
+use crate::support::live;
 use crate::support::skip::skip;
-use crate::support::{is_emulated, live};
 
 pub(crate) const DEEDS: Deeds = &[
     ("act by io_uring", act_by_uring),
-    ("delete while the path changes", delete_in_race),
     ("delete in vain", |args| {
         let dir = Path::new(&args[0]);
         assert!(std::fs::remove_dir(dir.join("full")).is_err());
@@ -64,44 +60,8 @@ fn act_by_uring(args: &[OsString]) -> i32 {
     done
 }
 
-/// How often a path is deleted that another thread changes meanwhile.
-const RACES: usize = 400;
-
-/// Deletes by a path that changes between two names while the call runs, and says which file was really deleted
-/// each time.
-fn delete_in_race(args: &[OsString]) -> i32 {
-    let names = ["aaaa", "bbbb"].map(|name| Path::new(&args[0]).join(name));
-    let mut path = CString::new(names[0].as_os_str().as_bytes()).unwrap().into_bytes_with_nul();
-    let at = path.len() - 5;
-    let (address, stop) = (path.as_mut_ptr() as usize, &AtomicBool::new(false));
-    std::thread::scope(|scope| {
-        scope.spawn(move || {
-            while !stop.load(Ordering::Relaxed) {
-                for letter in [b'a', b'b'] {
-                    // SAFETY: the bytes outlive the scope. That the kernel reads them meanwhile is the point.
-                    unsafe { ((address + at) as *mut [u8; 4]).write_volatile([letter; 4]) };
-                }
-            }
-        });
-        for _ in 0..RACES {
-            names.iter().for_each(|name| std::fs::write(name, "").unwrap());
-            // SAFETY: the path is ended by NUL whatever the other thread does.
-            let failed = unsafe { libc::unlink(address as *const libc::c_char) };
-            let gone: Vec<usize> = (0..2).filter(|index| !names[*index].exists()).collect();
-            // Half of one name and half of the other is neither.
-            assert_eq!(gone.len(), usize::from(failed == 0));
-            for index in gone {
-                say(["aaaa", "bbbb"][index]);
-            }
-        }
-        say("end");
-        stop.store(true, Ordering::Relaxed);
-    });
-    0
-}
-
 /// The hook by which the agent has a capability; `None` where only system calls tell of it.
-fn better_hook(agent: &Agent, capability: &str) -> Option<String> {
+pub(crate) fn better_hook(agent: &Agent, capability: &str) -> Option<String> {
     let status = agent.json(&["status", "--output", "json"]);
     let hooks = status["hooks"].as_array().unwrap();
     let found = hooks.iter().find(|hook| hook["capability"] == capability && hook["state"] == "attached");
@@ -152,30 +112,6 @@ fn what_io_uring_does_to_files_is_told_as_what_calls_do() {
         assert_eq!(events[2]["file"]["target_path"], path("moved"));
         assert_eq!(events[3]["file"]["target_path"], "moved");
     }
-}
-
-#[test]
-fn a_deletion_is_told_of_the_file_that_is_gone_whatever_the_path_says_by_then() {
-    live!();
-    let agent = Agent::start();
-    if better_hook(&agent, "paths changed").is_none() {
-        skip!("this kernel refuses programs of the LSM and fentry, so paths are what the caller passed");
-    }
-    let dir = tempfile::tempdir().unwrap();
-    let mut deed = Deed::new("delete while the path changes", &[dir.path().to_str().unwrap()]);
-    let gone: Vec<String> = std::iter::from_fn(|| Some(deed.hear()).filter(|name| name != "end")).collect();
-    agent.settle();
-    let told: Vec<String> = agent
-        .events("file_access", |event| {
-            event["event"]["action"] == "delete" && event["process"]["pid"] == deed.pid()
-        })
-        .iter()
-        .map(|event| event["file"]["name"].as_str().unwrap().to_owned())
-        .collect();
-    assert_eq!(told, gone);
-    // On emulated processors threads take turns, and long ones: the path may never change within a call.
-    let both: BTreeSet<_> = gone.iter().collect();
-    assert!(is_emulated() || both.len() == 2, "the path never changed");
 }
 
 #[test]

@@ -68,50 +68,6 @@ fn a_udp_socket_that_is_bound_is_told_with_the_port_that_the_kernel_chose() {
 }
 
 #[test]
-fn where_a_socket_is_bound_is_told_as_the_kernel_has_it_while_the_callers_memory_changes() {
-    live!();
-    use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-    let agent = Agent::start();
-    // A `sockaddr_in` whose address another thread turns back and forth.
-    let family = u32::from_ne_bytes([libc::AF_INET as u8, 0, 0, 0]);
-    let address: [AtomicU32; 4] = [family, 0, 0, 0].map(AtomicU32::new);
-    let end = AtomicBool::new(false);
-    std::thread::scope(|scope| {
-        scope.spawn(|| {
-            for last in [1, 2].into_iter().cycle() {
-                if end.load(Ordering::Relaxed) {
-                    break;
-                }
-                address[1].store(u32::from_ne_bytes([127, 0, 0, last]), Ordering::Relaxed);
-            }
-        });
-        let mut bound = Vec::new();
-        for _ in 0..200 {
-            let socket = rustix::net::socket(AddressFamily::INET, SocketType::DGRAM, None).unwrap();
-            // SAFETY: the memory is a whole `sockaddr_in`, which the kernel copies.
-            let failed = unsafe {
-                let descriptor = std::os::fd::AsRawFd::as_raw_fd(&socket);
-                libc::bind(descriptor, (&raw const address).cast(), 16)
-            };
-            if failed == 0 {
-                bound.push(socket);
-            }
-        }
-        end.store(true, Ordering::Relaxed);
-        assert!(bound.len() > 100, "{}", bound.len());
-        for socket in &bound {
-            let at: SocketAddr = rustix::net::getsockname(socket).unwrap().try_into().unwrap();
-            let told = agent.wait_for(&format!("bind {at}"), |event| {
-                event["event"]["action"] == "bind"
-                    && event["destination"]["ip"] == at.ip().to_string()
-                    && event["destination"]["port"] == at.port()
-            });
-            assert_eq!(told["process"]["pid"], std::process::id());
-        }
-    });
-}
-
-#[test]
 fn raw_and_packet_sockets_are_told_and_plain_ones_are_not() {
     live!();
     needs!("ip");

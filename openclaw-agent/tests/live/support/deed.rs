@@ -58,6 +58,7 @@ extern "C" fn before_main() {
         crate::tamper::DEEDS,
         crate::network::DEEDS,
         crate::object::DEEDS,
+        crate::race::DEEDS,
         crate::udp::DEEDS,
         crate::dns::DEEDS,
         crate::credential::DEEDS,

@@ -7,9 +7,11 @@ pub(crate) mod deed;
 pub(crate) mod deep;
 pub(crate) mod helper;
 pub(crate) mod network;
+pub(crate) mod overlay;
 pub(crate) mod pins;
 pub(crate) mod skip;
 pub(crate) mod socket;
+pub(crate) mod torn;
 pub(crate) mod webhook;
 
 use std::sync::atomic::{AtomicU32, Ordering};
