@@ -84,6 +84,14 @@ pub struct Header {
     pub task: Task,
 }
 
+impl Header {
+    /// Whether what the record is about lies in the upper layer of an overlay; none where it lies in no overlay, or
+    /// the kernel does not tell.
+    pub const fn upper_layer(&self) -> Option<bool> {
+        if self.flags & FLAG_LAYER_KNOWN == 0 { None } else { Some(self.flags & FLAG_UPPER_LAYER != 0) }
+    }
+}
+
 /// [`Header::flags`]: the arguments were longer than what was taken.
 pub const FLAG_ARGS_CUT: u32 = 1;
 /// [`Header::flags`]: the arguments could not be read.
@@ -100,9 +108,9 @@ pub const FLAG_ENVIRONMENT_CUT: u32 = 1 << 5;
 pub const FLAG_DELETED: u32 = 1 << 6;
 /// [`Header::flags`]: the executable is in no tree of directories and never was, as a memfd.
 pub const FLAG_TREELESS: u32 = 1 << 7;
-/// [`Header::flags`]: the kernel tells in which layer of an overlay the executable lies.
+/// [`Header::flags`]: the kernel tells in which layer of an overlay the executable, or the file, lies.
 pub const FLAG_LAYER_KNOWN: u32 = 1 << 8;
-/// [`Header::flags`]: the executable lies in the upper layer of an overlay.
+/// [`Header::flags`]: it lies in the upper layer of an overlay.
 pub const FLAG_UPPER_LAYER: u32 = 1 << 9;
 
 /// [`Header::flags`]: the act names two paths.

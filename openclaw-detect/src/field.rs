@@ -166,6 +166,7 @@ fields! {
     FileTruncated = "file.path_truncated", Bool, on FILE_OR_ATTEMPT, changes FILE, "whether the path was too deep and lacks its beginning";
     FileInode = "file.inode", Int, on FILE_OR_ATTEMPT, changes FILE, "inode number";
     FileDevice = "file.device", Int, on FILE_OR_ATTEMPT, changes FILE, "device number as the kernel has it (major << 20 | minor)";
+    FileUpperLayer = "file.upper_layer", Bool, on FILE_OR_ATTEMPT, changes FILE, "whether the file was made or changed in the container, and is not its image's; absent outside of overlay file systems, and of what is about to be made";
     FileMode = "file.mode", Int, on FILE_OR_ATTEMPT, changes FILE, "permission bits, setuid (0o4000) and setgid (0o2000) included";
     FileSetuid = "file.setuid", Bool, on FILE_OR_ATTEMPT, changes FILE, "whether the setuid bit is among the permission bits";
     FileSetgid = "file.setgid", Bool, on FILE_OR_ATTEMPT, changes FILE, "whether the setgid bit is among the permission bits";

@@ -3,8 +3,8 @@
 use std::sync::{Arc, OnceLock};
 
 use openclaw_common::record::{
-    ExecRecord, FLAG_ARGS_CUT, FLAG_ARGS_UNREADABLE, FLAG_DELETED, FLAG_ENVIRONMENT_CUT, FLAG_LAYER_KNOWN,
-    FLAG_PATH_CUT, FLAG_PATH2_CUT, FLAG_SCRIPT, FLAG_TREELESS, FLAG_UPPER_LAYER, FileVersion,
+    ExecRecord, FLAG_ARGS_CUT, FLAG_ARGS_UNREADABLE, FLAG_DELETED, FLAG_ENVIRONMENT_CUT, FLAG_PATH_CUT,
+    FLAG_PATH2_CUT, FLAG_SCRIPT, FLAG_TREELESS, FileVersion,
 };
 
 use super::environment::Environment;
@@ -90,7 +90,7 @@ impl Image {
                 deleted: flags & FLAG_DELETED != 0,
                 memfd: flags & FLAG_TREELESS != 0 && executable.starts_with("memfd:"),
                 sha256: OnceLock::new(),
-                upper_layer: (flags & FLAG_LAYER_KNOWN != 0).then_some(flags & FLAG_UPPER_LAYER != 0),
+                upper_layer: record.process.header.upper_layer(),
             }),
             executable,
         }
@@ -113,6 +113,8 @@ fn script(passed: String, cwd: &[u8], cut: bool) -> String {
 
 #[cfg(test)]
 mod tests {
+    use openclaw_common::record::{FLAG_LAYER_KNOWN, FLAG_UPPER_LAYER};
+
     use super::*;
 
     fn image(flags: u32, sections: [&[u8]; 7]) -> Image {

@@ -10,14 +10,13 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use openclaw_agent::kernel::layout::of_running_kernel;
 use serde_json::{Value, json};
 
 use crate::process::{exec_of, run};
 use crate::support::agent::{Agent, Setup};
 use crate::support::deed::{self, Deed, Deeds, command, hear, link, program, say};
 use crate::support::skip::{needs, skip};
-use crate::support::{live, wait_for};
+use crate::support::{live, overlay, wait_for};
 
 pub(crate) const DEEDS: Deeds = &[
     ("exec from memory", |args| {
@@ -31,7 +30,7 @@ pub(crate) const DEEDS: Deeds = &[
         std::fs::remove_file(&args[0]).unwrap();
         exec_descriptor(&file)
     }),
-    ("overlay", overlay),
+    ("run in overlay", run_in_overlay),
     ("capset", |_| {
         say("ready");
         hear();
@@ -57,29 +56,10 @@ fn exec_descriptor(file: &File) -> i32 {
     1
 }
 
-/// In a mount namespace of its own: runs `cat` from an overlay's lower layer, then the same once it was copied up.
-/// The arguments are a folder with that program, and where there is room for the overlay.
-fn overlay(args: &[OsString]) -> i32 {
-    let (lower, room) = (Path::new(&args[0]), Path::new(&args[1]));
-    // SAFETY: there is one thread, which goes on alone in the namespace.
-    unsafe { rustix::thread::unshare_unsafe(rustix::thread::UnshareFlags::NEWNS) }.unwrap();
-    rustix::mount::mount_change(
-        "/",
-        rustix::mount::MountPropagationFlags::PRIVATE | rustix::mount::MountPropagationFlags::REC,
-    )
-    .unwrap();
-    // An overlay's upper layer cannot be an overlay itself, as a container's root is.
-    mount("tmpfs", room, "tmpfs", "");
-    let part = |name: &str| {
-        let path = room.join(name);
-        std::fs::create_dir(&path).unwrap();
-        path
-    };
-    let (upper, work, merged) = (part("upper"), part("work"), part("merged"));
-    let options =
-        format!("lowerdir={},upperdir={},workdir={}", lower.display(), upper.display(), work.display());
-    mount("overlay", &merged, "overlay", &options);
-    let program = merged.join("program");
+/// Runs `cat` from an overlay's lower layer, then the same once it was copied up. The arguments are a folder with
+/// that program, and where there is room for the overlay.
+fn run_in_overlay(args: &[OsString]) -> i32 {
+    let program = overlay::over(Path::new(&args[0]), Path::new(&args[1])).join("program");
     let run = |name: &str| {
         let mut child = Command::new(&program).args(["-", name]).stdin(Stdio::piped()).spawn().unwrap();
         say("running");
@@ -93,12 +73,6 @@ fn overlay(args: &[OsString]) -> i32 {
     std::fs::set_permissions(&program, Permissions::from_mode(0o700)).unwrap();
     run("upper");
     0
-}
-
-fn mount(source: &str, target: &Path, kind: &str, options: &str) {
-    let options = CString::new(options).unwrap();
-    rustix::mount::mount(source, target, kind, rustix::mount::MountFlags::empty(), &*options)
-        .unwrap_or_else(|error| panic!("{kind} at {}: {error}", target.display()));
 }
 
 /// Gives the process these permitted and effective capabilities, and no inheritable ones.
@@ -160,18 +134,15 @@ fn a_name_that_is_deleted_is_told_though_the_file_has_another() {
 #[test]
 fn a_program_of_a_containers_image_and_one_that_was_changed_there_are_told_apart() {
     live!();
-    if !std::fs::read_to_string("/proc/filesystems").unwrap().lines().any(|line| line.ends_with("\toverlay"))
-    {
-        skip!("this kernel has no overlay file system loaded");
-    }
-    if !of_running_kernel().unwrap().missing.is_empty() {
-        skip!("this kernel does not tell the types of its modules");
+    if let Some(impediment) = overlay::impediment() {
+        skip!("{impediment}");
     }
     let cat = needs!("cat");
     let agent = Agent::start();
     let (lower, room) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     deed::copy(&cat, &lower.path().join("program"));
-    let mut overlay = Deed::new("overlay", &[lower.path().to_str().unwrap(), room.path().to_str().unwrap()]);
+    let mut overlay =
+        Deed::new("run in overlay", &[lower.path().to_str().unwrap(), room.path().to_str().unwrap()]);
     for (name, upper) in [("lower", false), ("upper", true)] {
         assert_eq!(overlay.hear(), "running");
         let process = exec_with(&agent, |process| process["args"][2] == name);

@@ -12,7 +12,8 @@ use serde_json::Value;
 use crate::support::agent::{Agent, Setup};
 use crate::support::deed::{self, Deed, Deeds, hear, say};
 use crate::support::deep::Deep;
-use crate::support::{live, wait_for};
+use crate::support::skip::skip;
+use crate::support::{live, overlay, wait_for};
 
 pub(crate) const DEEDS: Deeds = &[
     ("write in folder", |args| {
@@ -34,6 +35,15 @@ pub(crate) const DEEDS: Deeds = &[
         mount("tmpfs", &args[0], "tmpfs", MountFlags::empty(), None).unwrap();
         fs::create_dir(Path::new(&args[0]).join("folder")).unwrap();
         fs::write(Path::new(&args[0]).join("folder/file"), "x").unwrap();
+        0
+    }),
+    ("write in overlay", |args| {
+        let merged = overlay::over(Path::new(&args[0]), Path::new(&args[1]));
+        // An open for writing copies up.
+        drop(File::open(merged.join("lower")).unwrap());
+        drop(OpenOptions::new().append(true).open(merged.join("lower")).unwrap());
+        drop(File::create_new(merged.join("new")).unwrap());
+        fs::rename(merged.join("new"), merged.join("moved")).unwrap();
         0
     }),
 ];
@@ -335,4 +345,38 @@ fn reads_below_a_watched_folder_that_is_made_later_are_told_from_soon_after() {
         });
         !reads.is_empty()
     });
+}
+
+#[test]
+fn files_of_a_containers_image_and_those_that_were_made_or_changed_there_are_told_apart() {
+    live!();
+    if let Some(impediment) = overlay::impediment() {
+        skip!("{impediment}");
+    }
+    let (lower, room) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let merged = room.path().join("merged");
+    let agent = Setup::new()
+        .watch(&format!("event.action == \"read\" and file.path startswith \"{}/\"", merged.display()))
+        .start();
+    fs::write(lower.path().join("lower"), "x").unwrap();
+    let mut child =
+        deed::command(deed::program(), "write in overlay").args([lower.path(), room.path()]).spawn().unwrap();
+    let pid = child.id();
+    assert!(child.wait().unwrap().success());
+    for (action, name, upper) in [
+        ("read", "lower", false),
+        ("write", "lower", true),
+        ("create", "new", true),
+        ("rename", "moved", true),
+    ] {
+        let event = event(&agent, action, &merged.join(name));
+        assert_eq!(event["process"]["pid"], pid);
+        // Where files are seen by system calls, what happens to a path has no inode.
+        if event["file"]["inode"].is_u64() {
+            assert_eq!(event["file"]["upper_layer"], upper, "{action} {name}");
+        }
+    }
+    agent.settle();
+    let told = agent.count("file_access", |event| event["file"]["upper_layer"].is_boolean());
+    assert!(told >= 3, "{told} events tell of the layer");
 }

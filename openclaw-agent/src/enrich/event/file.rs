@@ -23,6 +23,8 @@ pub struct FileBody<'a> {
     pub inode: Option<(u64, u32)>,
     /// Owner and group, where they are known.
     pub owner: (Option<u32>, Option<u32>),
+    /// Whether it lies in the upper layer of an overlay; none where it lies in no overlay, or the kernel does not tell.
+    pub upper_layer: Option<bool>,
     /// Permission bits.
     pub mode: Option<u32>,
     /// Why it was not done, an `errno`; 0 where it was.
@@ -66,6 +68,7 @@ impl FileBody<'_> {
             Field::FileDevice => Some(number(self.inode?.1)),
             Field::FileUid => self.owner.0.map(number),
             Field::FileGid => self.owner.1.map(number),
+            Field::FileUpperLayer => self.upper_layer.map(Value::Bool),
             Field::ErrorCode => error_name(self.error).map(Value::Str),
             Field::FileMode => self.mode.map(number),
             Field::FileSetuid => Some(Value::Bool(self.mode? & 0o4000 != 0)),

@@ -80,6 +80,7 @@ impl Stage {
                 truncated: cut || cut2,
                 inode: described.then_some((record.inode, record.device)),
                 owner: (owner(record.uid), owner(record.gid)),
+                upper_layer: record.header.upper_layer(),
                 mode: (described || record.operation == syscall::CHMOD).then_some(mode),
                 error: record.error,
             }),

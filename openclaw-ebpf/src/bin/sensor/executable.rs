@@ -1,15 +1,9 @@
 //! What is read of the file that a process runs, and of the descriptors that it begins with.
 
-use openclaw_common::layout::MISSING;
-use openclaw_common::record::{
-    CLOSED, Descriptor, FLAG_DELETED, FLAG_LAYER_KNOWN, FLAG_TREELESS, FLAG_UPPER_LAYER, FileVersion,
-};
+use openclaw_common::record::{CLOSED, Descriptor, FLAG_DELETED, FLAG_TREELESS, FileVersion};
 use openclaw_ebpf::{kernel::Ptr, offset};
 
-use crate::syscall::file_of;
-
-/// `OVERLAYFS_SUPER_MAGIC` of `linux/magic.h`.
-const OVERLAY: u64 = 0x794c_7630;
+use crate::{overlay, syscall::file_of};
 
 /// `I_CTIME_QUERIED` of the kernel, since 6.13: a mark within the nanoseconds, not part of the time.
 const QUERIED: u32 = 1 << 31;
@@ -30,7 +24,7 @@ pub fn describe(file: Ptr, version: &mut FileVersion) -> u32 {
     version.changed_nanoseconds = inode.get::<u32>(offset!(inode_ctime_nsec)) & !QUERIED;
     version.device = super_block.get(offset!(super_block_dev));
     version.file_system = super_block.get(offset!(super_block_magic));
-    place(file.member(offset!(file_path)), inode) | layer(inode, version.file_system)
+    place(file.member(offset!(file_path)), inode) | overlay::layer(inode, version.file_system)
 }
 
 /// Whether the file is still where it was, as the kernel's `d_unlinked` has it.
@@ -44,18 +38,6 @@ fn place(path: Ptr, inode: Ptr) -> u32 {
     let links: u32 = inode.get_or(offset!(inode_nlink), 1);
     let hashed: u64 = dentry.get_or(offset!(dentry_hash), 1);
     if links == 0 || hashed == 0 { FLAG_DELETED } else { 0 }
-}
-
-/// In which layer of an overlay the file lies: one that was changed or made there has a dentry in the upper.
-#[inline(always)]
-fn layer(inode: Ptr, file_system: u64) -> u32 {
-    let embedded = offset!(ovl_inode_vfs_inode);
-    let upper = offset!(ovl_inode_upper);
-    if file_system != OVERLAY || embedded == MISSING || upper == MISSING {
-        return 0;
-    }
-    let of_overlay = Ptr(inode.0 - u64::from(embedded));
-    if of_overlay.follow(upper).is_null() { FLAG_LAYER_KNOWN } else { FLAG_LAYER_KNOWN | FLAG_UPPER_LAYER }
 }
 
 /// What a descriptor of the current process stands for.

@@ -23,7 +23,7 @@ use openclaw_ebpf::{
 };
 
 use crate::{
-    attempt, emit, module,
+    attempt, emit, module, overlay,
     scratch::{CAPACITY, Scratch},
     syscall::{HANDLERS, Returned, file_of, is_own},
     task, walk,
@@ -286,7 +286,9 @@ pub fn describe_inode(record: &mut FileRecord, inode: Ptr) {
     record.mode = u32::from(inode.get::<u16>(offset!(inode_mode)));
     record.uid = inode.get(offset!(inode_uid));
     record.gid = inode.get(offset!(inode_gid));
-    record.device = inode.follow(offset!(inode_sb)).get(offset!(super_block_dev));
+    let super_block = inode.follow(offset!(inode_sb));
+    record.device = super_block.get(offset!(super_block_dev));
+    record.header.flags |= overlay::layer(inode, super_block.get(offset!(super_block_magic)));
 }
 
 /// Whether the process did the same to this file within the last second.

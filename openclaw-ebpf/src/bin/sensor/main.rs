@@ -15,6 +15,7 @@ mod executable;
 mod file;
 mod module;
 mod network;
+mod overlay;
 mod packet;
 mod probe;
 mod process;
