@@ -104,6 +104,7 @@ fields! {
     ProcessExecutable = "process.executable", Str, on ALL, changes EXEC, "path of the executable as the kernel resolved it";
     ProcessScript = "process.script", Str, on ALL, changes EXEC, "path of the script, where an interpreter runs one; a relative one begins at the working directory, links are not followed";
     ProcessInterpreter = "process.interpreter", Str, on ALL, changes EXEC, "path of the interpreter as the script names it";
+    ProcessExecObserved = "process.exec_observed", Bool, on ALL, changes EXEC, "whether it was seen how its program began; false of what is older than the agent, or was lost, and is known from `/proc`";
     ProcessExecutableDeleted = "process.executable_deleted", Bool, on ALL, changes EXEC, "whether the executable had been deleted when it was run";
     ProcessMemfd = "process.memfd", Bool, on ALL, changes EXEC, "whether the executable lies in memory alone (memfd)";
     ProcessUpperLayer = "process.executable_upper_layer", Bool, on ALL, changes EXEC, "whether the executable was made or changed in the container, and is not its image's; absent outside of overlay file systems";

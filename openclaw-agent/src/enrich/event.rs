@@ -272,6 +272,7 @@ impl<'a> Observed<'a> {
                 capabilities(process.capabilities?.permitted, &self.permitted)
             }
             Field::ProcessInterpreter => text(&image.interpreter),
+            Field::ProcessExecObserved => Some(Value::Bool(image.exec.is_some())),
             _ => image
                 .exec
                 .as_ref()

@@ -424,6 +424,7 @@ impl<O: Outlet> Pipeline<O> {
     /// they missed.
     fn mend(&mut self) {
         let mended = self.list_processes().and_then(|discovered| {
+            tracing::info!(found = discovered.len(), "the process table was mended after a loss");
             discovered.into_iter().for_each(|id| self.stage.discover(id, true, &mut self.outlet));
             self.sensor.find_connections()
         });

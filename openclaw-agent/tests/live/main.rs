@@ -13,6 +13,7 @@ mod exec;
 mod file;
 mod filter;
 mod flood;
+mod identity;
 mod input;
 mod kernel;
 mod network;

@@ -1,18 +1,17 @@
 //! Processes: how they begin, what they run, how they end.
 
-use std::collections::HashMap;
 use std::ffi::{CStr, CString, OsStr, OsString};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
-use std::process::{Child, Command};
+use std::process::Command;
 
 use serde_json::{Value, json};
 
 use crate::support::agent::Agent;
-use crate::support::deed::{self, Deed, Deeds, command, hear, link, program, say};
+use crate::support::deed::{self, Deed, Deeds, command, link, program, say};
 use crate::support::deep::Deep;
-use crate::support::{is_emulated, live};
+use crate::support::live;
 
 pub(crate) const DEEDS: Deeds = &[
     ("signal", |args| {
@@ -35,19 +34,6 @@ pub(crate) const DEEDS: Deeds = &[
         .join()
         .unwrap();
         1
-    }),
-    ("storm", |args| {
-        say("ready");
-        hear();
-        let count: usize = args[0].to_str().unwrap().parse().unwrap();
-        let mut running: Vec<Child> = Vec::new();
-        for number in 0..count {
-            running.push(command(program(), "exit").arg((number % 100).to_string()).spawn().unwrap());
-            if running.len() == 8 || number + 1 == count {
-                running.drain(..).for_each(|mut child| assert!(child.wait().is_ok()));
-            }
-        }
-        0
     }),
     ("take terminal", |args| {
         let terminal = CString::new(args[0].as_bytes()).unwrap();
@@ -295,56 +281,6 @@ fn a_working_directory_deeper_than_the_kernel_walks_lacks_its_beginning_and_show
     let told = event["process"]["working_directory"].as_str().unwrap();
     assert!(!told.starts_with('/') && told.len() > 1000, "{told}");
     assert!(deep.path().to_str().unwrap().ends_with(told), "{told}");
-}
-
-#[test]
-fn no_process_of_a_storm_is_missed() {
-    live!();
-    let agent = Agent::start();
-    // On an emulated processor a process takes a hundred times as long.
-    let usual = if is_emulated() { 300 } else { 2_000 };
-    let count = if std::env::var_os("OPENCLAW_FULL").is_some() { 10 * usual } else { usual };
-    let mut deed = Deed::new("storm", &[&count.to_string()]);
-    deed.hear();
-    let storm = deed.pid();
-    deed.tell("go on");
-    let status = end_of_storm(deed, &agent);
-    assert!(status.success(), "{status}");
-    agent.settle();
-
-    let of_storm = |event: &Value| event["process"]["parent"]["pid"] == storm;
-    let forks = agent.events("process_fork", of_storm);
-    let execs = agent.events("process_create", of_storm);
-    let exits = agent.events("process_exit", of_storm);
-    assert_eq!((forks.len(), execs.len(), exits.len()), (count, count, count));
-    let mut codes = HashMap::new();
-    for exit in &exits {
-        *codes.entry(exit["process"]["exit_code"].as_u64().unwrap()).or_insert(0) += 1;
-    }
-    assert_eq!(codes.len(), 100);
-    assert!(codes.values().all(|times| *times == count / 100), "{codes:?}");
-    let losses = &agent.json(&["status", "--output", "json"])["losses"];
-    // Who has ended before its program could be read for its hash was told all the same.
-    let is_event = |loss: &&Value| loss["stage"] != "filter" && loss["stage"] != "hash";
-    let lost: Vec<_> = losses.as_array().unwrap().iter().filter(is_event).collect();
-    assert!(lost.is_empty(), "{lost:?}");
-}
-
-/// Waits for the storm's end as long as it makes progress: on an emulated machine it takes minutes.
-fn end_of_storm(mut deed: Deed, agent: &Agent) -> std::process::ExitStatus {
-    /// Looks without any progress after which the storm hangs: half a minute.
-    const PATIENCE: u32 = 6;
-    let storm = deed.pid();
-    let (mut seen, mut still) = (0, 0);
-    loop {
-        if let Some(status) = deed.ended_within(std::time::Duration::from_secs(5)) {
-            return status;
-        }
-        let ended = agent.events("process_exit", |event| event["process"]["parent"]["pid"] == storm).len();
-        still = if ended > seen { 0 } else { still + 1 };
-        seen = ended;
-        assert!(still < PATIENCE, "the storm does not go on: {seen} of its processes have ended");
-    }
 }
 
 #[test]

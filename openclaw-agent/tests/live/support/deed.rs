@@ -54,6 +54,7 @@ extern "C" fn before_main() {
         crate::file::DEEDS,
         crate::filter::DEEDS,
         crate::flood::DEEDS,
+        crate::identity::DEEDS,
         crate::kernel::DEEDS,
         crate::tamper::DEEDS,
         crate::network::DEEDS,
