@@ -451,6 +451,9 @@ pub const FILES_TRIED: u32 = 2;
 /// [`Control::files`]: what calls do to paths is noted before it is done, so that failed calls matter too.
 pub const FILES_NOTED: u32 = 4;
 
+/// [`Control::files`]: file systems that were mounted and unmounted.
+pub const FILES_MOUNTED: u32 = 8;
+
 /// [`Control::packets`]: flows of UDP are counted.
 pub const PACKETS_UDP: u32 = 1;
 /// [`Control::packets`]: DNS messages are taken.

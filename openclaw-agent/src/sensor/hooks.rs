@@ -44,8 +44,8 @@ pub(super) const MODULE_TRACEPOINTS: &[Tracepoint] = &[Tracepoint {
     capability: "names of modules",
 }];
 
-/// Hooks of the LSM that paths pass before something is done to them. For each there are programs `lsm_…`, and
-/// `fentry_…` for the kernel's function `security_…`.
+/// Hooks of the LSM that paths pass before something is done to them, or mounted there. For each there are programs
+/// `lsm_…`, and `fentry_…` for the kernel's function `security_…`.
 pub(super) const PATH_HOOKS: &[&str] = &[
     "path_unlink",
     "path_rmdir",
@@ -57,6 +57,9 @@ pub(super) const PATH_HOOKS: &[&str] = &[
     "path_chmod",
     "path_chown",
     "path_truncate",
+    "sb_mount",
+    "sb_umount",
+    "move_mount",
 ];
 
 /// Functions that call those of hooks, with arguments that mean the same: for kernels, those before 6.1, which attach

@@ -6,8 +6,8 @@ use aya::maps::{Array, HashMap, MapData, PerCpuArray, ProgramArray, RingBuf};
 use aya::programs::{Iter, Program, ProgramError, RawTracePoint};
 use aya::{Btf as AyaBtf, Ebpf, EbpfLoader, include_bytes_aligned};
 use openclaw_common::record::{
-    Control, FILES_DONE, FILES_NOTED, FILES_TRIED, PACKETS_DNS, PACKETS_UDP, READS_ALL, READS_NONE,
-    READS_WATCHED, Watch, WatchKey, loss,
+    Control, FILES_DONE, FILES_MOUNTED, FILES_NOTED, FILES_TRIED, PACKETS_DNS, PACKETS_UDP, READS_ALL,
+    READS_NONE, READS_WATCHED, Watch, WatchKey, loss,
 };
 use openclaw_detect::{EventKind, KindSet};
 
@@ -248,6 +248,7 @@ impl Sensor {
         self.control.uring = wanted(EventKind::IoUring, 1);
         self.control.files = wanted(EventKind::FileAccess, FILES_DONE)
             | wanted(EventKind::FileAttempt, FILES_TRIED)
+            | wanted(EventKind::MountChange, FILES_MOUNTED)
             | if self.objects.paths { FILES_NOTED } else { 0 };
         let table = calls::table(kinds, !self.objects.opens);
         self.write_control()?;

@@ -24,6 +24,7 @@ use crate::support::{is_emulated, live};
 
 pub(crate) const DEEDS: Deeds = &[
     ("exec while the path changes", exec_torn),
+    ("mount while the path changes", mount_torn),
     ("say what was run", |args| {
         // SAFETY: the kernel gives each program the address of the path that it was run by, which is ended by NUL.
         let path = unsafe { CStr::from_ptr(libc::getauxval(libc::AT_EXECFN) as *const c_char) };
@@ -113,17 +114,28 @@ fn a_file_that_was_opened_is_told_whatever_the_memory_holds_by_then() {
     assert_eq!(told(&agent, &files)[before..], [("write".to_owned(), path)]);
 }
 
-/// What can be done to a path, and how it is told.
-const ACTS: [(&str, fn(*const c_char, *const c_char) -> c_int); 7] = [
-    // SAFETY, of each: the paths are ended by NUL.
-    ("chmod", |path, _| unsafe { libc::chmod(path, 0o600) }),
-    ("chown", |path, _| unsafe { libc::chown(path, 1, 1) }),
-    ("truncate", |path, _| unsafe { libc::truncate(path, 0) }),
-    ("link", |path, other| unsafe { libc::link(path, other) }),
-    ("rename", |path, other| unsafe { libc::rename(path, other) }),
-    ("delete", |path, _| unsafe { libc::unlink(path) }),
-    ("create", |path, _| unsafe { libc::mkdir(path, 0o700) }),
-];
+/// What can be done to a path, as it is told.
+const ACTIONS: [&str; 7] = ["chmod", "chown", "truncate", "link", "rename", "delete", "create"];
+
+/// Does it.
+///
+/// # Safety
+///
+/// The paths are ended by NUL.
+unsafe fn act(action: &str, path: *const c_char, other: *const c_char) -> c_int {
+    // SAFETY: the caller's.
+    unsafe {
+        match action {
+            "chmod" => libc::chmod(path, 0o600),
+            "chown" => libc::chown(path, 1, 1),
+            "truncate" => libc::truncate(path, 0),
+            "link" => libc::link(path, other),
+            "rename" => libc::rename(path, other),
+            "delete" => libc::unlink(path),
+            _ => libc::mkdir(path, 0o700),
+        }
+    }
+}
 
 #[test]
 fn what_was_done_to_a_path_is_told_whatever_the_memory_holds_by_then() {
@@ -132,7 +144,7 @@ fn what_was_done_to_a_path_is_told_whatever_the_memory_holds_by_then() {
     if better_hook(&agent, "paths changed").is_none() {
         skip!("{NO_OBJECTS}");
     }
-    for (action, act) in ACTS {
+    for action in ACTIONS {
         let folder = tempfile::tempdir().unwrap();
         let files = files(folder.path());
         if action != "create" {
@@ -141,7 +153,9 @@ fn what_was_done_to_a_path_is_told_whatever_the_memory_holds_by_then() {
         let before = told(&agent, &files).len();
         let Some(path) = torn(&files) else { skip!("{NO_FAULTS}") };
         let other = CString::new(folder.path().join("other").as_os_str().as_bytes()).unwrap();
-        assert_eq!(act(path.as_ptr(), other.as_ptr()), 0, "{action}: {}", std::io::Error::last_os_error());
+        // SAFETY: both are ended by NUL, whatever the first holds meanwhile.
+        let result = unsafe { act(action, path.as_ptr(), other.as_ptr()) };
+        assert_eq!(result, 0, "{action}: {}", std::io::Error::last_os_error());
         assert!(path.first().windows(4).any(|part| part == b"bbbb"));
         let path = files[0].to_str().unwrap().to_owned();
         assert_eq!(told(&agent, &files)[before..], [(action.to_owned(), path)]);
@@ -153,6 +167,66 @@ fn what_was_done_to_a_path_is_told_whatever_the_memory_holds_by_then() {
             _ => assert_eq!(there, [true, true]),
         }
     }
+}
+
+/// Mounts and unmounts a file system, in a mount namespace of its own, at a path that changes meanwhile. Says where that
+/// really was.
+fn mount_torn(args: &[OsString]) -> i32 {
+    let folders = files(Path::new(&args[0]));
+    // SAFETY: there is one thread, which goes on alone in the namespace.
+    unsafe { rustix::thread::unshare_unsafe(rustix::thread::UnshareFlags::NEWNS) }.unwrap();
+    let change = rustix::mount::MountPropagationFlags::PRIVATE | rustix::mount::MountPropagationFlags::REC;
+    rustix::mount::mount_change("/", change).unwrap();
+    let mounted = || {
+        let table = fs::read_to_string("/proc/self/mountinfo").unwrap();
+        let is_in = |folder: &&PathBuf| table.contains(folder.to_str().unwrap());
+        folders.iter().filter(is_in).map(|folder| folder.to_str().unwrap()).collect::<Vec<_>>().join(" ")
+    };
+    let path = torn(&folders).unwrap();
+    let tmpfs = c"tmpfs".as_ptr();
+    // SAFETY: all are ended by NUL.
+    let result = unsafe { libc::mount(tmpfs, path.as_ptr(), tmpfs, 0, std::ptr::null()) };
+    assert_eq!(result, 0, "{}", std::io::Error::last_os_error());
+    path.first();
+    say(&mounted());
+    let path = torn(&folders).unwrap();
+    // SAFETY: the path is ended by NUL.
+    let result = unsafe { libc::umount2(path.as_ptr(), 0) };
+    assert_eq!(result, 0, "{}", std::io::Error::last_os_error());
+    path.first();
+    say(&format!("then {}", mounted()));
+    0
+}
+
+#[test]
+fn a_file_system_is_told_where_it_was_mounted_whatever_the_memory_holds_by_then() {
+    live!();
+    let agent = Agent::start();
+    if better_hook(&agent, "paths changed").is_none() {
+        skip!("{NO_OBJECTS}");
+    }
+    if Torn::new(b"", b"", b"").is_none() {
+        skip!("{NO_FAULTS}");
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let folders = files(folder.path());
+    folders.iter().for_each(|path| fs::create_dir(path).unwrap());
+    let first = folders[0].to_str().unwrap();
+    let mut deed = Deed::new("mount while the path changes", &[folder.path().to_str().unwrap()]);
+    assert_eq!([deed.hear(), deed.hear()], [first, "then"]);
+    agent.settle();
+    let told: Vec<_> = agent
+        .events("mount_change", |event| {
+            event["process"]["pid"] == deed.pid() && event["mount"]["target"] != "/"
+        })
+        .iter()
+        .map(|event| (event["event"]["action"].clone(), event["mount"].clone()))
+        .collect();
+    let at = |source: Option<&str>| match source {
+        Some(source) => serde_json::json!({"source": source, "target": first}),
+        None => serde_json::json!({"target": first}),
+    };
+    assert_eq!(told, [("mount".into(), at(Some("tmpfs"))), ("unmount".into(), at(None))]);
 }
 
 /// Runs, with a path and an argument that change meanwhile, a program of one of two names.

@@ -14,8 +14,11 @@ use aya_ebpf::{
     programs::{FEntryContext, FExitContext, LsmContext},
 };
 use openclaw_common::{
-    record::{FILE_PATH, FILES_DONE, FILES_TRIED, FLAG_RESOLVED, FLAG_TWO_PATHS, FileRecord, NO_ID, loss},
-    syscall::{CHMOD, CHOWN, CREATE, DELETE, LINK, RENAME, SYMLINK, TRUNCATE},
+    record::{
+        FILE_PATH, FILES_DONE, FILES_MOUNTED, FILES_TRIED, FLAG_RESOLVED, FLAG_TWO_PATHS, FileRecord, NO_ID,
+        loss,
+    },
+    syscall::{CHMOD, CHOWN, CREATE, DELETE, LINK, MOUNT, RENAME, SYMLINK, TRUNCATE, UNMOUNT},
 };
 use openclaw_ebpf::{
     kernel::{Ptr, current_task},
@@ -46,7 +49,7 @@ static ATTEMPTS: LruHashMap<u64, Attempt> = LruHashMap::with_max_entries(512, 0)
 
 /// One for each hook: they may interrupt one another, but not themselves.
 #[map]
-static ATTEMPT_SCRATCH: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(10, 0);
+static ATTEMPT_SCRATCH: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(13, 0);
 
 /// Tells how what this thread was about to do has ended, now that its call returns. Returns whether it had been
 /// noted.
@@ -73,14 +76,26 @@ pub fn settle_by_function(operation: u32, returned: i32) -> bool {
     }
     let untold = record.header.kind != 0;
     let done = returned >= 0;
-    let wanted = emit::control().files & if done { FILES_DONE } else { FILES_TRIED } != 0;
+    let wanted = emit::control().files & if done { interest(operation) } else { FILES_TRIED } != 0;
     let len = attempt.len;
     if untold && wanted && returned != -EAGAIN && len <= ROOM as u64 {
         record.error = if done { 0 } else { returned.unsigned_abs() };
-        emit::to_file_ring(attempt.data.as_mut_ptr(), len);
+        let record = attempt.data.as_mut_ptr();
+        if operation < MOUNT {
+            emit::to_file_ring(record, len);
+        } else if done {
+            // What changes the kernel's own view is not to be lost among files.
+            emit::to_process_ring(record, len);
+        }
     }
     record.header.kind = 0;
     true
+}
+
+/// The bit of interest in what was done.
+#[inline(always)]
+fn interest(operation: u32) -> u32 {
+    if operation < MOUNT { FILES_DONE } else { FILES_MOUNTED }
 }
 
 /// Forgets what was noted of this thread.
@@ -93,7 +108,8 @@ fn forget() {
 #[inline(always)]
 fn note(hook: u32, operation: u32, describe: impl FnOnce(&mut Scratch) -> bool) {
     let control = emit::control();
-    if control.files & (FILES_DONE | FILES_TRIED) == 0 {
+    let tried = if operation < MOUNT { FILES_TRIED } else { 0 };
+    if control.files & (interest(operation) | tried) == 0 {
         return;
     }
     let Some(scratch) = ATTEMPT_SCRATCH.get_ptr_mut(hook) else { return };
@@ -252,6 +268,35 @@ fn truncate(path: u64) {
     changes(9, TRUNCATE, path, |_| ());
 }
 
+/// `sb_mount(const char *dev_name, const struct path *path, const char *type, unsigned long flags, void *data)`
+#[inline(always)]
+fn mount(source: u64, target: u64) {
+    note(10, MOUNT, |scratch| {
+        let source = scratch.append_kernel_string::<4096>(source);
+        scratch.fixed::<FileRecord>().sections[1] = source;
+        scratch.walk.first(Ptr(target));
+        true
+    });
+}
+
+/// `sb_umount(struct vfsmount *mnt, int flags)`
+#[inline(always)]
+fn unmount(mnt: u64) {
+    note(11, UNMOUNT, |scratch| {
+        scratch.walk.first_of_mount(Ptr(mnt));
+        true
+    });
+}
+
+/// `move_mount(const struct path *from_path, const struct path *to_path)`
+#[inline(always)]
+fn move_mount(from: u64, to: u64) {
+    note_two(12, MOUNT, |scratch| {
+        scratch.walk.first(Ptr(from));
+        scratch.walk.second(Ptr(to));
+    });
+}
+
 /// The two programs of a hook: that of the LSM, and the one at the entry of the function that asks it.
 macro_rules! hook {
     ($lsm:ident, $fentry:ident, $note:ident($($argument:literal),*)) => {
@@ -281,6 +326,9 @@ hook!(lsm_path_rename, fentry_path_rename, rename(0, 1, 2, 3));
 hook!(lsm_path_chmod, fentry_path_chmod, chmod(0, 1));
 hook!(lsm_path_chown, fentry_path_chown, chown(0, 1, 2));
 hook!(lsm_path_truncate, fentry_path_truncate, truncate(0));
+hook!(lsm_sb_mount, fentry_sb_mount, mount(0, 1));
+hook!(lsm_sb_umount, fentry_sb_umount, unmount(0));
+hook!(lsm_move_mount, fentry_move_mount, move_mount(0, 1));
 
 /// The return of a function of `fs/namei.c` by which both calls and io_uring do something to a path: its operation,
 /// and at which index behind its arguments the result lies.

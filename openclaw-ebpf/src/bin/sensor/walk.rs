@@ -79,6 +79,13 @@ impl Walk {
         self.mnt = path.get(offset!(path_mnt));
     }
 
+    /// Where a mount (a `struct vfsmount`) is, to walk first.
+    #[inline(always)]
+    pub fn first_of_mount(&mut self, mnt: Ptr) {
+        self.dentry = mnt.follow(offset!(vfsmount_root)).0;
+        self.mnt = mnt.0;
+    }
+
     /// The entry `dentry` of the directory at `path`, to walk first.
     #[inline(always)]
     pub fn first_in(&mut self, path: Ptr, dentry: Ptr) {
