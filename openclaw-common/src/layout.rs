@@ -123,6 +123,8 @@ layout! {
     file_private_data: Offset("file", &["private_data"]),
     file_mode: Offset("file", &["f_mode"]),
     file_flags: Offset("file", &["f_flags"]),
+    filename_name: Offset("filename", &["name"]),
+    open_flags_flags: Offset("open_flags", &["open_flag"]),
     dentry_name: Offset("dentry", &["d_name.name"]),
     dentry_name_len: Offset("dentry", &["d_name.len"]),
     dentry_parent: Offset("dentry", &["d_parent"]),

@@ -160,6 +160,8 @@ impl EventKind {
             ],
             // Other names, so that what asks for an act does not find the attempt.
             EventKind::FileAttempt => &[
+                "read_failed",
+                "write_failed",
                 "create_failed",
                 "delete_failed",
                 "rename_failed",

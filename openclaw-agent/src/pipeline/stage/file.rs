@@ -109,6 +109,8 @@ fn action_name(operation: u32) -> &'static str {
 /// The value of `event.action` of what was tried in vain.
 fn failed_name(operation: u32) -> &'static str {
     match operation {
+        syscall::READ => "read_failed",
+        syscall::WRITE => "write_failed",
         syscall::CREATE => "create_failed",
         syscall::DELETE => "delete_failed",
         syscall::RENAME => "rename_failed",

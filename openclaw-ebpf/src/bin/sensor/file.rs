@@ -54,6 +54,9 @@ const FMODE_EXEC: u32 = 0x20;
 const FMODE_PATH: u32 = 0x4000;
 const FMODE_CREATED: u32 = 0x10_0000;
 
+/// `O_PATH` of x86.
+const O_PATH: u32 = 0o10_000_000;
+
 /// `S_IFMT` and the types that are told apart.
 const TYPE: u16 = 0o170_000;
 const FIFO: u16 = 0o010_000;
@@ -92,10 +95,16 @@ pub fn file_returned(ctx: FExitContext) -> i32 {
     // SAFETY: the map's value, of this CPU and this family of hooks only.
     let scratch = unsafe { &mut *scratch };
     let file: u64 = ctx.arg(3);
-    if emit::control().files & (FILES_DONE | FILES_TRIED) == 0
-        || file >= MAX_ERRNO.wrapping_neg()
-        || is_own(&ctx)
-    {
+    if emit::control().files & (FILES_DONE | FILES_TRIED) == 0 || is_own(&ctx) {
+        return 0;
+    }
+    if file >= MAX_ERRNO.wrapping_neg() {
+        // The verifier takes what the function returns for a pointer, with which nothing may be computed; read from
+        // the context's memory it is a number.
+        let error = Ptr(ctx.as_ptr() as u64).element(3).0.wrapping_neg() as u32;
+        if refused(scratch, &ctx, error).is_some() {
+            walk_on(&ctx, scratch, &RETURNED_WALKER, 0);
+        }
         return 0;
     }
     let file = Ptr(file);
@@ -119,6 +128,30 @@ pub fn file_returned_walk(ctx: FExitContext) -> i32 {
         walk_on(&ctx, scratch, &RETURNED_WALKER, 0);
     }
     0
+}
+
+/// A file was not opened for want of a right to. Its path is the kernel's copy of the caller's: links in it were
+/// followed as far as the caller may.
+#[inline(always)]
+fn refused(scratch: &mut Scratch, ctx: &FExitContext, error: u32) -> Option<()> {
+    /// `EPERM`, `EACCES`, `ETXTBSY` and `EROFS`.
+    const REFUSALS: [u32; 4] = [1, 13, 26, 30];
+    /// `O_ACCMODE`, any of whose bits is for writing.
+    const WRITES: u32 = 3;
+    let (name, flags) = (Ptr(ctx.arg(1)), Ptr(ctx.arg(2)));
+    let flags: u32 = flags.get(offset!(open_flags_flags));
+    if emit::control().files & FILES_TRIED == 0
+        || !REFUSALS.contains(&error)
+        || flags & (FMODE_EXEC | O_PATH) != 0
+    {
+        return None;
+    }
+    let operation = if flags & WRITES == 0 { READ } else { WRITE };
+    begin(scratch, FILE_PATH, operation, task::identify(current_task())).error = error;
+    let passed = scratch.append_kernel_string::<4096>(name.follow(offset!(filename_name)).0);
+    scratch.fixed::<FileRecord>().sections[0] = passed;
+    scratch.walk.first(directory_of(ctx.arg::<i32>(0)));
+    Some(())
 }
 
 #[inline(always)]
@@ -256,10 +289,16 @@ fn append_attribute(scratch: &mut Scratch, call: &Returned) {
 /// The `struct path` of the directory at which a path of the call begins.
 #[inline(always)]
 fn base_of(call: &Returned, field: u32) -> Ptr {
-    /// `AT_FDCWD`.
-    const AT_CWD: i32 = -100;
     let index = call.what.argument(field);
-    let descriptor = if index == CWD { AT_CWD } else { call.argument(index) as i32 };
+    directory_of(if index == CWD { AT_CWD } else { call.argument(index) as i32 })
+}
+
+/// `AT_FDCWD`.
+const AT_CWD: i32 = -100;
+
+/// The `struct path` of a directory that is named by descriptor.
+#[inline(always)]
+fn directory_of(descriptor: i32) -> Ptr {
     if descriptor == AT_CWD {
         return current_task().follow(offset!(task_fs)).member(offset!(fs_pwd));
     }
