@@ -3,6 +3,7 @@
 use std::ffi::{CStr, CString, OsStr, OsString};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
 
@@ -21,6 +22,19 @@ pub(crate) const DEEDS: Deeds = &[
             libc::signal(signal, libc::SIG_DFL);
             libc::raise(signal)
         }
+    }),
+    ("make a file here", |_| {
+        std::fs::write("file", "").unwrap();
+        0
+    }),
+    ("exec without arguments", |args| {
+        let program = CString::new(args[0].as_bytes()).unwrap();
+        // SAFETY: there is one thread. The path is ended by NUL, and the array by a null pointer.
+        unsafe {
+            std::env::set_var("OPENCLAW_TEST_DEED", "nothing");
+            libc::execv(program.as_ptr(), [std::ptr::null()].as_ptr());
+        }
+        1
     }),
     ("exec in a thread", |args| {
         let program = CString::new(args[0].as_bytes()).unwrap();
@@ -193,6 +207,43 @@ fn arguments_beyond_four_kibibytes_are_cut_and_marked() {
 }
 
 #[test]
+fn arguments_of_two_mebibytes_are_counted_though_most_are_cut() {
+    live!();
+    let agent = Agent::start();
+    // One argument may have 128 KiB, and all of them a quarter of the stack's limit.
+    let long = "x".repeat(127 << 10);
+    let mut heavy = command(program(), "exit");
+    heavy.arg("0").args([&long; 16]);
+    // SAFETY: the call may be made between fork and exec.
+    unsafe {
+        heavy.pre_exec(|| {
+            let room = libc::rlimit { rlim_cur: 16 << 20, rlim_max: 16 << 20 };
+            assert_eq!(libc::setrlimit(libc::RLIMIT_STACK, &raw const room), 0);
+            Ok(())
+        });
+    }
+    let process = &exec_of(&agent, run(&mut heavy))["process"];
+    assert_eq!((&process["args_count"], &process["args_truncated"]), (&json!(18), &json!(true)));
+    assert_eq!(process["args"][1], "0");
+}
+
+#[test]
+fn a_program_without_any_argument_is_told() {
+    live!();
+    let agent = Agent::start();
+    let folder = tempfile::tempdir().unwrap();
+    let bare = link(folder.path(), "bare");
+    let pid = run(command(program(), "exec without arguments").arg(&bare));
+    let event = agent.wait_for_event("process_create", |event| event["process"]["name"] == "bare");
+    assert_eq!(event["process"]["pid"], pid);
+    assert_eq!(event["process"]["executable"], program().to_str().unwrap());
+    // Since 5.18 the kernel gives such a program one argument, which is empty.
+    let count = event["process"]["args_count"].as_u64().unwrap();
+    assert!(count <= 1, "{count}");
+    assert_eq!(event["process"]["args"], if count == 0 { Value::Null } else { json!([""]) });
+}
+
+#[test]
 fn an_argument_that_is_no_text_is_told_with_what_can_be_read_of_it() {
     live!();
     let agent = Agent::start();
@@ -272,15 +323,21 @@ fn working_directory_and_executable_are_whole_however_deep_they_lie() {
 }
 
 #[test]
-fn a_working_directory_deeper_than_the_kernel_walks_lacks_its_beginning_and_shows_it() {
+fn paths_deeper_than_the_kernel_walks_lack_their_beginning_and_show_it() {
     live!();
     let agent = Agent::start();
-    let deep = Deep::new(1500);
-    let pid = run(command(program(), "exit").current_dir(deep.path()));
+    let deep = Deep::new(4000);
+    let pid = run(deep.begin_here(&mut command(program(), "make a file here")));
     let event = exec_of(&agent, pid);
     let told = event["process"]["working_directory"].as_str().unwrap();
     assert!(!told.starts_with('/') && told.len() > 1000, "{told}");
     assert!(deep.path().to_str().unwrap().ends_with(told), "{told}");
+    let event = agent.wait_for_event("file_access", |event| {
+        event["process"]["pid"] == pid && event["file"]["name"] == "file"
+    });
+    assert_eq!(event["file"]["path_truncated"], true);
+    let told = event["file"]["path"].as_str().unwrap();
+    assert!(deep.path().join("file").to_str().unwrap().ends_with(told) && told.len() > 1000, "{told}");
 }
 
 #[test]
