@@ -1,4 +1,4 @@
-//! Events per second through the rules on one core: with the shipped rules, and with 100 and 1000 rules; and
+//! Events per second through the rules on one core: with the shipped rules, and with 100, 1000 and 10000 rules; and
 //! through the JSON writer. None of the events matches: that is the path that most events take.
 
 use std::hint::black_box;
@@ -9,10 +9,11 @@ use openclaw_detect::{
     Engine, EventKind, Field, ProcessId, RecordedEvent, RuleSet, Source, StrList, Timestamp, json,
 };
 
-/// One event of each kind, as a quiet host has them.
+/// One event of each kind, as a quiet host has them: nobody lays hands on the sensor.
 fn events() -> Vec<RecordedEvent> {
     EventKind::ALL
         .iter()
+        .filter(|kind| **kind != EventKind::SensorTamper)
         .map(|kind| {
             let event = RecordedEvent::new(*kind, Timestamp(1_790_000_000_000_000_000))
                 .with_process(ProcessId { pid: 4242, start: 123_456_789 })
@@ -75,6 +76,7 @@ fn evaluate(criterion: &mut Criterion) {
         ("shipped rules", engine(&Source::shipped())),
         ("100 rules", rules(100)),
         ("1000 rules", rules(1000)),
+        ("10000 rules", rules(10_000)),
     ];
     for (name, mut engine) in engines {
         group.bench_function(name, |bencher| {

@@ -3,8 +3,9 @@
 use std::net::IpAddr;
 
 use crate::eval::{Truth, evaluate};
+use crate::index::{Candidates, Index};
 use crate::interest::{Interest, ReadInterest, reads};
-use crate::ruleset::{Compiled, RuleSet};
+use crate::ruleset::RuleSet;
 use crate::state::{Key, Ports, State};
 use crate::{Event, EventKind, Field, KindSet, ProcessId, Rule, Value};
 
@@ -15,8 +16,9 @@ const DEFAULT_CAPACITY: usize = 65_536;
 #[derive(Debug)]
 pub struct Engine {
     rules: RuleSet,
-    /// The numbers of the rules that run on each kind.
-    by_kind: Vec<Box<[u32]>>,
+    index: Index,
+    /// Kept for its memory.
+    candidates: Candidates,
     state: State,
 }
 
@@ -39,19 +41,9 @@ impl Engine {
 
     /// An engine that remembers at most `capacity` true rules, counted once for each process and address.
     pub fn with_capacity(rules: RuleSet, capacity: usize) -> Self {
-        let by_kind = EventKind::ALL
-            .iter()
-            .map(|kind| {
-                let runs = |rule: &Compiled| rule.rule.kinds.contains(*kind);
-                (0u32..)
-                    .zip(rules.compiled())
-                    .filter(|(_, rule)| runs(rule))
-                    .map(|(number, _)| number)
-                    .collect()
-            })
-            .collect();
-        let state = State::new(rules.len(), capacity);
-        Engine { rules, by_kind, state }
+        let index = Index::new(rules.compiled().iter().map(|rule| (&rule.condition, rule.rule.kinds)));
+        let candidates = Candidates::new(rules.len());
+        Engine { rules, index, candidates, state: State::new(capacity) }
     }
 
     /// The rules.
@@ -100,7 +92,16 @@ impl Engine {
         {
             self.state.inherit(parent, child);
         }
-        for &number in &self.by_kind[kind as usize] {
+        self.index.find(event, &mut self.candidates);
+        if !self.state.is_empty() {
+            // What is true of the process may be so no longer.
+            for rule in self.state.rules_of(event.process().unwrap_or(NOBODY)) {
+                if self.rules.compiled()[rule as usize].rule.kinds.contains(kind) {
+                    self.candidates.add(rule);
+                }
+            }
+        }
+        for &number in self.candidates.sorted() {
             let compiled = &self.rules.compiled()[number as usize];
             let truth = evaluate(&compiled.condition, event);
             if compiled.every_event {
@@ -109,13 +110,13 @@ impl Engine {
                 }
                 continue;
             }
-            // What is unknown changes nothing, and what is false has nothing to end where nothing is true.
-            if truth == Truth::Unknown || (truth == Truth::False && self.state.is_empty()) {
+            // What is unknown changes nothing.
+            if truth == Truth::Unknown {
                 continue;
             }
-            let process = event.process().unwrap_or(NOBODY);
             let remote = if compiled.by_remote { remote(event) } else { None };
             let connection = if compiled.by_connection { ports(event) } else { None };
+            let process = event.process().unwrap_or(NOBODY);
             let key = Key { rule: number, remote };
             if truth == Truth::False {
                 self.state.clear(process, key, connection);
@@ -123,6 +124,7 @@ impl Engine {
                 on_match(&compiled.rule);
             }
         }
+        self.candidates.clear();
         if kind == EventKind::ProcessExit
             && !self.state.is_empty()
             && let Some(process) = event.process()

@@ -13,6 +13,9 @@ mod eval;
 pub mod event;
 pub mod field;
 pub mod finding;
+#[cfg(test)]
+mod generate;
+mod index;
 pub mod interest;
 pub mod json;
 mod kinds;

@@ -75,6 +75,18 @@ impl AddressSet {
         AddressSet { v4: merge(v4).into_iter().map(narrow).collect(), v6: merge(v6).into() }
     }
 
+    /// The addresses one by one, where there are at most so many.
+    pub(crate) fn singles(&self, at_most: usize) -> Option<impl Iterator<Item = IpAddr>> {
+        let v4 = self.v4.iter().map(|(first, last)| u128::from(last - first));
+        let v6 = self.v6.iter().map(|(first, last)| last - first);
+        let count = v4.chain(v6).fold(0, |count: u128, more| count.saturating_add(more).saturating_add(1));
+        (count <= at_most as u128).then(|| {
+            let v4 = self.v4.iter().flat_map(|(first, last)| *first..=*last);
+            let v6 = self.v6.iter().flat_map(|(first, last)| *first..=*last);
+            v4.map(|address| IpAddr::V4(address.into())).chain(v6.map(|address| IpAddr::V6(address.into())))
+        })
+    }
+
     /// Whether the address is in the set.
     pub(crate) fn contains(&self, address: IpAddr) -> bool {
         match address {

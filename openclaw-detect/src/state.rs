@@ -30,12 +30,38 @@ struct Entry {
     connection: Option<Ports>,
 }
 
+/// What is true of one process.
+#[derive(Debug, Default)]
+struct OfProcess {
+    entries: HashMap<Key, Entry>,
+    /// How many entries each rule has; one without any is not there.
+    rules: Vec<(u32, u32)>,
+}
+
+impl OfProcess {
+    /// An entry more of that rule.
+    fn count_in(&mut self, rule: u32) {
+        match self.rules.iter_mut().find(|(number, _)| *number == rule) {
+            Some((_, entries)) => *entries += 1,
+            None => self.rules.push((rule, 1)),
+        }
+    }
+
+    /// An entry less of that rule.
+    fn count_out(&mut self, rule: u32) {
+        if let Some(at) = self.rules.iter().position(|(number, _)| *number == rule) {
+            self.rules[at].1 -= 1;
+            if self.rules[at].1 == 0 {
+                self.rules.swap_remove(at);
+            }
+        }
+    }
+}
+
 /// The rules that are true at present, at most `capacity` of them; the oldest makes room.
 #[derive(Debug)]
 pub(crate) struct State {
-    processes: HashMap<ProcessId, HashMap<Key, Entry>>,
-    /// How many entries each rule has: what lets most events pass without a look into the map.
-    of_rule: Vec<u32>,
+    processes: HashMap<ProcessId, OfProcess>,
     /// What was entered, oldest first; entries that are gone since are passed over.
     order: VecDeque<(u64, ProcessId, Key)>,
     /// The processes that ended, and when.
@@ -47,10 +73,9 @@ pub(crate) struct State {
 }
 
 impl State {
-    pub(crate) fn new(rules: usize, capacity: usize) -> Self {
+    pub(crate) fn new(capacity: usize) -> Self {
         State {
             processes: HashMap::new(),
-            of_rule: vec![0; rules],
             order: VecDeque::new(),
             ended: VecDeque::new(),
             entries: 0,
@@ -73,17 +98,23 @@ impl State {
         self.evicted
     }
 
+    /// The rules that are true of the process, or of one of its connections.
+    pub(crate) fn rules_of(&self, process: ProcessId) -> impl Iterator<Item = u32> {
+        self.processes
+            .get(&process)
+            .into_iter()
+            .flat_map(|of_process| of_process.rules.iter().map(|(rule, _)| *rule))
+    }
+
     /// The rule became true, or still is. Whether it became true.
     pub(crate) fn set(&mut self, process: ProcessId, key: Key, connection: Option<Ports>) -> bool {
-        if self.of_rule[key.rule as usize] > 0
-            && self.processes.get(&process).is_some_and(|entries| entries.contains_key(&key))
-        {
+        let of_process = self.processes.entry(process).or_default();
+        if of_process.entries.contains_key(&key) {
             return false;
         }
         self.sequence += 1;
-        let entry = Entry { sequence: self.sequence, connection };
-        self.processes.entry(process).or_default().insert(key, entry);
-        self.of_rule[key.rule as usize] += 1;
+        of_process.entries.insert(key, Entry { sequence: self.sequence, connection });
+        of_process.count_in(key.rule);
         self.entries += 1;
         self.order.push_back((self.sequence, process, key));
         while self.entries > self.capacity {
@@ -99,16 +130,13 @@ impl State {
 
     /// The rule is false of this connection.
     pub(crate) fn clear(&mut self, process: ProcessId, key: Key, connection: Option<Ports>) {
-        if self.of_rule[key.rule as usize] == 0 {
-            return;
-        }
-        if let Some(entries) = self.processes.get_mut(&process)
-            && entries.get(&key).is_some_and(|entry| entry.connection == connection)
+        if let Some(of_process) = self.processes.get_mut(&process)
+            && of_process.entries.get(&key).is_some_and(|entry| entry.connection == connection)
         {
-            entries.remove(&key);
-            self.of_rule[key.rule as usize] -= 1;
+            of_process.entries.remove(&key);
+            of_process.count_out(key.rule);
             self.entries -= 1;
-            if entries.is_empty() {
+            if of_process.entries.is_empty() {
                 self.processes.remove(&process);
             }
         }
@@ -119,8 +147,8 @@ impl State {
         if self.is_empty() || parent == child {
             return;
         }
-        let Some(entries) = self.processes.get(&parent) else { return };
-        let keys: Vec<Key> = entries.keys().filter(|key| key.remote.is_none()).copied().collect();
+        let Some(of_parent) = self.processes.get(&parent) else { return };
+        let keys: Vec<Key> = of_parent.entries.keys().filter(|key| key.remote.is_none()).copied().collect();
         for key in keys {
             self.set(child, key, None);
         }
@@ -145,16 +173,15 @@ impl State {
     }
 
     fn forget(&mut self, process: ProcessId) {
-        for key in self.processes.remove(&process).into_iter().flatten().map(|(key, _)| key) {
-            self.of_rule[key.rule as usize] -= 1;
-            self.entries -= 1;
+        if let Some(of_process) = self.processes.remove(&process) {
+            self.entries -= of_process.entries.len();
         }
     }
 
     fn evict(&mut self) {
         while let Some((sequence, process, key)) = self.order.pop_front() {
             if is_live(&self.processes, sequence, process, &key) {
-                let connection = self.processes[&process][&key].connection;
+                let connection = self.processes[&process].entries[&key].connection;
                 self.clear(process, key, connection);
                 self.evicted += 1;
                 return;
@@ -163,15 +190,10 @@ impl State {
     }
 }
 
-fn is_live(
-    processes: &HashMap<ProcessId, HashMap<Key, Entry>>,
-    sequence: u64,
-    process: ProcessId,
-    key: &Key,
-) -> bool {
+fn is_live(processes: &HashMap<ProcessId, OfProcess>, sequence: u64, process: ProcessId, key: &Key) -> bool {
     processes
         .get(&process)
-        .and_then(|entries| entries.get(key))
+        .and_then(|of_process| of_process.entries.get(key))
         .is_some_and(|entry| entry.sequence == sequence)
 }
 
@@ -189,7 +211,7 @@ mod tests {
 
     #[test]
     fn the_oldest_makes_room_when_there_are_too_many() {
-        let mut state = State::new(1, 2);
+        let mut state = State::new(2);
         let key = Key { rule: 0, remote: None };
         for pid in 1..=3 {
             assert!(state.set(process(pid), key, None));
@@ -202,7 +224,7 @@ mod tests {
     #[test]
     fn a_process_is_remembered_for_a_while_after_its_end() {
         let key = Key { rule: 0, remote: None };
-        let mut state = State::new(1, 2);
+        let mut state = State::new(2);
         state.set(process(1), key, None);
         state.end(process(1), Timestamp(5));
         state.end(process(2), Timestamp(5 + REMEMBERED));
@@ -237,7 +259,7 @@ mod tests {
         #[test]
         fn it_is_a_set_that_forks_and_exits(steps in prop::collection::vec(step(), 0..200)) {
             let key = |rule, address: bool| Key { rule, remote: address.then(|| IpAddr::from([192, 0, 2, 7])) };
-            let mut state = State::new(3, 100);
+            let mut state = State::new(100);
             let mut model: BTreeSet<(u32, u32, bool)> = BTreeSet::new();
             for step in steps {
                 match step {
@@ -260,16 +282,17 @@ mod tests {
                 }
                 prop_assert_eq!(state.len(), model.len());
                 prop_assert_eq!(state.is_empty(), model.is_empty());
-                for rule in 0..3 {
-                    let count = model.iter().filter(|(_, r, _)| *r == rule).count();
-                    prop_assert_eq!(state.of_rule[rule as usize] as usize, count);
+                for pid in 0..4 {
+                    let rules: BTreeSet<u32> = state.rules_of(process(pid)).collect();
+                    let expected = model.iter().filter(|(p, _, _)| *p == pid).map(|(_, rule, _)| *rule).collect();
+                    prop_assert_eq!(rules, expected);
                 }
             }
         }
 
         #[test]
         fn it_never_grows_beyond_its_capacity(steps in prop::collection::vec((0..50u32, 0..3u32, any::<bool>()), 0..300)) {
-            let mut state = State::new(3, 8);
+            let mut state = State::new(8);
             for (p, r, set) in steps {
                 let key = Key { rule: r, remote: None };
                 if set {

@@ -84,8 +84,7 @@ pub(crate) fn regular_expression(pattern: &str) -> Result<Regex, String> {
 
 /// A regular expression that finds `text`, whatever the case of its letters.
 pub(crate) fn ignoring_case(text: &str) -> Result<Regex, String> {
-    RegexBuilder::new(&regex::escape(text))
-        .case_insensitive(true)
+    RegexBuilder::new(&format!("(?i){}", regex::escape(text)))
         .size_limit(REGEX_LIMIT)
         .dfa_size_limit(REGEX_LIMIT)
         .build()
