@@ -1,5 +1,7 @@
 //! A condition as it is written, each part with its place.
 
+use std::fmt;
+
 use crate::diagnostic::Span;
 
 /// A condition or a part of one.
@@ -13,6 +15,71 @@ pub(crate) enum Expr {
     Not(Box<Expr>),
     /// A field is compared.
     Test(Test),
+    /// What the macro of this name stands for.
+    Macro(Word),
+}
+
+/// The condition as it may be written: read again, it is the same.
+impl fmt::Display for Expr {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let joined = |f: &mut fmt::Formatter<'_>, parts: &[Expr], word: &str| {
+            for (i, part) in parts.iter().enumerate() {
+                if i > 0 {
+                    write!(f, " {word} ")?;
+                }
+                match part {
+                    Expr::And(_) | Expr::Or(_) => write!(f, "({part})")?,
+                    _ => part.fmt(f)?,
+                }
+            }
+            Ok(())
+        };
+        match self {
+            Expr::And(parts) => joined(f, parts, "AND"),
+            Expr::Or(parts) => joined(f, parts, "OR"),
+            Expr::Not(inner) if matches!(**inner, Expr::And(_) | Expr::Or(_)) => write!(f, "NOT ({inner})"),
+            Expr::Not(inner) => write!(f, "NOT {inner}"),
+            Expr::Test(test) => test.fmt(f),
+            Expr::Macro(name) => f.write_str(&name.text),
+        }
+    }
+}
+
+impl fmt::Display for Test {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let not = if self.negated { "not " } else { "" };
+        write!(f, "{} {not}{}", self.field.text, self.operator.name())?;
+        match &self.operand {
+            Operand::None => Ok(()),
+            Operand::One(one) => write!(f, " {one}"),
+            Operand::Many(many, _) => {
+                f.write_str(" [")?;
+                for (i, one) in many.iter().enumerate() {
+                    write!(f, "{}{one}", if i > 0 { ", " } else { "" })?;
+                }
+                f.write_str("]")
+            }
+        }
+    }
+}
+
+impl fmt::Display for Literal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.quoted {
+            return f.write_str(&self.text);
+        }
+        f.write_str("\"")?;
+        for c in self.text.chars() {
+            match c {
+                '"' => f.write_str("\\\"")?,
+                '\\' => f.write_str("\\\\")?,
+                '\n' => f.write_str("\\n")?,
+                '\t' => f.write_str("\\t")?,
+                c => write!(f, "{c}")?,
+            }
+        }
+        f.write_str("\"")
+    }
 }
 
 /// One comparison.

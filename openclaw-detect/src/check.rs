@@ -1,11 +1,12 @@
 //! Does the condition make sense? Fields exist, operators and values fit their types, lists are known; what
 //! does is made ready for evaluation.
 
-use crate::ast::{Expr, Literal, Operand, Operator, Test};
+use crate::ast::{Expr, Literal, Operand, Operator, Test, Word};
 use crate::compile::{Comparison, Matcher, Node};
+use crate::definitions::{Definitions, MAX_COMPARISONS};
 use crate::diagnostic::{Level, Problem, Span};
 use crate::field::Type;
-use crate::lists::Lists;
+use crate::lists::{Lists, MAX_MEMBERS};
 use crate::literal;
 use crate::network::{AddressSet, Network};
 use crate::suggest::did_you_mean;
@@ -13,14 +14,18 @@ use crate::text::{TextMatcher, glob, ignoring_case, regular_expression};
 use crate::{EventKind, Field};
 
 /// The condition made ready, or every mistake in it. Warnings come with either.
-pub(crate) fn check(expr: &Expr, lists: &Lists) -> (Option<Node>, Vec<Problem>) {
-    let mut checker = Checker { lists, problems: Vec::new() };
+pub(crate) fn check(expr: &Expr, definitions: &Definitions) -> (Option<Node>, Vec<Problem>) {
+    let mut checker =
+        Checker { definitions, lists: &definitions.lists, comparisons: 0, problems: Vec::new() };
     let node = checker.expr(expr);
     let failed = checker.problems.iter().any(|problem| problem.level == Level::Error);
     (node.filter(|_| !failed), checker.problems)
 }
 
 struct Checker<'a> {
+    definitions: &'a Definitions,
+    /// Those that macros have brought so far.
+    comparisons: usize,
     lists: &'a Lists,
     problems: Vec<Problem>,
 }
@@ -60,7 +65,35 @@ impl<'a> Checker<'a> {
             Expr::Or(parts) => self.parts(parts).map(Node::or),
             Expr::Not(inner) => self.expr(inner).map(|inner| inner.negate_if(true)),
             Expr::Test(test) => self.test(test),
+            Expr::Macro(name) => self.named(name),
         }
+    }
+
+    /// What a macro stands for.
+    fn named(&mut self, name: &Word) -> Option<Node> {
+        let Some(found) = self.definitions.get_macro(&name.text) else {
+            let message = match Field::from_name(&name.text) {
+                Some(_) => format!("expected an operator after `{}`", name.text),
+                None => format!("there is no macro `{}`", name.text),
+            };
+            let help = did_you_mean(&name.text, self.definitions.macro_names());
+            self.problems.push(
+                Problem::error(name.span, message)
+                    .help("a comparison is a field, an operator and a value, such as process.name == \"nc\"")
+                    .maybe_help(help),
+            );
+            return None;
+        };
+        // A mistake in the macro is told where it is defined.
+        let node = found.node.as_ref()?;
+        self.comparisons += node.comparisons();
+        if self.comparisons > MAX_COMPARISONS {
+            let message =
+                format!("with its macros this condition has more than {MAX_COMPARISONS} comparisons");
+            self.problems.push(Problem::error(name.span, message).help("put long lists under `lists:`"));
+            return None;
+        }
+        Some(node.clone())
     }
 
     /// All parts are checked, also after a mistake, so that all mistakes are told at once.
@@ -149,6 +182,11 @@ impl<'a> Checker<'a> {
                 return None;
             }
             items.push(Item { text: &literal.text, quoted: literal.quoted, span: literal.span, list: None });
+        }
+        if items.len() > MAX_MEMBERS {
+            let message = format!("{} values, more than {MAX_MEMBERS}", items.len());
+            self.problems.push(Problem::error(test.field.span, message));
+            return None;
         }
         Some(items)
     }
@@ -346,20 +384,27 @@ pub(crate) const fn fits(operator: Operator, value_type: Type) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
     use crate::parser::parse;
 
-    fn lists() -> Lists {
-        let mut lists = Lists::default();
+    fn definitions() -> Definitions {
+        let mut definitions = Definitions::default();
+        let lists = &mut definitions.lists;
         lists.define("authorized_processes".into(), vec!["systemd".into(), "sshd".into()]);
         lists.define("trusted_ips".into(), vec!["10.0.0.0/8".into()]);
         lists.define("ports".into(), vec!["80".into(), "443".into()]);
-        lists
+        let shell = parse("process.name in ['sh', 'bash']").unwrap();
+        definitions.define_macros(&BTreeMap::from([("shell".to_owned(), shell)]), |name, problem| {
+            panic!("{name}: {problem:?}")
+        });
+        definitions
     }
 
     /// The mistakes in a condition, as `level: message [help]`.
     fn mistakes(text: &str) -> Vec<String> {
-        let (node, problems) = check(&parse(text).unwrap(), &lists());
+        let (node, problems) = check(&parse(text).unwrap(), &definitions());
         assert_eq!(node.is_none(), problems.iter().any(|p| p.level == Level::Error), "{text}");
         problems
             .into_iter()
@@ -386,6 +431,7 @@ mod tests {
             "event.action in ['connection_closed', 'read']",
             "event.action startswith 'connection'",
             "file.path glob ['/etc/**', '/root/{a,b}']",
+            "shell and not (process.uid == 0 or shell)",
         ] {
             assert_eq!(mistakes(text), Vec::<String>::new(), "{text}");
         }
@@ -394,6 +440,11 @@ mod tests {
     #[test]
     fn each_mistake_says_what_is_wrong_and_what_is_right() {
         for (text, expected) in [
+            ("shel and process.uid == 0", "error: there is no macro `shel` [did you mean `shell`?]"),
+            (
+                "process.name",
+                "error: expected an operator after `process.name` [a comparison is a field, an operator and a value, such as process.name == \"nc\"]",
+            ),
             ("proces.name == 'x'", "error: unknown field `proces.name` [did you mean `process.name`?]"),
             ("zzzzzzzz == 'x'", "error: unknown field `zzzzzzzz` [`openclaw rules fields` lists the fields]"),
             (

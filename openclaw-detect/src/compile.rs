@@ -13,6 +13,8 @@ pub(crate) enum Node {
     Or(Box<[Node]>),
     /// It is false.
     Not(Box<Node>),
+    /// It is not true: an exception that is neither true nor false is none.
+    Unless(Box<Node>),
     /// The event has the field.
     Exists(Field),
     /// The field's value passes.
@@ -63,10 +65,28 @@ impl Node {
         if negated { Node::Not(Box::new(self)) } else { self }
     }
 
+    /// The condition but where one of `exceptions` is true.
+    #[must_use]
+    pub(crate) fn unless(self, exceptions: impl IntoIterator<Item = Node>) -> Node {
+        let mut parts = vec![self];
+        parts.extend(exceptions.into_iter().map(|exception| Node::Unless(Box::new(exception))));
+        // What it is about is asked first: exceptions are for the few events that remain.
+        if parts.len() == 1 { parts.remove(0) } else { Node::And(parts.into()) }
+    }
+
+    /// How many comparisons it has.
+    pub(crate) fn comparisons(&self) -> usize {
+        match self {
+            Node::And(parts) | Node::Or(parts) => parts.iter().map(Node::comparisons).sum(),
+            Node::Not(inner) | Node::Unless(inner) => inner.comparisons(),
+            Node::Exists(_) | Node::Test(..) => 1,
+        }
+    }
+
     fn cost(&self) -> u32 {
         match self {
             Node::And(parts) | Node::Or(parts) => parts.iter().map(Node::cost).sum(),
-            Node::Not(inner) => inner.cost(),
+            Node::Not(inner) | Node::Unless(inner) => inner.cost(),
             Node::Exists(_) => 1,
             Node::Test(_, Matcher::Text(text)) => 1 + text.cost(),
             Node::Test(_, _) => 1,
@@ -77,7 +97,7 @@ impl Node {
     pub(crate) fn fields(&self, visit: &mut impl FnMut(Field)) {
         match self {
             Node::And(parts) | Node::Or(parts) => parts.iter().for_each(|part| part.fields(visit)),
-            Node::Not(inner) => inner.fields(visit),
+            Node::Not(inner) | Node::Unless(inner) => inner.fields(visit),
             Node::Exists(field) | Node::Test(field, _) => visit(*field),
         }
     }

@@ -2,12 +2,12 @@
 
 use crate::check::check;
 use crate::compile::Node;
+use crate::definitions::Definitions;
 use crate::diagnostic::{Diagnostics, Level, Problem};
 use crate::eval::{Truth, evaluate};
-use crate::lists::Lists;
 use crate::{Event, parser};
 
-/// A condition that was checked. It knows no lists by name.
+/// A condition that was checked. It knows no lists and no macros by name.
 #[derive(Debug, Clone)]
 pub struct Condition(Node);
 
@@ -19,7 +19,7 @@ impl Condition {
     /// All mistakes in it, with their places in the text.
     pub fn parse(text: &str) -> Result<Condition, Diagnostics> {
         let (node, problems) = match parser::parse(text) {
-            Ok(expr) => check(&expr, &Lists::default()),
+            Ok(expr) => check(&expr, &Definitions::default()),
             Err(problem) => (None, vec![problem]),
         };
         let in_text = |problem: Problem| problem.in_file("condition", text);

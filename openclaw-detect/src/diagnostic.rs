@@ -133,6 +133,10 @@ impl Problem {
         Problem { level: Level::Warning, ..Problem::error(span, message) }
     }
 
+    pub(crate) fn is_error(&self) -> bool {
+        self.level == Level::Error
+    }
+
     #[must_use]
     pub(crate) fn help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());

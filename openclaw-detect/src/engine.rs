@@ -309,6 +309,18 @@ mod tests {
     }
 
     #[test]
+    fn an_exception_keeps_a_rule_from_firing_where_it_is_true_and_not_where_it_is_unknown() {
+        let rule = "macros: {tool: process.name == 'x' or process.name == 'y'}\n\
+                    rules: [{name: a, condition: tool, exceptions: [\
+                    {name: b, condition: process.parent == 'cron'}, {name: c, condition: process.uid == 7}]}]";
+        let mut engine = engine(rule);
+        assert!(fired(&mut engine, &exec(1, "x", "cron")).is_empty());
+        assert_eq!(fired(&mut engine, &exec(2, "y", "bash")), ["a"]);
+        let orphan = event(EventKind::ProcessCreate, 3).with(Field::ProcessName, "x");
+        assert_eq!(fired(&mut engine, &orphan), ["a"], "who the parent is is not known");
+    }
+
+    #[test]
     fn memory_is_bounded_and_what_was_forgotten_is_counted() {
         let mut engine = Engine::with_capacity(RuleSet::load(&Source::shipped()).unwrap(), 10);
         for pid in 1..=25 {

@@ -51,6 +51,7 @@ pub(crate) fn evaluate<E: Event + ?Sized>(node: &Node, event: &E) -> Truth {
             greatest
         }
         Node::Not(inner) => evaluate(inner, event).not(),
+        Node::Unless(inner) => (evaluate(inner, event) != Truth::True).into(),
         Node::Exists(field) => event.get(*field).is_some().into(),
         Node::Test(field, matcher) => test(event, *field, matcher),
     }

@@ -256,7 +256,7 @@ mod tests {
 
     use super::*;
     use crate::eval::{Truth, evaluate};
-    use crate::{check::check, generate, lists::Lists, parser::parse};
+    use crate::{check::check, definitions::Definitions, generate, parser::parse};
 
     proptest! {
         #![proptest_config(ProptestConfig { cases: 2000, ..ProptestConfig::default() })]
@@ -267,7 +267,7 @@ mod tests {
             events in prop::collection::vec(generate::event(), 1..8),
         ) {
             let nodes: Vec<Node> =
-                texts.iter().map(|text| check(&parse(text).unwrap(), &Lists::default()).0.unwrap()).collect();
+                texts.iter().map(|text| check(&parse(text).unwrap(), &Definitions::default()).0.unwrap()).collect();
             let index = Index::new(nodes.iter().map(|node| (node, KindSet::ALL)));
             let mut candidates = Candidates::new(nodes.len());
             for event in events {

@@ -91,6 +91,13 @@ impl ReadInterest {
 pub(crate) fn reads(node: &Node, wanted: bool) -> ReadInterest {
     match node {
         Node::Not(inner) => reads(inner, !wanted),
+        Node::Unless(inner) => {
+            if wanted {
+                ReadInterest::All
+            } else {
+                reads(inner, true)
+            }
+        }
         // For an `AND` to be false, or an `OR` to be true, one part is enough.
         Node::And(parts) if wanted => all(parts, wanted),
         Node::Or(parts) if !wanted => all(parts, wanted),
@@ -144,10 +151,10 @@ mod tests {
 
     use super::*;
     use crate::eval::{Truth, evaluate};
-    use crate::{Timestamp, check::check, lists::Lists, parser::parse, recorded::RecordedEvent};
+    use crate::{Timestamp, check::check, definitions::Definitions, parser::parse, recorded::RecordedEvent};
 
     fn node(text: &str) -> Node {
-        check(&parse(text).unwrap(), &Lists::default()).0.unwrap()
+        check(&parse(text).unwrap(), &Definitions::default()).0.unwrap()
     }
 
     #[test]

@@ -16,8 +16,14 @@ pub(crate) fn can_be_true(node: &Node) -> KindSet {
 }
 
 /// The kinds on which a rule runs that names none: those at which one of its fields can change and on which
-/// it can be true.
+/// it can be true. Exceptions are about the events that a rule runs on, and add none.
 pub(crate) fn without_event(node: &Node) -> KindSet {
+    if let Node::And(parts) = node
+        && let [condition, exceptions @ ..] = &**parts
+        && exceptions.iter().any(|part| matches!(part, Node::Unless(_)))
+    {
+        return without_event(condition).intersection(can_be_true(node));
+    }
     let mut changes = KindSet::NONE;
     node.fields(&mut |field| {
         if field != Field::EventAction {
@@ -34,7 +40,7 @@ fn named_by_action(node: &Node) -> KindSet {
         Node::And(parts) | Node::Or(parts) => {
             parts.iter().fold(KindSet::NONE, |kinds, part| kinds.union(named_by_action(part)))
         }
-        Node::Not(inner) => named_by_action(inner),
+        Node::Not(inner) | Node::Unless(inner) => named_by_action(inner),
         Node::Test(Field::EventAction, Matcher::Text(text)) => {
             set(|kind| kind.actions().iter().any(|action| text.matches(action)))
         }
@@ -56,6 +62,7 @@ fn possible(node: &Node, kind: EventKind) -> Possible {
             let inner = possible(inner, kind);
             Possible { truth: inner.falsehood, falsehood: inner.truth }
         }
+        Node::Unless(inner) => Possible { truth: true, falsehood: possible(inner, kind).truth },
         Node::Exists(field) => Possible { truth: field.kinds().contains(kind), falsehood: true },
         Node::Test(Field::EventAction, Matcher::Text(text)) => {
             let mut actions = kind.actions().iter();
@@ -81,10 +88,10 @@ fn set(mut belongs: impl FnMut(EventKind) -> bool) -> KindSet {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{check::check, lists::Lists, parser::parse};
+    use crate::{check::check, definitions::Definitions, parser::parse};
 
     fn kinds(text: &str) -> Vec<&'static str> {
-        let node = check(&parse(text).unwrap(), &Lists::default()).0.unwrap();
+        let node = check(&parse(text).unwrap(), &Definitions::default()).0.unwrap();
         without_event(&node).iter().map(EventKind::name).collect()
     }
 

@@ -95,7 +95,7 @@ impl Parser {
         let start = self.span();
         let not = self.keyword("not");
         if !not && *self.peek() != Token::OpenParenthesis {
-            return self.test().map(Expr::Test);
+            return self.test_or_macro();
         }
         self.depth += 1;
         if self.depth > MAX_DEPTH {
@@ -117,7 +117,7 @@ impl Parser {
         Ok(expr)
     }
 
-    fn test(&mut self) -> Result<Test, Problem> {
+    fn test_or_macro(&mut self) -> Result<Expr, Problem> {
         let span = self.span();
         let field = match self.peek() {
             Token::Word(word) if word.eq_ignore_ascii_case("exists") => {
@@ -128,6 +128,9 @@ impl Parser {
             _ => return Err(self.unexpected("a field")),
         };
         self.next();
+        if self.ends_a_part() {
+            return Ok(Expr::Macro(field));
+        }
         let start = self.span();
         let negated = self.keyword("not");
         let operator = self.operator(negated, &field)?;
@@ -136,7 +139,16 @@ impl Parser {
             Operator::Exists => Operand::None,
             _ => self.operand(operator)?,
         };
-        Ok(Test { field, operator, operator_span, negated, operand })
+        Ok(Expr::Test(Test { field, operator, operator_span, negated, operand }))
+    }
+
+    /// Whether a part of the condition ends before the next token.
+    fn ends_a_part(&self) -> bool {
+        match self.peek() {
+            Token::End | Token::CloseParenthesis => true,
+            Token::Word(word) => ["and", "or"].iter().any(|keyword| word.eq_ignore_ascii_case(keyword)),
+            _ => false,
+        }
     }
 
     fn operator(&mut self, negated: bool, field: &Word) -> Result<Operator, Problem> {
@@ -218,6 +230,7 @@ mod tests {
                 };
                 format!("{}[{not}{}{operand}]", test.field.text, test.operator.name())
             }
+            Expr::Macro(name) => name.text.clone(),
         }
     }
 
@@ -231,6 +244,7 @@ mod tests {
             ("a NOT STARTSWITH 'x' AND b == 1 AND d < 2", "(and a[not-startswith x] b[== 1] d[< 2])"),
             ("not not a exists", "(not (not a[exists]))"),
             ("a in []", "a[in 0]"),
+            ("shell and not (a == 1 or b)", "(and shell (not (or a[== 1] b)))"),
         ] {
             assert_eq!(shape(&parse(text).unwrap()), expected, "{text}");
         }
@@ -241,7 +255,8 @@ mod tests {
         for (text, at, message) in [
             ("", 0, "the condition is empty"),
             ("  \n ", 0, "the condition is empty"),
-            ("a", 1, "expected an operator after `a`, found the end of the condition"),
+            ("a is 1", 2, "expected an operator after `a`, found `is`"),
+            ("a not", 5, "expected an operator after `a`, found the end of the condition"),
             ("a == ", 4, "expected a value after `==`, found the end of the condition"),
             ("a == 1 b == 2", 7, "expected `AND`, `OR` or the end of the condition, found `b`"),
             ("(a == 1", 0, "this `(` is never closed"),
@@ -267,7 +282,45 @@ mod tests {
         }
     }
 
+    /// The tree without the places of its parts.
+    fn bare(expr: Expr) -> Expr {
+        let span = Span::default();
+        let word = |word: Word| Word { span, ..word };
+        let literal = |literal: Literal| Literal { span, ..literal };
+        match expr {
+            Expr::And(parts) => Expr::And(parts.into_iter().map(bare).collect()),
+            Expr::Or(parts) => Expr::Or(parts.into_iter().map(bare).collect()),
+            Expr::Not(inner) => Expr::Not(Box::new(bare(*inner))),
+            Expr::Macro(name) => Expr::Macro(word(name)),
+            Expr::Test(test) => Expr::Test(Test {
+                field: word(test.field),
+                operator_span: span,
+                operand: match test.operand {
+                    Operand::None => Operand::None,
+                    Operand::One(one) => Operand::One(literal(one)),
+                    Operand::Many(many, _) => Operand::Many(many.into_iter().map(literal).collect(), span),
+                },
+                ..test
+            }),
+        }
+    }
+
     proptest! {
+        #[test]
+        fn a_condition_that_is_printed_and_read_again_is_the_same(text in crate::generate::condition()) {
+            let parsed = parse(&text).unwrap();
+            let printed = parsed.to_string();
+            prop_assert_eq!(bare(parse(&printed).unwrap()), bare(parsed), "{}", printed);
+        }
+
+        #[test]
+        fn a_text_that_is_printed_and_read_again_is_the_same(text in ".*") {
+            let literal = Literal { text, quoted: true, span: Span::default() };
+            let Expr::Test(test) = parse(&format!("a == {literal}")).unwrap() else { panic!("{literal}") };
+            let Operand::One(read) = test.operand else { panic!("{literal}") };
+            prop_assert_eq!(read.text, literal.text);
+        }
+
         #[test]
         fn no_text_makes_the_parser_panic(text in ".*") {
             let _ = parse(&text);

@@ -110,8 +110,19 @@ pub struct Rule {
     pub tags: Vec<String>,
     /// The condition as it is written.
     pub condition: String,
+    /// Where it does not fire although the condition is true, its own first, then those of overrides.
+    pub exceptions: Vec<Exception>,
     /// The kinds on which it runs.
     pub kinds: KindSet,
     /// Where it is written, `file:line`.
     pub origin: String,
+}
+
+/// Where a rule does not fire.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Exception {
+    /// What it is for.
+    pub name: String,
+    /// The condition as it is written.
+    pub condition: String,
 }

@@ -1,14 +1,13 @@
-//! One rule of a rule file: its keys, their values, and what is wrong with them.
+//! One rule of a rule file, and what override files change of it.
 
-use std::time::Duration;
-
-use crate::check::check;
+use crate::compile;
+use crate::compiled::Compiled;
+use crate::definitions::Definitions;
 use crate::diagnostic::{Problem, Span};
-use crate::lists::Lists;
-use crate::ruleset::Compiled;
-use crate::suggest::did_you_mean;
+use crate::reader::Reader;
+use crate::rule::Exception;
 use crate::yaml::{Key, Node, Tree};
-use crate::{Action, EventKind, KindSet, Rule, Severity, literal, parser};
+use crate::{Action, EventKind, KindSet, Rule, Severity};
 
 /// The keys of a rule.
 const KEYS: &[&str] = &[
@@ -16,6 +15,7 @@ const KEYS: &[&str] = &[
     "description",
     "condition",
     "event",
+    "exceptions",
     "severity",
     "confidence",
     "action",
@@ -24,57 +24,69 @@ const KEYS: &[&str] = &[
     "enabled",
 ];
 
-/// Keys that the language has and this version lacks.
-const LATER_KEYS: &[&str] = &[
-    "threshold",
-    "sequence",
-    "window",
-    "exceptions",
-    "suppress",
-    "playbook",
-    "tests",
-    "detection",
-    "logsource",
-];
+/// The keys of an override.
+const OVERRIDE_KEYS: &[&str] =
+    &["rule", "severity", "confidence", "action", "response", "exceptions", "enabled"];
 
-/// Actions that the language has and this version lacks.
-const LATER_ACTIONS: &[&str] = &["kill", "suspend", "quarantine", "deny", "restart", "run", "webhook"];
+/// Keys that the language has and this version lacks.
+const LATER_KEYS: &[&str] =
+    &["threshold", "sequence", "new", "suppress", "playbook", "tests", "detection", "logsource"];
 
 /// How sure a rule is that does not say.
 const DEFAULT_CONFIDENCE: f64 = 0.9;
 
-/// What was read of a rule.
-pub(crate) struct Read {
-    /// Its name and where that stands.
+/// A rule as it was read, before overrides.
+pub(crate) struct Draft {
+    /// Its name and where that stands; none where it has none.
     pub(crate) name: Option<(String, Span)>,
     /// Whether it is to run.
     pub(crate) enabled: bool,
-    /// The rule; none where an error stands in the way.
-    pub(crate) rule: Option<Compiled>,
+    rule: Rule,
+    condition: Option<(compile::Node, Span)>,
+    event: Option<(KindSet, Span)>,
+    exceptions: Vec<compile::Node>,
+    action_span: Span,
+    /// Whether a mistake stands in the way.
+    failed: bool,
 }
 
 /// Reads a rule; `file` is the text of the whole file.
-pub(crate) fn read(node: &Node, file: &str, lists: &Lists) -> (Read, Vec<Problem>) {
-    let mut reader = Reader { file, lists, problems: Vec::new() };
-    let read = reader.rule(node);
-    (read, reader.problems)
+pub(crate) fn read(node: &Node, file: &str, definitions: &Definitions) -> (Draft, Vec<Problem>) {
+    let mut reader = Reader::new(file, definitions);
+    let mut draft = Draft::new(node.span);
+    match &node.value {
+        Tree::Mapping(entries) => draft.read(node, entries, &mut reader),
+        _ => reader.error_with_help(
+            node.span,
+            format!("expected a rule, found {}", node.describe()),
+            "begin each rule with `- name:`",
+        ),
+    }
+    draft.failed = reader.problems.iter().any(Problem::is_error);
+    (draft, reader.problems)
 }
 
-struct Reader<'a> {
-    file: &'a str,
-    lists: &'a Lists,
-    problems: Vec<Problem>,
+/// The rule that an override is for, with the place where it says so. Its other mistakes are told by
+/// [`Draft::change`].
+pub(crate) fn overridden(
+    node: &Node,
+    file: &str,
+    definitions: &Definitions,
+) -> Result<(String, Span), Vec<Problem>> {
+    let mut reader = Reader::new(file, definitions);
+    let Tree::Mapping(entries) = &node.value else {
+        let message = format!("expected an override, found {}", node.describe());
+        return Err(vec![Problem::error(node.span, message).help("begin each override with `- rule:`")]);
+    };
+    match entries.iter().find(|(key, _)| key.name == "rule") {
+        Some((key, value)) => reader.name(key, value, "a rule").ok_or(reader.problems),
+        None => Err(vec![Problem::error(node.span, "this override names no `rule`")]),
+    }
 }
 
-impl Reader<'_> {
-    fn rule(&mut self, node: &Node) -> Read {
-        let mut read = Read { name: None, enabled: true, rule: None };
-        let Tree::Mapping(entries) = &node.value else {
-            let message = format!("expected a rule, found {}", node.describe());
-            self.problems.push(Problem::error(node.span, message).help("begin each rule with `- name:`"));
-            return read;
-        };
-        let mut rule = Rule {
+impl Draft {
+    fn new(span: Span) -> Self {
+        let rule = Rule {
             name: String::new(),
             description: None,
             severity: Severity::Medium,
@@ -83,234 +95,129 @@ impl Reader<'_> {
             response_for: None,
             tags: Vec::new(),
             condition: String::new(),
+            exceptions: Vec::new(),
             kinds: KindSet::NONE,
             origin: String::new(),
         };
-        let mut condition = None;
-        let mut event = None;
-        let mut action_span = node.span;
+        Draft {
+            name: None,
+            enabled: true,
+            rule,
+            condition: None,
+            event: None,
+            exceptions: Vec::new(),
+            action_span: span,
+            failed: false,
+        }
+    }
+
+    fn read(&mut self, node: &Node, entries: &[(Key, Node)], reader: &mut Reader<'_>) {
         for (key, value) in entries {
             match key.name.as_str() {
-                "name" => read.name = self.name(key, value),
-                "description" => rule.description = self.text(key, value),
-                "condition" => condition = Some((self.condition(key, value), value.span)),
-                "event" => event = self.event(key, value).map(|kinds| (kinds, value.span)),
-                "severity" => rule.severity = self.severity(key, value).unwrap_or(rule.severity),
-                "confidence" => rule.confidence = self.confidence(key, value).unwrap_or(rule.confidence),
-                "action" => {
-                    action_span = value.span;
-                    rule.actions = self.actions(key, value);
+                "name" => self.name = reader.name(key, value, "a rule"),
+                "description" => self.rule.description = reader.text(key, value),
+                "condition" => {
+                    if let Some((text, condition)) = reader.condition(key, value) {
+                        self.rule.condition = text;
+                        self.condition = Some((condition, Span::new(value.span.start, value.span.start)));
+                    }
                 }
-                "response" => rule.response_for = self.response(key, value),
-                "tags" => rule.tags = self.texts(key, value),
-                "enabled" => read.enabled = self.bool(key, value).unwrap_or(true),
+                "event" => self.event = reader.event(key, value).map(|kinds| (kinds, value.span)),
+                "tags" => self.rule.tags = reader.texts(key, value),
                 later if LATER_KEYS.contains(&later) => {
-                    self.problems.push(Problem::error(
-                        key.span,
-                        format!("`{later}` is not supported by this version"),
-                    ));
+                    reader.error(key.span, format!("`{later}` is not supported by this version"));
                 }
-                unknown => self.problems.push(
-                    Problem::error(key.span, format!("unknown key `{unknown}`"))
-                        .help(format!("a rule has the keys {}", KEYS.join(", ")))
-                        .maybe_help(did_you_mean(unknown, KEYS.iter().copied())),
-                ),
+                _ if self.change_key(key, value, reader) => {}
+                _ => reader.unknown_key(key, "a rule", KEYS),
             }
         }
-        let has = |name: &str| entries.iter().any(|(key, _)| key.name == name);
         for needed in ["name", "condition"] {
-            if !has(needed) {
-                self.problems.push(Problem::error(node.span, format!("this rule has no `{needed}`")));
+            if !entries.iter().any(|(key, _)| key.name == needed) {
+                reader.error(node.span, format!("this rule has no `{needed}`"));
             }
         }
-        if let Some((name, _)) = &read.name {
-            rule.name.clone_from(name);
+        if let Some((name, _)) = &self.name {
+            self.rule.name.clone_from(name);
         }
-        let Some((Some((text, condition)), span)) = condition else { return read };
-        // With kinds that cannot be read, it is not known where the rule was meant to run.
-        if has("event") && event.is_none() {
-            return read;
+    }
+
+    /// Takes over what an override says; `file` is the text of the override's file.
+    pub(crate) fn change(&mut self, node: &Node, file: &str, definitions: &Definitions) -> Vec<Problem> {
+        let Tree::Mapping(entries) = &node.value else { return Vec::new() };
+        let mut reader = Reader::new(file, definitions);
+        for (key, value) in entries {
+            if key.name != "rule" && !self.change_key(key, value, &mut reader) {
+                reader.unknown_key(key, "an override", OVERRIDE_KEYS);
+            }
         }
-        rule.condition = text.trim().to_owned();
-        read.rule =
-            Compiled::new(rule, condition, event, Span::new(span.start, span.start), &mut self.problems);
-        if let Some(compiled) = &read.rule
-            && compiled.rule.actions.contains(&Action::Block)
+        reader.problems
+    }
+
+    /// A key that overrides have too. Whether it is one.
+    fn change_key(&mut self, key: &Key, value: &Node, reader: &mut Reader<'_>) -> bool {
+        let rule = &mut self.rule;
+        match key.name.as_str() {
+            "severity" => rule.severity = reader.severity(key, value).unwrap_or(rule.severity),
+            "confidence" => rule.confidence = reader.confidence(key, value).unwrap_or(rule.confidence),
+            "action" => {
+                self.action_span = value.span;
+                rule.actions = reader.actions(key, value);
+            }
+            "response" => rule.response_for = reader.response(key, value).or(rule.response_for),
+            "exceptions" => self.add_exceptions(key, value, reader),
+            "enabled" => self.enabled = reader.bool(key, value).unwrap_or(true),
+            _ => return false,
+        }
+        true
+    }
+
+    fn add_exceptions(&mut self, key: &Key, value: &Node, reader: &mut Reader<'_>) {
+        let Tree::Sequence(items) = &value.value else {
+            let message = format!("expected a list of exceptions, found {}", value.describe());
+            return reader.error_with_help(key.span, message, "begin each exception with `- name:`");
+        };
+        for item in items {
+            let help = "an exception has a name and a condition";
+            let Some(entries) = reader.mapping(&Key { name: key.name.clone(), span: item.span }, item, help)
+            else {
+                continue;
+            };
+            let (mut name, mut condition) = (None, None);
+            for (key, value) in entries {
+                match key.name.as_str() {
+                    "name" => name = reader.name(key, value, "an exception"),
+                    "condition" => condition = reader.condition(key, value),
+                    _ => reader.unknown_key(key, "an exception", &["name", "condition"]),
+                }
+            }
+            for needed in ["name", "condition"] {
+                if !entries.iter().any(|(key, _)| key.name == needed) {
+                    reader.error(item.span, format!("this exception has no `{needed}`"));
+                }
+            }
+            if let (Some((name, _)), Some((text, condition))) = (name, condition) {
+                self.rule.exceptions.push(Exception { name, condition: text });
+                self.exceptions.push(condition);
+            }
+        }
+    }
+
+    /// The rule, ready to run; none where a mistake stands in the way.
+    pub(crate) fn finish(mut self, origin: String, problems: &mut Vec<Problem>) -> Option<Compiled> {
+        let (condition, span) = self.condition.filter(|_| !self.failed)?;
+        self.rule.origin = origin;
+        let condition = condition.unless(self.exceptions);
+        let compiled = Compiled::new(self.rule, condition, self.event, span, problems)?;
+        if compiled.rule.actions.contains(&Action::Block)
             && !compiled.rule.kinds.contains(EventKind::NetworkConnection)
             && !compiled.rule.kinds.is_empty()
         {
             let message = "`block` has no address to block: this rule runs on no network_connection";
-            self.problems.push(
-                Problem::warning(action_span, message).help("`isolate` cuts a process off from the network"),
+            problems.push(
+                Problem::warning(self.action_span, message)
+                    .help("`isolate` cuts a process off from the network"),
             );
         }
-        read
-    }
-
-    /// The text of a value; anything else is a mistake.
-    fn scalar<'n>(&mut self, key: &Key, value: &'n Node) -> Option<&'n str> {
-        if let Tree::Scalar(text) = &value.value {
-            return Some(text);
-        }
-        let span = if matches!(value.value, Tree::Null) { key.span } else { value.span };
-        self.problems.push(Problem::error(
-            span,
-            format!("expected a value for `{}`, found {}", key.name, value.describe()),
-        ));
-        None
-    }
-
-    fn text(&mut self, key: &Key, value: &Node) -> Option<String> {
-        self.scalar(key, value).map(|text| text.trim().to_owned())
-    }
-
-    fn name(&mut self, key: &Key, value: &Node) -> Option<(String, Span)> {
-        let name = self.text(key, value)?;
-        if name.is_empty() || name.chars().any(char::is_control) {
-            self.problems.push(Problem::error(value.span, "a rule's name is one line, and not empty"));
-            return None;
-        }
-        Some((name, value.span))
-    }
-
-    /// The condition's text and what it is made into. Its mistakes are placed in the file.
-    fn condition(&mut self, key: &Key, value: &Node) -> Option<(String, crate::compile::Node)> {
-        let text = self.scalar(key, value)?;
-        let (node, problems) = match parser::parse(text) {
-            Ok(expr) => check(&expr, self.lists),
-            Err(problem) => (None, vec![problem]),
-        };
-        self.problems
-            .extend(problems.into_iter().map(|p| Problem { span: value.span_of(p.span, self.file), ..p }));
-        Some((text.to_owned(), node?))
-    }
-
-    /// A value, or a list of values, each with its place.
-    fn one_or_more<'n>(&mut self, key: &Key, value: &'n Node) -> Vec<(&'n str, Span)> {
-        let items = match &value.value {
-            Tree::Sequence(items) => items.as_slice(),
-            _ => std::slice::from_ref(value),
-        };
-        items.iter().filter_map(|item| self.scalar(key, item).map(|text| (text, item.span))).collect()
-    }
-
-    fn texts(&mut self, key: &Key, value: &Node) -> Vec<String> {
-        self.one_or_more(key, value).into_iter().map(|(text, _)| text.to_owned()).collect()
-    }
-
-    fn event(&mut self, key: &Key, value: &Node) -> Option<KindSet> {
-        let mut kinds = KindSet::NONE;
-        let mut wrong = false;
-        for (name, span) in self.one_or_more(key, value) {
-            match EventKind::from_name(name) {
-                Some(kind) => kinds = kinds.union(KindSet::of(&[kind])),
-                None => {
-                    wrong = true;
-                    let names: Vec<_> = EventKind::ALL.iter().map(|kind| kind.name()).collect();
-                    self.problems.push(
-                        Problem::error(span, format!("there is no kind of event `{name}`"))
-                            .help(format!("the kinds are {}", names.join(", ")))
-                            .maybe_help(did_you_mean(name, names.iter().copied())),
-                    );
-                }
-            }
-        }
-        if kinds.is_empty() && !wrong {
-            self.problems
-                .push(Problem::error(key.span, "`event` names no kind of event").help("leave it out"));
-        }
-        (!kinds.is_empty() && !wrong).then_some(kinds)
-    }
-
-    fn severity(&mut self, key: &Key, value: &Node) -> Option<Severity> {
-        let name = self.scalar(key, value)?;
-        let severity = Severity::from_name(name);
-        if severity.is_none() {
-            let names = Severity::ALL.iter().map(|severity| severity.name());
-            self.problems.push(
-                Problem::error(value.span, format!("there is no severity `{name}`"))
-                    .help("the severities are info, low, medium, high, critical")
-                    .maybe_help(did_you_mean(name, names)),
-            );
-        }
-        severity
-    }
-
-    fn confidence(&mut self, key: &Key, value: &Node) -> Option<f64> {
-        let text = self.scalar(key, value)?;
-        let confidence = text.parse().ok().filter(|confidence| (0.0..=1.0).contains(confidence));
-        if confidence.is_none() {
-            let message = format!("`{text}` is no confidence");
-            self.problems
-                .push(Problem::error(value.span, message).help("write a number from 0 to 1, such as 0.9"));
-        }
-        confidence
-    }
-
-    fn bool(&mut self, key: &Key, value: &Node) -> Option<bool> {
-        let text = self.scalar(key, value)?;
-        match text.to_ascii_lowercase().as_str() {
-            "true" | "yes" | "on" => Some(true),
-            "false" | "no" | "off" => Some(false),
-            _ => {
-                let message = format!("`{}` is true or false, not `{text}`", key.name);
-                self.problems.push(Problem::error(value.span, message));
-                None
-            }
-        }
-    }
-
-    fn actions(&mut self, key: &Key, value: &Node) -> Vec<Action> {
-        let mut actions = Vec::new();
-        for (joined, span) in self.one_or_more(key, value) {
-            for name in joined.split("_and_") {
-                match Action::from_name(name) {
-                    Some(action) if actions.contains(&action) => {
-                        self.problems.push(Problem::warning(span, format!("`{name}` is named twice")));
-                    }
-                    Some(action) => actions.push(action),
-                    None if LATER_ACTIONS.contains(&name) => {
-                        let message = format!("the action `{name}` is not supported by this version");
-                        self.problems.push(Problem::error(span, message).help("use alert, block or isolate"));
-                    }
-                    None => self.problems.push(
-                        Problem::error(span, format!("there is no action `{name}`"))
-                            .help("use alert, block or isolate, joined as in block_and_alert")
-                            .maybe_help(did_you_mean(name, Action::ALL.iter().map(|action| action.name()))),
-                    ),
-                }
-            }
-        }
-        actions
-    }
-
-    fn response(&mut self, key: &Key, value: &Node) -> Option<Duration> {
-        let Tree::Mapping(entries) = &value.value else {
-            let message = format!("expected keys under `{}`, found {}", key.name, value.describe());
-            self.problems.push(Problem::error(key.span, message).help("write response: {for: 1h}"));
-            return None;
-        };
-        let mut time = None;
-        for (key, value) in entries {
-            match key.name.as_str() {
-                "for" => {
-                    let text = self.scalar(key, value)?;
-                    time = literal::duration(text).filter(|time| *time >= Duration::from_secs(1));
-                    if time.is_none() {
-                        let message = format!("`{text}` is no length of time of a second or more");
-                        self.problems.push(Problem::error(value.span, message).help("write 30m, 1h or 7d"));
-                    }
-                }
-                name @ ("isolate" | "kill" | "suspend" | "mode") => {
-                    let message = format!("`response.{name}` is not supported by this version");
-                    self.problems.push(Problem::error(key.span, message));
-                }
-                name => self.problems.push(
-                    Problem::error(key.span, format!("unknown key `{name}`"))
-                        .help("`response` has the key for"),
-                ),
-            }
-        }
-        time
+        Some(compiled)
     }
 }

@@ -1,13 +1,9 @@
 //! Rule files: from YAML to rules that were checked, or to all the mistakes in them.
 
-use std::collections::HashMap;
-
-use crate::compile::Node as Condition;
-use crate::diagnostic::{Diagnostic, Diagnostics, Level, Problem, Span};
-use crate::lists::Lists;
-use crate::suggest::did_you_mean;
-use crate::yaml::{self, Node, Tree};
-use crate::{EventKind, Field, KindSet, Rule, rule_file};
+use crate::Rule;
+use crate::compiled::Compiled;
+use crate::diagnostic::Diagnostics;
+use crate::loader::Loader;
 
 /// A rule file's name and text.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,19 +36,6 @@ impl Source {
     }
 }
 
-/// A rule with its condition made ready.
-#[derive(Debug, Clone)]
-pub(crate) struct Compiled {
-    pub(crate) rule: Rule,
-    pub(crate) condition: Condition,
-    /// Whether it fires on each event that matches (a rule with `event:`), or when it turns true.
-    pub(crate) every_event: bool,
-    /// Whether it is true of a process and a remote address, or of a process alone.
-    pub(crate) by_remote: bool,
-    /// Whether what it asks can differ among connections of one process to one address.
-    pub(crate) by_connection: bool,
-}
-
 /// Rules that were checked, in the order of their files.
 #[derive(Debug, Clone, Default)]
 pub struct RuleSet {
@@ -63,32 +46,23 @@ pub struct RuleSet {
 }
 
 impl RuleSet {
-    /// Reads the rules and lists of all `sources`. A list replaces the one of the same name of an earlier
-    /// source, and holds for the rules of all: so the lists that ship come first, then those of the user.
+    /// Reads the rules, lists, macros and overrides of all `sources`. A list or a macro replaces the one of the
+    /// same name of an earlier source, and holds for the rules of all: so what ships comes first, then what the
+    /// user has.
     ///
     /// # Errors
     ///
     /// All mistakes of all sources, warnings included, when at least one of them is an error.
     pub fn load(sources: &[Source]) -> Result<RuleSet, Diagnostics> {
-        let mut loader = Loader::default();
-        let documents: Vec<_> = sources.iter().map(|source| (source, loader.document(source))).collect();
-        for (source, document) in &documents {
-            loader.lists(source, document.as_ref());
-        }
-        for (source, document) in &documents {
-            loader.rules(source, document.as_ref());
-        }
-        let order = |name: &str| sources.iter().position(|source| source.name == name);
-        loader.diagnostics.sort_by_key(|d| (order(&d.file), d.line, d.column));
-        let diagnostics = Diagnostics(loader.diagnostics);
-        if diagnostics.errors() > 0 {
-            return Err(diagnostics);
+        let loaded = Loader::load(sources);
+        if loaded.diagnostics.errors() > 0 {
+            return Err(loaded.diagnostics);
         }
         Ok(RuleSet {
-            rules: loader.rules,
-            lists: loader.lists.len(),
-            disabled: loader.disabled,
-            warnings: diagnostics,
+            rules: loaded.rules,
+            lists: loaded.lists,
+            disabled: loaded.disabled,
+            warnings: loaded.diagnostics,
         })
     }
 
@@ -132,207 +106,12 @@ impl RuleSet {
     }
 }
 
-#[derive(Default)]
-struct Loader {
-    lists: Lists,
-    rules: Vec<Compiled>,
-    /// Where each rule's name stands, `file:line`.
-    names: HashMap<String, String>,
-    disabled: usize,
-    diagnostics: Vec<Diagnostic>,
-}
-
-/// The keys of a rule file.
-const FILE_KEYS: &[&str] = &["lists", "rules"];
-
-impl Loader {
-    fn document(&mut self, source: &Source) -> Option<Node> {
-        match yaml::parse(&source.text) {
-            Ok(document) => document,
-            Err(problem) => {
-                self.report(source, problem);
-                None
-            }
-        }
-    }
-
-    fn report(&mut self, source: &Source, problem: Problem) {
-        self.diagnostics.push(problem.in_file(&source.name, &source.text));
-    }
-
-    /// The lists of a file, and what is wrong with its keys.
-    fn lists(&mut self, source: &Source, document: Option<&Node>) {
-        let Some(document) = document else { return };
-        let Tree::Mapping(entries) = &document.value else {
-            let found = document.describe();
-            let problem =
-                Problem::error(document.span, format!("expected `lists:` and `rules:`, found {found}"));
-            return self.report(source, problem);
-        };
-        for (key, value) in entries {
-            match key.name.as_str() {
-                "lists" => self.list_entries(source, value),
-                "rules" => {}
-                "detection" | "logsource" => {
-                    let message = "this is a Sigma rule, which is not supported by this version";
-                    return self.report(source, Problem::error(key.span, message));
-                }
-                "overrides" | "exceptions" => {
-                    let message = format!("`{}` is not supported by this version", key.name);
-                    self.report(source, Problem::error(key.span, message));
-                }
-                name => {
-                    let problem = Problem::error(key.span, format!("unknown key `{name}`"))
-                        .help("a rule file has the keys lists and rules")
-                        .maybe_help(did_you_mean(name, FILE_KEYS.iter().copied()));
-                    self.report(source, problem);
-                }
-            }
-        }
-    }
-
-    fn list_entries(&mut self, source: &Source, lists: &Node) {
-        let Tree::Mapping(entries) = &lists.value else {
-            let message = format!("expected lists by name, found {}", lists.describe());
-            return self
-                .report(source, Problem::error(lists.span, message).help("write NAME: [VALUE, VALUE]"));
-        };
-        for (key, value) in entries {
-            let Tree::Sequence(items) = &value.value else {
-                let message = format!("the list `{}` is {}, not a list", key.name, value.describe());
-                self.report(
-                    source,
-                    Problem::error(key.span, message).help("write NAME: [VALUE, VALUE]; an empty list is []"),
-                );
-                continue;
-            };
-            let mut members = Vec::with_capacity(items.len());
-            for item in items {
-                match &item.value {
-                    Tree::Scalar(text) => members.push(text.clone()),
-                    _ => {
-                        let message =
-                            format!("the list `{}` has {} among its values", key.name, item.describe());
-                        self.report(source, Problem::error(item.span, message));
-                    }
-                }
-            }
-            self.lists.define(key.name.clone(), members);
-        }
-    }
-
-    fn rules(&mut self, source: &Source, document: Option<&Node>) {
-        let Some(Node { value: Tree::Mapping(entries), .. }) = document else { return };
-        let Some((_, rules)) = entries.iter().find(|(key, _)| key.name == "rules") else { return };
-        match &rules.value {
-            Tree::Sequence(items) => items.iter().for_each(|item| self.rule(source, item)),
-            Tree::Null => {}
-            _ => {
-                let message = format!("expected a list of rules, found {}", rules.describe());
-                self.report(
-                    source,
-                    Problem::error(rules.span, message).help("begin each rule with `- name:`"),
-                );
-            }
-        }
-    }
-
-    fn rule(&mut self, source: &Source, node: &Node) {
-        let (read, mut problems) = rule_file::read(node, &source.text, &self.lists);
-        if let Some((name, span)) = &read.name {
-            let place = Problem::error(*span, "").in_file(&source.name, &source.text);
-            let place = format!("{}:{}", place.file, place.line);
-            if let Some(first) = self.names.get(name) {
-                problems.push(
-                    Problem::error(*span, format!("there are two rules `{name}`"))
-                        .help(format!("the first is at {first}: give this one another name")),
-                );
-            } else {
-                self.names.insert(name.clone(), place.clone());
-            }
-            if let (Some(mut compiled), true) =
-                (read.rule, problems.iter().all(|p| p.level == Level::Warning))
-            {
-                if read.enabled {
-                    compiled.rule.origin = place;
-                    self.rules.push(compiled);
-                } else {
-                    self.disabled += 1;
-                }
-            }
-        }
-        for problem in problems {
-            self.report(source, problem);
-        }
-    }
-}
-
-impl Compiled {
-    /// Puts a rule and its condition together. `event` are the kinds that it names, with their place.
-    pub(crate) fn new(
-        mut rule: Rule,
-        condition: Condition,
-        event: Option<(KindSet, Span)>,
-        condition_span: Span,
-        problems: &mut Vec<Problem>,
-    ) -> Option<Compiled> {
-        let possible = crate::kinds::can_be_true(&condition);
-        let names = |kinds: KindSet| kinds.iter().map(EventKind::name).collect::<Vec<_>>().join(", ");
-        let message = "this condition can never be true: no kind of event has its fields and actions";
-        match event {
-            _ if possible.is_empty() => {
-                problems.push(Problem::error(condition_span, message));
-                return None;
-            }
-            Some((named, span)) => {
-                rule.kinds = named.intersection(possible);
-                for kind in named.iter().filter(|kind| !possible.contains(*kind)) {
-                    let message = format!("the condition can never be true of {kind}");
-                    let help = format!("it can be of {}", names(possible));
-                    let problem = if rule.kinds.is_empty() {
-                        Problem::error(span, message)
-                    } else {
-                        Problem::warning(span, message)
-                    };
-                    problems.push(problem.help(help));
-                }
-            }
-            None => {
-                rule.kinds = crate::kinds::without_event(&condition);
-                if rule.kinds.is_empty() {
-                    let message =
-                        "none of the condition's fields changes at an event of which it can be true";
-                    let help = format!("say when to ask: `event:` with one or more of {}", names(possible));
-                    problems.push(Problem::error(condition_span, message).help(help));
-                }
-            }
-        }
-        let mut by_remote = false;
-        let mut by_connection = false;
-        condition.fields(&mut |field: Field| {
-            by_remote |= is_of_connection(field);
-            by_connection |= is_of_connection(field) && !is_of_remote(field);
-        });
-        Some(Compiled { every_event: event.is_some(), by_remote, by_connection, rule, condition })
-    }
-}
-
-/// Whether the field is the same for all connections of a process to one address.
-const fn is_of_remote(field: Field) -> bool {
-    matches!(field, Field::DestinationIp | Field::NetworkOutboundBytes)
-}
-
-/// Whether the field is about a connection or its address, and not about the process alone.
-fn is_of_connection(field: Field) -> bool {
-    field.kinds() == KindSet::of(&[EventKind::NetworkConnection])
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::{Action, Severity};
+    use crate::{Action, Diagnostic, EventKind, Severity};
 
     /// The rules of the issue that asked for them, as written there.
     const THREE: &str = r#"lists:
@@ -481,11 +260,59 @@ rules:
             ),
             (
                 rule("  - name: a\n    condition: process.pid == 2"),
-                "4:11 there are two rules `a` [the first is at x.yml:2: give this one another name]",
+                "4:11 there are two rules `a` [the first is at x.yml:2: give this one another name, or change it under `overrides:`]",
             ),
             (
+                "rules: {}".to_owned(),
+                "1:8 expected a list of rules, found keys with values [begin each with `- name:`]",
+            ),
+            (
+                "lists: {a: [x, b], b: [a]}".to_owned(),
+                "1:24 the list `b` has the member `a`, which has `b` as one []",
+            ),
+            ("lists: {a: [x, a]}".to_owned(), "1:16 the list `a` has itself as a member []"),
+            (
+                "lists: {trusted_ip: {append: [::1]}}".to_owned(),
+                "1:9 there is no list `trusted_ip` to append to [did you mean `trusted_ips`?]",
+            ),
+            (
+                "lists: {trusted_ips: {add: [::1]}}".to_owned(),
+                "1:23 unknown key `add` [write trusted_ips: {append: [VALUE, VALUE]}]",
+            ),
+            (
+                "macros: {not: process.pid == 1}".to_owned(),
+                "1:10 `not` cannot be a macro's name [a name is made of letters, digits and _, begins with a letter, and is no word of the language]",
+            ),
+            (
+                "macros:\n  a: |\n    b and\n    c".to_owned(),
+                "3:5 there is no macro `b` [a comparison is a field, an operator and a value, such as process.name == \"nc\"]",
+            ),
+            (
+                "macros: {a: b, b: not a}".to_owned(),
+                "1:23 the macro `b` is made of `a`, which is made of `b` []",
+            ),
+            ("macros: {a: (process.pid == 1 or a)}".to_owned(), "1:34 the macro `a` is made of itself []"),
+            (
+                rule("    exceptions: x"),
+                "4:5 expected a list of exceptions, found a value [begin each exception with `- name:`]",
+            ),
+            (rule("    exceptions: [{condition: process.pid == 2}]"), "4:18 this exception has no `name` []"),
+            (
+                rule("    exceptions: [{name: b, condition: proces.pid == 2}]"),
+                "4:39 unknown field `proces.pid` [did you mean `process.pid`?]",
+            ),
+            (
+                "overrides: [{rule: suspicous_process}]".to_owned(),
+                "1:20 there is no rule `suspicous_process` to override [`openclaw rules list` shows the rules]",
+            ),
+            (
+                rule("overrides: [{rule: a, name: b}]"),
+                "4:23 unknown key `name` [an override has the keys rule, severity, confidence, action, response, exceptions, enabled]",
+            ),
+            ("overrides: [{severity: low}]".to_owned(), "1:13 this override names no `rule` []"),
+            (
                 "title: x\ndetection: {}".to_owned(),
-                "1:1 unknown key `title` [a rule file has the keys lists and rules]",
+                "1:1 unknown key `title` [a rule file has the keys lists, macros, rules, overrides]",
             ),
         ] {
             assert_eq!(mistakes(&text).first().map(String::as_str), Some(expected), "{text}");
@@ -518,6 +345,44 @@ rules:
         assert_eq!((rule.tags.len(), rule.origin.as_str()), (2, "x.yml:2"));
     }
 
+    #[test]
+    fn a_later_file_adds_to_lists_and_changes_rules_of_earlier_ones() {
+        let site = "lists: {authorized_processes: {append: [cron]}}\noverrides:\n- rule: suspicious_process\n  severity: low\n  \
+                    action: alert\n  exceptions: [{name: ours, condition: process.uid == 7}]\n- {rule: data_exfiltration, enabled: false}\n";
+        let mut sources = Source::shipped();
+        sources.push(source("site.yml", site));
+        let rules = RuleSet::load(&sources).unwrap();
+        let rule = rules.get("suspicious_process").unwrap();
+        assert_eq!((rule.severity, &rule.actions[..]), (Severity::Low, &[Action::Alert][..]));
+        assert_eq!((rule.exceptions.len(), rule.exceptions[0].name.as_str()), (1, "ours"));
+        assert!(rules.get("data_exfiltration").is_none() && rules.disabled() == 1);
+    }
+
+    #[test]
+    fn mistakes_in_a_macro_are_told_once_and_where_it_is_defined() {
+        let text = "macros:\n  a: proces.pid == 1\n  b: a or process.pid == 2\nrules:\n- {name: x, condition: a}\n- {name: y, condition: b}\n";
+        assert_eq!(mistakes(text), ["2:6 unknown field `proces.pid` [did you mean `process.pid`?]"]);
+    }
+
+    #[test]
+    fn macros_that_grow_without_measure_are_refused() {
+        let mut text = "macros:\n  m0: process.pid == 1\n".to_owned();
+        for n in 1..30 {
+            text.push_str(&format!("  m{n}: m{0} and m{0}\n", n - 1));
+        }
+        let found = mistakes(&text);
+        assert!(
+            found[0].contains("with its macros this condition has more than 4096 comparisons"),
+            "{found:?}"
+        );
+        let mut text = "macros:\n  m0: process.pid == 1\n".to_owned();
+        for n in 1..1000 {
+            text.push_str(&format!("  m{n}: m{}\n", n - 1));
+        }
+        let found = mistakes(&text);
+        assert!(found.len() == 1 && found[0].contains("is made of macros more than 32 deep"), "{found:?}");
+    }
+
     proptest! {
         #[test]
         fn no_text_makes_loading_panic(text in ".*") {
@@ -526,7 +391,7 @@ rules:
 
         #[test]
         fn no_shape_of_a_rule_makes_loading_panic(
-            key in prop::sample::select(vec!["name", "condition", "event", "severity", "confidence", "action", "response", "tags", "enabled", "zzz"]),
+            key in prop::sample::select(vec!["name", "condition", "event", "severity", "confidence", "action", "response", "tags", "enabled", "exceptions", "zzz"]),
             value in prop::sample::select(vec!["", "[]", "{}", "[[]]", "{for: []}", "{for: }", "~", "1", "x y", "|\n      a\n", "[1, {a: b}]", "&a [*a]"]),
         ) {
             let _ = RuleSet::load(&[source("x.yml", &format!("rules:\n  - {key}: {value}\n    tags: []\nlists:\n  a: {value}\n"))]);

@@ -50,6 +50,13 @@ pub(super) fn guard(node: &Node, kind: EventKind) -> Option<Guard> {
 fn wanted(node: &Node, kind: EventKind, truth: bool) -> Option<Guard> {
     match node {
         Node::Not(inner) => wanted(inner, kind, !truth),
+        Node::Unless(inner) => {
+            if truth {
+                None
+            } else {
+                wanted(inner, kind, true)
+            }
+        }
         // For an `AND` to be false, or an `OR` to be true, one part is enough.
         Node::And(parts) if truth => rarest(parts, kind, truth),
         Node::Or(parts) if !truth => rarest(parts, kind, truth),
@@ -172,11 +179,11 @@ fn weight(field: Field, fact: &Fact) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{check::check, lists::Lists, parser::parse};
+    use crate::{check::check, definitions::Definitions, parser::parse};
 
     /// The guard of a condition on that kind, as `field fact`.
     fn facts(text: &str, kind: EventKind) -> Option<Vec<String>> {
-        let node = check(&parse(text).unwrap(), &Lists::default()).0.unwrap();
+        let node = check(&parse(text).unwrap(), &Definitions::default()).0.unwrap();
         let show = |(field, fact): (Field, Fact)| match fact {
             Fact::Holds(bytes) => format!("{} holds {}", field.name(), String::from_utf8_lossy(&bytes)),
             fact => format!("{} {fact:?}", field.name()),

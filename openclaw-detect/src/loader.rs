@@ -1,0 +1,358 @@
+//! Rule files: from YAML to rules that were checked, and all the mistakes in them.
+
+use std::collections::{BTreeMap, HashMap};
+
+use crate::ast::Expr;
+use crate::compiled::Compiled;
+use crate::definitions::Definitions;
+use crate::diagnostic::{Diagnostic, Diagnostics, Problem, Span};
+use crate::parser;
+use crate::rule_file::{self, Draft};
+use crate::ruleset::Source;
+use crate::suggest::did_you_mean;
+use crate::yaml::{self, Key, Node, Tree};
+
+/// The keys of a rule file.
+const FILE_KEYS: &[&str] = &["lists", "macros", "rules", "overrides"];
+
+/// Bytes that a rule file may have.
+const MAX_BYTES: usize = 16 << 20;
+
+/// What was made of all sources.
+pub(crate) struct Loaded {
+    pub(crate) rules: Vec<Compiled>,
+    pub(crate) lists: usize,
+    pub(crate) disabled: usize,
+    pub(crate) diagnostics: Diagnostics,
+}
+
+/// A place: the source's number, and where in it.
+type Place = (usize, Span);
+
+/// Gathers what the sources say, subject by subject: each is for the rules of all sources.
+pub(crate) struct Loader<'a> {
+    sources: &'a [Source],
+    definitions: Definitions,
+    /// Where the members of lists stand.
+    members: HashMap<String, Vec<(String, Place)>>,
+    /// What macros are made of, and where.
+    macros: BTreeMap<String, (Expr, usize, Node)>,
+    drafts: Vec<(usize, Draft)>,
+    /// The draft of each name.
+    names: HashMap<String, usize>,
+    /// Mistakes with the number of their source.
+    diagnostics: Vec<(usize, Diagnostic)>,
+}
+
+impl<'a> Loader<'a> {
+    /// Reads all sources.
+    pub(crate) fn load(sources: &'a [Source]) -> Loaded {
+        let mut loader = Loader {
+            sources,
+            definitions: Definitions::default(),
+            members: HashMap::new(),
+            macros: BTreeMap::new(),
+            drafts: Vec::new(),
+            names: HashMap::new(),
+            diagnostics: Vec::new(),
+        };
+        let documents: Vec<_> = (0..sources.len()).map(|source| loader.document(source)).collect();
+        let each = |of: fn(&mut Self, usize, &Key, &Node), loader: &mut Self| {
+            for (source, document) in documents.iter().enumerate() {
+                if let Some(Node { value: Tree::Mapping(entries), .. }) = document {
+                    entries.iter().for_each(|(key, value)| of(loader, source, key, value));
+                }
+            }
+        };
+        each(Loader::definition, &mut loader);
+        loader.make_definitions_ready();
+        each(Loader::rules, &mut loader);
+        each(Loader::overrides, &mut loader);
+        loader.finish()
+    }
+
+    fn document(&mut self, source: usize) -> Option<Node> {
+        let text = &self.sources[source].text;
+        if text.len() > MAX_BYTES {
+            let message = format!("this file has {} bytes, more than {MAX_BYTES}", text.len());
+            self.report(source, Problem::error(Span::default(), message).help("split it"));
+            return None;
+        }
+        match yaml::parse(text) {
+            Ok(document) => {
+                let mapping = |node: &Node| matches!(node.value, Tree::Mapping(_));
+                if let Some(node) = document.as_ref().filter(|node| !mapping(node)) {
+                    let message = format!("expected `lists:` and `rules:`, found {}", node.describe());
+                    self.report(source, Problem::error(node.span, message));
+                }
+                document
+            }
+            Err(problem) => {
+                self.report(source, problem);
+                None
+            }
+        }
+    }
+
+    fn report(&mut self, source: usize, problem: Problem) {
+        let Source { name, text } = &self.sources[source];
+        self.diagnostics.push((source, problem.in_file(name, text)));
+    }
+
+    fn report_all(&mut self, source: usize, problems: Vec<Problem>) {
+        problems.into_iter().for_each(|problem| self.report(source, problem));
+    }
+
+    /// `file:line`.
+    fn place(&self, (source, span): Place) -> String {
+        let Source { name, text } = &self.sources[source];
+        let place = Problem::error(span, "").in_file(name, text);
+        format!("{}:{}", place.file, place.line)
+    }
+
+    /// The lists and macros of a file, and what is wrong with its keys.
+    fn definition(&mut self, source: usize, key: &Key, value: &Node) {
+        match key.name.as_str() {
+            "lists" => self.lists(source, value),
+            "macros" => self.read_macros(source, value),
+            "rules" | "overrides" => {}
+            "detection" | "logsource" => {
+                let message = "this is a Sigma rule, which is not supported by this version";
+                self.report(source, Problem::error(key.span, message));
+            }
+            name => {
+                let problem = Problem::error(key.span, format!("unknown key `{name}`"))
+                    .help(format!("a rule file has the keys {}", FILE_KEYS.join(", ")))
+                    .maybe_help(did_you_mean(name, FILE_KEYS.iter().copied()));
+                self.report(source, problem);
+            }
+        }
+    }
+
+    fn lists(&mut self, source: usize, lists: &Node) {
+        let Tree::Mapping(entries) = &lists.value else {
+            let message = format!("expected lists by name, found {}", lists.describe());
+            return self
+                .report(source, Problem::error(lists.span, message).help("write NAME: [VALUE, VALUE]"));
+        };
+        for (key, value) in entries {
+            match &value.value {
+                Tree::Sequence(items) => {
+                    let members = self.list_members(source, key, items);
+                    self.definitions.lists.define(key.name.clone(), texts(&members));
+                    self.members.insert(key.name.clone(), members);
+                }
+                Tree::Mapping(entries) => entries.iter().for_each(|(how, items)| {
+                    self.append(source, key, how, items);
+                }),
+                _ => {
+                    let message = format!("the list `{}` is {}, not a list", key.name, value.describe());
+                    let help = "write NAME: [VALUE, VALUE]; an empty list is []";
+                    self.report(source, Problem::error(key.span, message).help(help));
+                }
+            }
+        }
+    }
+
+    /// `NAME: {append: [VALUE]}`
+    fn append(&mut self, source: usize, list: &Key, how: &Key, items: &Node) {
+        let help = format!("write {}: {{append: [VALUE, VALUE]}}", list.name);
+        match &items.value {
+            _ if how.name != "append" => {
+                let problem = Problem::error(how.span, format!("unknown key `{}`", how.name)).help(help);
+                self.report(source, problem);
+            }
+            Tree::Sequence(items) => {
+                let members = self.list_members(source, list, items);
+                if self.definitions.lists.append(&list.name, texts(&members)) {
+                    self.members.entry(list.name.clone()).or_default().extend(members);
+                } else {
+                    let near = did_you_mean(&list.name, self.definitions.lists.names());
+                    let message = format!("there is no list `{}` to append to", list.name);
+                    let help = "define it in this file, or in one before";
+                    self.report(source, Problem::error(list.span, message).help(help).maybe_help(near));
+                }
+            }
+            _ => {
+                let message = format!("`append` is {}, not a list", items.describe());
+                self.report(source, Problem::error(how.span, message).help(help));
+            }
+        }
+    }
+
+    fn list_members(&mut self, source: usize, list: &Key, items: &[Node]) -> Vec<(String, Place)> {
+        let mut members = Vec::with_capacity(items.len());
+        for item in items {
+            match &item.value {
+                Tree::Scalar(text) => members.push((text.clone(), (source, item.span))),
+                _ => {
+                    let message =
+                        format!("the list `{}` has {} among its values", list.name, item.describe());
+                    self.report(source, Problem::error(item.span, message));
+                }
+            }
+        }
+        members
+    }
+
+    fn read_macros(&mut self, source: usize, macros: &Node) {
+        let Tree::Mapping(entries) = &macros.value else {
+            let message = format!("expected macros by name, found {}", macros.describe());
+            return self.report(source, Problem::error(macros.span, message).help("write NAME: CONDITION"));
+        };
+        for (key, value) in entries {
+            let Tree::Scalar(text) = &value.value else {
+                let message = format!("the macro `{}` is {}, not a condition", key.name, value.describe());
+                self.report(source, Problem::error(key.span, message).help("write NAME: CONDITION"));
+                continue;
+            };
+            if !is_macro_name(&key.name) {
+                let message = format!("`{}` cannot be a macro's name", key.name);
+                let help = "a name is made of letters, digits and _, begins with a letter, and is no word of the language";
+                self.report(source, Problem::error(key.span, message).help(help));
+                continue;
+            }
+            match parser::parse(text) {
+                Ok(expr) => {
+                    self.macros.insert(key.name.clone(), (expr, source, value.clone()));
+                }
+                Err(problem) => {
+                    let span = value.span_of(problem.span, &self.sources[source].text);
+                    self.report(source, Problem { span, ..problem });
+                }
+            }
+        }
+    }
+
+    /// When all lists and macros are known: those that go in circles are mistakes, the others are made ready.
+    fn make_definitions_ready(&mut self) {
+        let circles: Vec<(String, String)> = self
+            .definitions
+            .lists
+            .circles()
+            .into_iter()
+            .map(|(list, member)| (list.to_owned(), member.to_owned()))
+            .collect();
+        for (list, member) in circles {
+            let members = self.members.get(&list).into_iter().flatten();
+            let Some((source, span)) =
+                members.filter(|(text, _)| *text == member).map(|(_, place)| *place).next()
+            else {
+                continue;
+            };
+            let message = if list == member {
+                format!("the list `{list}` has itself as a member")
+            } else {
+                format!("the list `{list}` has the member `{member}`, which has `{list}` as one")
+            };
+            self.report(source, Problem::error(span, message));
+        }
+        let exprs: BTreeMap<String, Expr> =
+            self.macros.iter().map(|(name, (expr, ..))| (name.clone(), expr.clone())).collect();
+        let mut problems = Vec::new();
+        self.definitions.define_macros(&exprs, |name, problem| problems.push((name.to_owned(), problem)));
+        for (name, problem) in problems {
+            let (_, source, node) = &self.macros[&name];
+            let (source, span) = (*source, node.span_of(problem.span, &self.sources[*source].text));
+            self.report(source, Problem { span, ..problem });
+        }
+    }
+
+    /// The items under a key of the file, which are to be a list.
+    fn items<'n>(&mut self, source: usize, key: &Key, value: &'n Node, begin: &str) -> &'n [Node] {
+        match &value.value {
+            Tree::Sequence(items) => items,
+            Tree::Null => &[],
+            _ => {
+                let message = format!("expected a list of {}, found {}", key.name, value.describe());
+                let help = format!("begin each with `- {begin}:`");
+                self.report(source, Problem::error(value.span, message).help(help));
+                &[]
+            }
+        }
+    }
+
+    fn rules(&mut self, source: usize, key: &Key, value: &Node) {
+        if key.name != "rules" {
+            return;
+        }
+        for item in self.items(source, key, value, "name") {
+            let (draft, problems) = rule_file::read(item, &self.sources[source].text, &self.definitions);
+            self.report_all(source, problems);
+            let Some((name, span)) = &draft.name else { continue };
+            if let Some(first) = self.names.get(name) {
+                let (first_source, first) = &self.drafts[*first];
+                let first = self
+                    .place((*first_source, first.name.as_ref().map_or(Span::default(), |(_, span)| *span)));
+                let problem = Problem::error(*span, format!("there are two rules `{name}`")).help(format!(
+                    "the first is at {first}: give this one another name, or change it under `overrides:`"
+                ));
+                self.report(source, problem);
+            } else {
+                self.names.insert(name.clone(), self.drafts.len());
+                self.drafts.push((source, draft));
+            }
+        }
+    }
+
+    fn overrides(&mut self, source: usize, key: &Key, value: &Node) {
+        if key.name != "overrides" {
+            return;
+        }
+        for item in self.items(source, key, value, "rule") {
+            let text = &self.sources[source].text;
+            let (name, span) = match rule_file::overridden(item, text, &self.definitions) {
+                Ok(found) => found,
+                Err(problems) => {
+                    self.report_all(source, problems);
+                    continue;
+                }
+            };
+            let Some(draft) = self.names.get(&name).copied() else {
+                let near = did_you_mean(&name, self.names.keys().map(String::as_str));
+                let problem = Problem::error(span, format!("there is no rule `{name}` to override"))
+                    .help("`openclaw rules list` shows the rules");
+                self.report(source, problem.maybe_help(near));
+                continue;
+            };
+            let problems = self.drafts[draft].1.change(item, text, &self.definitions);
+            self.report_all(source, problems);
+        }
+    }
+
+    fn finish(mut self) -> Loaded {
+        let mut rules = Vec::new();
+        let mut disabled = 0;
+        for (source, draft) in std::mem::take(&mut self.drafts) {
+            let Some((_, span)) = draft.name else { continue };
+            let enabled = draft.enabled;
+            let mut problems = Vec::new();
+            let origin = self.place((source, span));
+            let compiled = draft.finish(origin, &mut problems);
+            match compiled {
+                Some(compiled) if enabled => rules.push(compiled),
+                Some(_) => disabled += 1,
+                None => {}
+            }
+            self.report_all(source, problems);
+        }
+        self.diagnostics.sort_by_key(|(source, d)| (*source, d.line, d.column));
+        let diagnostics = self.diagnostics.into_iter().map(|(_, diagnostic)| diagnostic).collect();
+        Loaded { rules, lists: self.definitions.lists.len(), disabled, diagnostics: Diagnostics(diagnostics) }
+    }
+}
+
+fn texts(members: &[(String, Place)]) -> Vec<String> {
+    members.iter().map(|(text, _)| text.clone()).collect()
+}
+
+/// Whether a condition can name it: it is a word, and neither a keyword nor a field.
+fn is_macro_name(name: &str) -> bool {
+    let keyword = ["and", "or", "not"].iter().any(|keyword| name.eq_ignore_ascii_case(keyword));
+    let operator = crate::ast::Operator::from_name(name).is_some();
+    name.starts_with(|c: char| c.is_ascii_alphabetic())
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+        && !keyword
+        && !operator
+        && crate::Field::from_name(name).is_none()
+}
