@@ -8,7 +8,9 @@ use std::process::{Command, Output};
 
 use openclaw_agent::output::time;
 use openclaw_agent::store::{Limits, Writer};
-use openclaw_detect::{EventKind, Field, Finding, ProcessId, RecordedEvent, RuleSet, Source};
+use openclaw_detect::{
+    EventKind, Evidence, Field, Finding, Match, ProcessId, RecordedEvent, RuleSet, Source,
+};
 
 /// Runs `openclaw` in a folder of its own, with a configuration that keeps everything there.
 struct Host {
@@ -69,7 +71,8 @@ impl Host {
                 .with_process(ProcessId { pid: 4711, start: 1 })
                 .with(Field::ProcessName, "nc")
                 .with(Field::ProcessCommandLine, "nc \x1b[31m -l 4444");
-            writer.finding(Finding::new(id.to_owned(), rules.get(rule).unwrap(), &event));
+            let found = Match { rule: rules.get(rule).unwrap(), evidence: Evidence::default() };
+            writer.finding(Finding::new(id.to_owned(), found, &event));
         }
         thread.finish();
         self

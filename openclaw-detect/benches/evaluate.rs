@@ -82,7 +82,7 @@ fn evaluate(criterion: &mut Criterion) {
         group.bench_function(name, |bencher| {
             bencher.iter(|| {
                 for event in &events {
-                    engine.evaluate(black_box(event), |rule| panic!("{} fired", rule.name));
+                    engine.evaluate(black_box(event), |found| panic!("{} fired", found.rule.name));
                 }
             });
         });

@@ -48,6 +48,14 @@ impl Item<'_> {
     }
 }
 
+/// There is no field of that name.
+pub(crate) fn unknown_field(name: &str, span: Span) -> Problem {
+    let names = Field::ALL.iter().flat_map(|f| std::iter::once(f.name()).chain(f.aliases().iter().copied()));
+    Problem::error(span, format!("unknown field `{name}`"))
+        .help("`openclaw rules fields` lists the fields")
+        .maybe_help(did_you_mean(name, names))
+}
+
 const fn article(value_type: Type) -> &'static str {
     match value_type {
         Type::Str => "a text",
@@ -104,13 +112,7 @@ impl<'a> Checker<'a> {
 
     fn test(&mut self, test: &'a Test) -> Option<Node> {
         let Some(field) = Field::from_name(&test.field.text) else {
-            let names =
-                Field::ALL.iter().flat_map(|f| std::iter::once(f.name()).chain(f.aliases().iter().copied()));
-            self.problems.push(
-                Problem::error(test.field.span, format!("unknown field `{}`", test.field.text))
-                    .help("`openclaw rules fields` lists the fields")
-                    .maybe_help(did_you_mean(&test.field.text, names)),
-            );
+            self.problems.push(unknown_field(&test.field.text, test.field.span));
             return None;
         };
         if test.operator == Operator::Exists {

@@ -1,70 +1,93 @@
-//! A rule with its condition made ready to be asked.
+//! A rule with its conditions made ready to be asked.
 
-use crate::compile::Node as Condition;
+use crate::compile::Node;
 use crate::diagnostic::{Problem, Span};
+use crate::rule::When;
 use crate::{EventKind, Field, KindSet, Rule};
 
-/// A rule with its condition made ready.
+/// A rule with its conditions made ready.
 #[derive(Debug, Clone)]
 pub(crate) struct Compiled {
     pub(crate) rule: Rule,
-    pub(crate) condition: Condition,
-    /// Whether it fires on each event that matches (a rule with `event:`), or when it turns true.
-    pub(crate) every_event: bool,
+    /// Its conditions, in the order in which an event is to be taken: the one that ends a sequence first, then the
+    /// last step of it.
+    pub(crate) clauses: Vec<Clause>,
     /// Whether it is true of a process and a remote address, or of a process alone.
     pub(crate) by_remote: bool,
     /// Whether what it asks can differ among connections of one process to one address.
     pub(crate) by_connection: bool,
 }
 
+/// A condition of a rule.
+#[derive(Debug, Clone)]
+pub(crate) struct Clause {
+    pub(crate) part: Part,
+    pub(crate) condition: Node,
+    pub(crate) kinds: KindSet,
+}
+
+/// Which condition of a rule it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Part {
+    /// The only one.
+    Condition,
+    /// The step of that number.
+    Step(u16),
+    /// The one that ends a sequence.
+    Until,
+}
+
 impl Compiled {
-    /// Puts a rule and its condition together. `event` are the kinds that it names, with their place.
-    pub(crate) fn new(
-        mut rule: Rule,
-        condition: Condition,
-        event: Option<(KindSet, Span)>,
-        condition_span: Span,
-        problems: &mut Vec<Problem>,
-    ) -> Option<Compiled> {
-        let possible = crate::kinds::can_be_true(&condition);
-        let names = |kinds: KindSet| kinds.iter().map(EventKind::name).collect::<Vec<_>>().join(", ");
-        let message = "this condition can never be true: no kind of event has its fields and actions";
-        match event {
-            _ if possible.is_empty() => {
-                problems.push(Problem::error(condition_span, message));
-                return None;
-            }
-            Some((named, span)) => {
-                rule.kinds = named.intersection(possible);
-                for kind in named.iter().filter(|kind| !possible.contains(*kind)) {
-                    let message = format!("the condition can never be true of {kind}");
-                    let help = format!("it can be of {}", names(possible));
-                    let problem = if rule.kinds.is_empty() {
-                        Problem::error(span, message)
-                    } else {
-                        Problem::warning(span, message)
-                    };
-                    problems.push(problem.help(help));
-                }
-            }
-            None => {
-                rule.kinds = crate::kinds::without_event(&condition);
-                if rule.kinds.is_empty() {
-                    let message =
-                        "none of the condition's fields changes at an event of which it can be true";
-                    let help = format!("say when to ask: `event:` with one or more of {}", names(possible));
-                    problems.push(Problem::error(condition_span, message).help(help));
-                }
-            }
+    /// Puts a rule and its conditions together.
+    pub(crate) fn new(mut rule: Rule, clauses: Vec<Clause>) -> Compiled {
+        rule.kinds = clauses.iter().fold(KindSet::NONE, |kinds, clause| kinds.union(clause.kinds));
+        let (mut by_remote, mut by_connection) = (false, false);
+        for clause in &clauses {
+            clause.condition.fields(&mut |field: Field| {
+                by_remote |= is_of_connection(field);
+                by_connection |= is_of_connection(field) && !is_of_remote(field);
+            });
         }
-        let mut by_remote = false;
-        let mut by_connection = false;
-        condition.fields(&mut |field: Field| {
-            by_remote |= is_of_connection(field);
-            by_connection |= is_of_connection(field) && !is_of_remote(field);
-        });
-        Some(Compiled { every_event: event.is_some(), by_remote, by_connection, rule, condition })
+        Compiled { rule, clauses, by_remote, by_connection }
     }
+
+    /// Whether it fires when its condition turns true, so that who the processes are must be known.
+    pub(crate) fn turns(&self) -> bool {
+        self.rule.when == When::Turns
+    }
+}
+
+/// The kinds on which a condition is asked: `event` are those that are named, with their place.
+pub(crate) fn kinds(
+    condition: &Node,
+    event: Option<(KindSet, Span)>,
+    condition_span: Span,
+    problems: &mut Vec<Problem>,
+) -> KindSet {
+    let possible = crate::kinds::can_be_true(condition);
+    let names = |kinds: KindSet| kinds.iter().map(EventKind::name).collect::<Vec<_>>().join(", ");
+    if possible.is_empty() {
+        let message = "this condition can never be true: no kind of event has its fields and actions";
+        problems.push(Problem::error(condition_span, message));
+        return possible;
+    }
+    let Some((named, span)) = event else {
+        let kinds = crate::kinds::without_event(condition);
+        if kinds.is_empty() {
+            let message = "none of the condition's fields changes at an event of which it can be true";
+            let help = format!("say when to ask: `event:` with one or more of {}", names(possible));
+            problems.push(Problem::error(condition_span, message).help(help));
+        }
+        return kinds;
+    };
+    let kinds = named.intersection(possible);
+    for kind in named.iter().filter(|kind| !possible.contains(*kind)) {
+        let message = format!("the condition can never be true of {kind}");
+        let problem =
+            if kinds.is_empty() { Problem::error(span, message) } else { Problem::warning(span, message) };
+        problems.push(problem.help(format!("it can be of {}", names(possible))));
+    }
+    kinds
 }
 
 /// Whether the field is the same for all connections of a process to one address.

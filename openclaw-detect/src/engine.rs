@@ -2,24 +2,30 @@
 
 use std::net::IpAddr;
 
+use crate::compiled::{Clause, Compiled};
 use crate::eval::{Truth, evaluate};
 use crate::index::{Candidates, Index};
 use crate::interest::{Interest, ReadInterest, reads};
+use crate::memory::{Key as KeyBuffer, Limits, Memory};
 use crate::ruleset::RuleSet;
 use crate::state::{Key, Ports, State};
-use crate::{Event, EventKind, Field, KindSet, ProcessId, Rule, Value};
-
-/// How many rules may be true of processes and addresses at once before the oldest is forgotten.
-const DEFAULT_CAPACITY: usize = 65_536;
+use crate::{Event, EventKind, Evidence, Field, KindSet, Match, ProcessId, Value};
 
 /// The rules at work. One engine serves one thread; its memory is bounded.
 #[derive(Debug)]
 pub struct Engine {
     rules: RuleSet,
+    /// Where each condition is: the number of its rule, and its own in the rule.
+    clauses: Box<[(u32, u32)]>,
     index: Index,
     /// Kept for its memory.
     candidates: Candidates,
     state: State,
+    /// What each rule remembers.
+    memories: Vec<Memory>,
+    /// Kept for its memory.
+    key: KeyBuffer,
+    suppressed: u64,
 }
 
 /// What the engine holds and what it had to forget.
@@ -29,21 +35,41 @@ pub struct EngineStats {
     pub rules: usize,
     /// Rules that are true at present, counted once for each process and address.
     pub active: usize,
-    /// How many of those were forgotten to make room. Each may fire once more than it should.
+    /// Keys and values that rules remember.
+    pub remembered: usize,
+    /// How many of all those were forgotten to make room. A rule may fire once more than it should, or count anew.
     pub evicted: u64,
+    /// Firings that were not told, as `suppress` has it.
+    pub suppressed: u64,
 }
 
 impl Engine {
-    /// An engine for these rules, with the usual bound on memory.
+    /// An engine for these rules, with the usual bounds on memory.
     pub fn new(rules: RuleSet) -> Self {
-        Engine::with_capacity(rules, DEFAULT_CAPACITY)
+        Engine::with_limits(rules, Limits::default())
     }
 
-    /// An engine that remembers at most `capacity` true rules, counted once for each process and address.
-    pub fn with_capacity(rules: RuleSet, capacity: usize) -> Self {
-        let index = Index::new(rules.compiled().iter().map(|rule| (&rule.condition, rule.rule.kinds)));
-        let candidates = Candidates::new(rules.len());
-        Engine { rules, index, candidates, state: State::new(capacity) }
+    /// An engine that remembers at most so much.
+    pub fn with_limits(rules: RuleSet, limits: Limits) -> Self {
+        let clauses: Box<[(u32, u32)]> = (0u32..)
+            .zip(rules.compiled())
+            .flat_map(|(rule, compiled)| {
+                (0u32..).zip(&compiled.clauses).map(move |(clause, _)| (rule, clause))
+            })
+            .collect();
+        let all = rules.compiled().iter().flat_map(|compiled| &compiled.clauses);
+        let index = Index::new(all.map(|clause| (&clause.condition, clause.kinds)));
+        let memories = rules.iter().map(|rule| Memory::new(rule, &limits)).collect();
+        Engine {
+            candidates: Candidates::new(clauses.len()),
+            state: State::new(limits.truths),
+            key: KeyBuffer::default(),
+            suppressed: 0,
+            rules,
+            clauses,
+            index,
+            memories,
+        }
     }
 
     /// The rules.
@@ -53,7 +79,13 @@ impl Engine {
 
     /// What it holds and what it had to forget.
     pub fn stats(&self) -> EngineStats {
-        EngineStats { rules: self.rules.len(), active: self.state.len(), evicted: self.state.evicted() }
+        EngineStats {
+            rules: self.rules.len(),
+            active: self.state.len(),
+            remembered: self.memories.iter().map(Memory::len).sum(),
+            evicted: self.state.evicted() + self.memories.iter().map(Memory::evicted).sum::<u64>(),
+            suppressed: self.suppressed,
+        }
     }
 
     /// What the sensor must watch for these rules.
@@ -61,17 +93,19 @@ impl Engine {
         let mut interest = Interest { kinds: KindSet::NONE, reads: ReadInterest::None };
         for compiled in self.rules.compiled() {
             interest.kinds = interest.kinds.union(compiled.rule.kinds);
-            if !compiled.every_event {
+            if compiled.turns() {
                 interest.kinds = interest.kinds.union(LIFE);
             }
-            compiled.condition.fields(&mut |field| {
-                if field == Field::DestinationDomain {
-                    // Names come from DNS.
-                    interest.kinds = interest.kinds.union(KindSet::of(&[EventKind::DnsQuery]));
+            for clause in &compiled.clauses {
+                clause.condition.fields(&mut |field| {
+                    if field == Field::DestinationDomain {
+                        // Names come from DNS.
+                        interest.kinds = interest.kinds.union(KindSet::of(&[EventKind::DnsQuery]));
+                    }
+                });
+                if clause.kinds.contains(EventKind::FileAccess) {
+                    interest.reads = interest.reads.union(reads(&clause.condition, true));
                 }
-            });
-            if compiled.rule.kinds.contains(EventKind::FileAccess) {
-                interest.reads = interest.reads.union(reads(&compiled.condition, true));
             }
         }
         interest
@@ -80,10 +114,24 @@ impl Engine {
     /// Asks the rules of this event's kind, and calls `on_match` with each that fires, in their order.
     ///
     /// Events of one process must come in the order of time.
-    pub fn evaluate<E, F>(&mut self, event: &E, mut on_match: F)
+    pub fn evaluate<E, F>(&mut self, event: &E, on_match: F)
     where
         E: Event + ?Sized,
-        F: FnMut(&Rule),
+        F: FnMut(Match<'_>),
+    {
+        self.ask(event, false, on_match);
+    }
+
+    /// Takes as known what is so by now: rules that are true of it do not fire again, and its values are not new.
+    /// It counts for nothing.
+    pub fn learn(&mut self, event: &(impl Event + ?Sized)) {
+        self.ask(event, true, |_| {});
+    }
+
+    fn ask<E, F>(&mut self, event: &E, learning: bool, mut on_match: F)
+    where
+        E: Event + ?Sized,
+        F: FnMut(Match<'_>),
     {
         let kind = event.kind();
         if kind == EventKind::ProcessFork
@@ -92,36 +140,29 @@ impl Engine {
         {
             self.state.inherit(parent, child);
         }
-        self.index.find(event, &mut self.candidates);
-        if !self.state.is_empty() {
-            // What is true of the process may be so no longer.
-            for rule in self.state.rules_of(event.process().unwrap_or(NOBODY)) {
-                if self.rules.compiled()[rule as usize].rule.kinds.contains(kind) {
-                    self.candidates.add(rule);
-                }
-            }
-        }
+        self.find_candidates(event);
         for &number in self.candidates.sorted() {
-            let compiled = &self.rules.compiled()[number as usize];
-            let truth = evaluate(&compiled.condition, event);
-            if compiled.every_event {
-                if truth == Truth::True {
-                    on_match(&compiled.rule);
+            let (rule, clause) = self.clauses[number as usize];
+            let compiled = &self.rules.compiled()[rule as usize];
+            let memory = &mut self.memories[rule as usize];
+            let Clause { part, condition, .. } = &compiled.clauses[clause as usize];
+            let truth = evaluate(condition, event);
+            let fired = if compiled.turns() {
+                turns(&mut self.state, number, compiled, truth, event).then(Evidence::default)
+            } else if truth != Truth::True {
+                None
+            } else if learning {
+                memory.learn(&compiled.rule, event, &mut self.key);
+                None
+            } else {
+                memory.see(&compiled.rule, *part, event, &mut self.key)
+            };
+            let Some(evidence) = fired.filter(|_| !learning) else { continue };
+            match memory.tell(&compiled.rule, event, &mut self.key) {
+                Some(suppressed) => {
+                    on_match(Match { rule: &compiled.rule, evidence: Evidence { suppressed, ..evidence } });
                 }
-                continue;
-            }
-            // What is unknown changes nothing.
-            if truth == Truth::Unknown {
-                continue;
-            }
-            let remote = if compiled.by_remote { remote(event) } else { None };
-            let connection = if compiled.by_connection { ports(event) } else { None };
-            let process = event.process().unwrap_or(NOBODY);
-            let key = Key { rule: number, remote };
-            if truth == Truth::False {
-                self.state.clear(process, key, connection);
-            } else if self.state.set(process, key, connection) {
-                on_match(&compiled.rule);
+                None => self.suppressed += 1,
             }
         }
         self.candidates.clear();
@@ -132,6 +173,43 @@ impl Engine {
             self.state.end(process, event.time());
         }
     }
+
+    /// The conditions that can be true of the event, and those that are true of its process and may be no longer.
+    fn find_candidates<E: Event + ?Sized>(&mut self, event: &E) {
+        self.index.find(event, &mut self.candidates);
+        if self.state.is_empty() {
+            return;
+        }
+        for number in self.state.conditions_of(event.process().unwrap_or(NOBODY)) {
+            let (rule, clause) = self.clauses[number as usize];
+            if self.rules.compiled()[rule as usize].clauses[clause as usize].kinds.contains(event.kind()) {
+                self.candidates.add(number);
+            }
+        }
+    }
+}
+
+/// Whether a rule turns true of the process that did this.
+fn turns<E: Event + ?Sized>(
+    state: &mut State,
+    number: u32,
+    rule: &Compiled,
+    truth: Truth,
+    event: &E,
+) -> bool {
+    // What is unknown changes nothing.
+    if truth == Truth::Unknown {
+        return false;
+    }
+    let remote = if rule.by_remote { remote(event) } else { None };
+    let connection = if rule.by_connection { ports(event) } else { None };
+    let process = event.process().unwrap_or(NOBODY);
+    let key = Key { condition: number, remote };
+    if truth == Truth::True {
+        return state.set(process, key, connection);
+    }
+    state.clear(process, key, connection);
+    false
 }
 
 /// The kinds that tell which processes there are.
@@ -191,7 +269,7 @@ mod tests {
 
     fn fired(engine: &mut Engine, event: &RecordedEvent) -> Vec<String> {
         let mut names = Vec::new();
-        engine.evaluate(event, |rule| names.push(rule.name.clone()));
+        engine.evaluate(event, |found| names.push(found.rule.name.clone()));
         names
     }
 
@@ -322,11 +400,17 @@ mod tests {
 
     #[test]
     fn memory_is_bounded_and_what_was_forgotten_is_counted() {
-        let mut engine = Engine::with_capacity(RuleSet::load(&Source::shipped()).unwrap(), 10);
+        let mut engine = Engine::with_limits(
+            RuleSet::load(&Source::shipped()).unwrap(),
+            Limits { truths: 10, ..Limits::default() },
+        );
         for pid in 1..=25 {
             assert_eq!(fired(&mut engine, &exec(pid, "nc", "bash")).len(), 1);
         }
-        assert_eq!(engine.stats(), EngineStats { rules: 4, active: 10, evicted: 15 });
+        assert_eq!(
+            engine.stats(),
+            EngineStats { rules: 4, active: 10, evicted: 15, ..EngineStats::default() }
+        );
     }
 
     #[test]

@@ -98,7 +98,7 @@ fields! {
     HostName = "host.name", Str, on ALL, changes NONE, "the host's name";
 
     ProcessPid = "process.pid", Int, on ALL, changes START, "process id in the initial pid namespace";
-    ProcessEntityId = "process.entity_id", Str, on ALL, changes START, "pid and start time: one process, even when its pid is used again";
+    ProcessEntityId = "process.entity_id" | "process", Str, on ALL, changes START, "pid and start time: one process, even when its pid is used again";
     ProcessStart = "process.start", Int, on ALL, changes START, "start time, nanoseconds since the Unix epoch";
     ProcessName = "process.name", Str, on ALL, changes EXEC, "last part of the path passed to exec, uncut";
     ProcessExecutable = "process.executable", Str, on ALL, changes EXEC, "path of the executable as the kernel resolved it";
@@ -119,7 +119,7 @@ fields! {
     ProcessStdin = "process.stdin.type", Str, on ALL, changes EXEC, "standard input at exec: internet_socket, unix_socket, other_socket, pipe, terminal, null, file, device, closed or other";
     ProcessStdout = "process.stdout.type", Str, on ALL, changes EXEC, "standard output at exec, likewise";
     ProcessStderr = "process.stderr.type", Str, on ALL, changes EXEC, "standard error at exec, likewise";
-    ProcessUid = "process.user.id" | "process.uid", Int, on ALL, changes START_OR_CRED, "effective user id in the initial user namespace";
+    ProcessUid = "process.user.id" | "process.uid" | "user", Int, on ALL, changes START_OR_CRED, "effective user id in the initial user namespace";
     ProcessRealUid = "process.real_user.id", Int, on ALL, changes START_OR_CRED, "real user id in the initial user namespace";
     ProcessGid = "process.group.id" | "process.gid", Int, on ALL, changes START_OR_CRED, "effective group id in the initial user namespace";
     ProcessRealGid = "process.real_group.id", Int, on ALL, changes START_OR_CRED, "real group id in the initial user namespace";
@@ -142,10 +142,11 @@ fields! {
     ProcessParentExecutable = "process.parent.executable", Str, on ALL, changes START, "executable of the parent";
     ProcessParentCommandLine = "process.parent.command_line", Str, on ALL, changes START, "command line of the parent";
     ProcessAncestors = "process.ancestors", List, on ALL, changes START, "names of the ancestors, the parent first";
+    ProcessTree = "process.entry_leader.entity_id" | "process.tree", Str, on ALL, changes START, "entity id of the process that its tree begins with: below init, in its container, or at its login";
     ProcessExitCode = "process.exit_code", Int, on EXIT, changes EXIT, "exit code, where the process ended by itself";
     ProcessExitSignal = "process.exit_signal", Int, on EXIT, changes EXIT, "number of the signal that ended the process";
 
-    ContainerId = "container.id", Str, on ALL, changes EXEC, "id of the innermost container that the process is in, from its control group";
+    ContainerId = "container.id" | "container", Str, on ALL, changes EXEC, "id of the innermost container that the process is in, from its control group";
     ContainerRuntime = "container.runtime", Str, on ALL, changes CONTAINER, "docker, containerd, cri-o, podman, runc, lxc or systemd-nspawn; absent until it is known";
     ContainerName = "container.name", Str, on ALL, changes CONTAINER, "the container's name; under Kubernetes that in its pod; absent until it is known";
     ContainerImage = "container.image.name" | "container.image", Str, on ALL, changes CONTAINER, "image as the runtime names it, tag included; absent until it is known";

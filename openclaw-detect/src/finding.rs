@@ -5,7 +5,11 @@ use std::net::IpAddr;
 use serde::{Deserialize, Serialize};
 
 use crate::engine::remote;
-use crate::{Action, Event, EventKind, Field, ProcessId, Rule, Severity, Timestamp, Value, json, message};
+use crate::literal::Time;
+use crate::rule::{KeyValue, Match, When};
+use crate::{
+    Action, Event, EventKind, Evidence, Field, ProcessId, Rule, Severity, Timestamp, Value, json, message,
+};
 
 /// A match of a rule, with everything that an answer or a reader needs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -34,29 +38,56 @@ pub struct Finding {
     pub process: Option<ProcessId>,
     /// The other side of the connection, where there is one: what `block` would cut off.
     pub remote: Option<IpAddr>,
+    /// What it rests on beside the event.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evidence: Option<Evidence>,
     /// The event as ECS JSON.
     pub event: serde_json::Value,
 }
 
 impl Finding {
     /// The finding of a rule that fired on an event. `id` must be unique, and in the order of time.
-    pub fn new(id: String, rule: &Rule, event: &(impl Event + ?Sized)) -> Finding {
+    pub fn new(id: String, Match { rule, evidence }: Match<'_>, event: &(impl Event + ?Sized)) -> Finding {
+        let evidence = Some(evidence).filter(|evidence| *evidence != Evidence::default());
+        let basis = basis(rule, evidence.as_ref());
         Finding {
             id,
             rule: rule.name.clone(),
             severity: rule.severity,
             confidence: rule.confidence,
             title: format!("{}: {}", rule.name, headline(event)),
-            message: format!("{} — rule {}", message::describe(event), rule.name),
+            message: format!("{} — rule {}{basis}", message::describe(event), rule.name),
             timestamp: event.time(),
             actions: rule.actions.clone(),
             response_seconds: rule.response_for.map(|time| time.as_secs()),
             tags: rule.tags.clone(),
             process: event.process(),
             remote: remote(event),
+            evidence,
             event: json::to_json(event),
         }
     }
+}
+
+/// What the finding rests on beside the event: `: 20 different destination.port within 10s by source.ip 192.0.2.7`.
+fn basis(rule: &Rule, evidence: Option<&Evidence>) -> String {
+    let mut basis = match &rule.when {
+        When::Turns | When::Each => String::new(),
+        When::Threshold(threshold) => format!(": {threshold}"),
+        When::Sequence(sequence) => {
+            format!(": {} steps within {}", sequence.steps.len(), Time(sequence.within))
+        }
+        When::New(new) => format!(": {} is new", new.field.name()),
+    };
+    let Some(evidence) = evidence else { return basis };
+    for (i, KeyValue { field, value }) in evidence.key.iter().enumerate() {
+        let word = if i == 0 { " by" } else { " and" };
+        basis.push_str(&format!("{word} {field} {}", message::one_line(value)));
+    }
+    if evidence.suppressed > 0 {
+        basis.push_str(&format!("; {} more like it were not told", evidence.suppressed));
+    }
+    basis
 }
 
 /// What the finding is about, in a few words.
@@ -87,7 +118,11 @@ mod tests {
             .with(Field::ProcessUid, 1000)
             .with(Field::ProcessParentName, "bash")
             .with(Field::ProcessCommandLine, "nc -lvp 4444");
-        let finding = Finding::new("1".to_owned(), rules.get("suspicious_process").unwrap(), &event);
+        let finding = Finding::new(
+            "1".to_owned(),
+            Match { rule: rules.get("suspicious_process").unwrap(), evidence: Evidence::default() },
+            &event,
+        );
         assert_eq!(finding.title, "suspicious_process: nc");
         assert_eq!(
             finding.message,

@@ -26,6 +26,7 @@ mod lexer;
 mod lists;
 mod literal;
 mod loader;
+mod memory;
 mod message;
 mod network;
 mod parser;
@@ -47,7 +48,8 @@ pub use event::{Event, EventKind, KindSet, ParseProcessIdError, ProcessId, Times
 pub use field::Field;
 pub use finding::Finding;
 pub use interest::{Interest, ReadInterest};
+pub use memory::Limits;
 pub use recorded::{RecordError, RecordedEvent};
-pub use rule::{Action, Exception, Rule, Severity};
+pub use rule::{Action, Evidence, Exception, Match, Rule, Severity};
 pub use ruleset::{RuleSet, Source};
 pub use value::{StrList, Value};

@@ -1,5 +1,6 @@
 //! What the values of the language mean: numbers, sizes, durations.
 
+use std::fmt;
 use std::time::Duration;
 
 /// Units of size in bytes: MB is 10^6, MiB 2^20.
@@ -14,6 +15,9 @@ const SIZES: &[(&str, i64)] = &[
     ("tb", 1_000_000_000_000),
     ("b", 1),
 ];
+
+/// Units of time in milliseconds.
+const UNITS: &[(&str, u64)] = &[("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
 
 /// A whole number: decimal, `0x` or `0o`, or a size such as `100MB` or `1.5GiB`, letters in either case.
 pub(crate) fn number(text: &str) -> Result<i64, String> {
@@ -79,18 +83,31 @@ pub(crate) fn duration(text: &str) -> Option<Duration> {
         let amount: u64 = rest[..digits].parse().ok()?;
         rest = &rest[digits..];
         let unit = rest.find(|c: char| c.is_ascii_digit()).unwrap_or(rest.len());
-        let milliseconds = match &rest[..unit] {
-            "ms" => 1,
-            "s" => 1_000,
-            "m" => 60_000,
-            "h" => 3_600_000,
-            "d" => 86_400_000,
-            _ => return None,
-        };
-        total = total.checked_add(Duration::from_millis(amount.checked_mul(milliseconds)?))?;
+        let (_, milliseconds) = UNITS.iter().find(|(name, _)| *name == &rest[..unit])?;
+        total = total.checked_add(Duration::from_millis(amount.checked_mul(*milliseconds)?))?;
         rest = &rest[unit..];
     }
     (!text.is_empty()).then_some(total)
+}
+
+/// A length of time as rules write it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Time(pub(crate) Duration);
+
+impl fmt::Display for Time {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut rest = u64::try_from(self.0.as_millis()).unwrap_or(u64::MAX);
+        if rest == 0 {
+            return f.write_str("0s");
+        }
+        for (unit, length) in UNITS {
+            if rest >= *length {
+                write!(f, "{}{unit}", rest / length)?;
+                rest %= length;
+            }
+        }
+        Ok(())
+    }
 }
 
 #[cfg(test)]
@@ -123,6 +140,13 @@ mod tests {
             ("9999999999999.5TB", None),
         ] {
             assert_eq!(number(text).ok(), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_time_is_written_as_it_is_read() {
+        for text in ["1h30m", "500ms", "7d", "1m1ms", "0s"] {
+            assert_eq!(Time(duration(text).unwrap()).to_string(), text);
         }
     }
 

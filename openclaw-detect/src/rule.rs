@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::KindSet;
+use crate::literal::Time;
+use crate::{Field, KindSet, Timestamp};
 
 /// How bad it is, from least to worst.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -114,8 +115,156 @@ pub struct Rule {
     pub exceptions: Vec<Exception>,
     /// The kinds on which it runs.
     pub kinds: KindSet,
+    /// What makes it fire.
+    pub when: When,
+    /// How often it tells of the same.
+    pub suppress: Option<Suppress>,
     /// Where it is written, `file:line`.
     pub origin: String,
+}
+
+/// What makes a rule fire.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum When {
+    /// Its condition turns true of a process.
+    Turns,
+    /// Its condition is true of an event.
+    Each,
+    /// Its condition is true of so many events.
+    Threshold(Threshold),
+    /// Its steps come to pass. It has no condition of its own.
+    Sequence(Sequence),
+    /// Its condition is true of an event with a value that was not seen before.
+    New(New),
+}
+
+impl When {
+    /// The fields by whose values events belong together; of a sequence, those of its last step.
+    pub fn by(&self) -> &[Field] {
+        match self {
+            When::Turns | When::Each => &[],
+            When::Threshold(threshold) => &threshold.by,
+            When::Sequence(sequence) => sequence.steps.last().map_or(&[], |step| &step.by),
+            When::New(new) => &new.by,
+        }
+    }
+}
+
+/// So much within a time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Threshold {
+    /// What is counted.
+    pub measure: Measure,
+    /// How much is enough.
+    pub at_least: u64,
+    /// Within which time.
+    pub within: Duration,
+    /// The fields whose values have counts of their own.
+    pub by: Vec<Field>,
+}
+
+/// `20 different destination.port within 10s`
+impl fmt::Display for Threshold {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (at_least, within) = (self.at_least, Time(self.within));
+        match self.measure {
+            Measure::Count => write!(f, "{at_least} events within {within}"),
+            Measure::Distinct(field) => write!(f, "{at_least} different {} within {within}", field.name()),
+            Measure::Sum(field) => write!(f, "{at_least} {} in all within {within}", field.name()),
+        }
+    }
+}
+
+/// What a threshold counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Measure {
+    /// Events.
+    Count,
+    /// Different values of a field.
+    Distinct(Field),
+    /// The sum of a field; what is below 0 counts as 0.
+    Sum(Field),
+}
+
+/// Steps within a time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sequence {
+    /// The steps, two at least.
+    pub steps: Vec<Step>,
+    /// Whether they must come in this order.
+    pub ordered: bool,
+    /// The time from the first step to the last.
+    pub within: Duration,
+    /// What ends a sequence before it is complete.
+    pub until: Option<Step>,
+}
+
+/// A step of a sequence.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Step {
+    /// The condition as it is written.
+    pub condition: String,
+    /// The kinds of event that it can be.
+    pub kinds: KindSet,
+    /// The fields by whose values the steps of one sequence belong together.
+    pub by: Vec<Field>,
+}
+
+/// A value that was not seen before.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct New {
+    /// The field.
+    pub field: Field,
+    /// The fields whose values have known values of their own.
+    pub by: Vec<Field>,
+    /// How long a key's values are only learnt, from its first one on.
+    pub learn: Duration,
+}
+
+/// How often a rule tells of the same.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Suppress {
+    /// For how long nothing more is told.
+    pub time: Duration,
+    /// The fields by whose values it is the same.
+    pub by: Vec<Field>,
+}
+
+/// What a firing rests on, beside the event that it came with.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Evidence {
+    /// The values by which events were counted together, or a value that is new. None where each stands for itself.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub key: Vec<KeyValue>,
+    /// When the first of the events happened.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<Timestamp>,
+    /// How many firings of the same were not told since the last one that was.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub suppressed: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+const fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
+/// A field's value, as a text.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyValue {
+    /// The field's name.
+    pub field: String,
+    /// Its value.
+    pub value: String,
+}
+
+/// A rule that fires.
+#[derive(Debug, Clone)]
+pub struct Match<'a> {
+    /// The rule.
+    pub rule: &'a Rule,
+    /// What it rests on.
+    pub evidence: Evidence,
 }
 
 /// Where a rule does not fire.

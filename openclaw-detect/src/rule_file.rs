@@ -1,13 +1,18 @@
 //! One rule of a rule file, and what override files change of it.
 
+mod stateful;
+
+use std::time::Duration;
+
+use self::stateful::{By, Stateful, Step};
 use crate::compile;
-use crate::compiled::Compiled;
+use crate::compiled::{self, Clause, Compiled, Part};
 use crate::definitions::Definitions;
 use crate::diagnostic::{Problem, Span};
 use crate::reader::Reader;
-use crate::rule::Exception;
+use crate::rule::{self, Exception, New, Sequence, Suppress, Threshold, When};
 use crate::yaml::{Key, Node, Tree};
-use crate::{Action, EventKind, KindSet, Rule, Severity};
+use crate::{Action, EventKind, Field, KindSet, Rule, Severity};
 
 /// The keys of a rule.
 const KEYS: &[&str] = &[
@@ -15,6 +20,10 @@ const KEYS: &[&str] = &[
     "description",
     "condition",
     "event",
+    "threshold",
+    "sequence",
+    "new",
+    "suppress",
     "exceptions",
     "severity",
     "confidence",
@@ -26,11 +35,10 @@ const KEYS: &[&str] = &[
 
 /// The keys of an override.
 const OVERRIDE_KEYS: &[&str] =
-    &["rule", "severity", "confidence", "action", "response", "exceptions", "enabled"];
+    &["rule", "severity", "confidence", "action", "response", "suppress", "exceptions", "enabled"];
 
 /// Keys that the language has and this version lacks.
-const LATER_KEYS: &[&str] =
-    &["threshold", "sequence", "new", "suppress", "playbook", "tests", "detection", "logsource"];
+const LATER_KEYS: &[&str] = &["playbook", "tests", "detection", "logsource"];
 
 /// How sure a rule is that does not say.
 const DEFAULT_CONFIDENCE: f64 = 0.9;
@@ -44,6 +52,8 @@ pub(crate) struct Draft {
     rule: Rule,
     condition: Option<(compile::Node, Span)>,
     event: Option<(KindSet, Span)>,
+    stateful: Option<Stateful>,
+    suppress: Option<(Duration, Option<Vec<Field>>)>,
     exceptions: Vec<compile::Node>,
     action_span: Span,
     /// Whether a mistake stands in the way.
@@ -97,6 +107,8 @@ impl Draft {
             condition: String::new(),
             exceptions: Vec::new(),
             kinds: KindSet::NONE,
+            when: When::Turns,
+            suppress: None,
             origin: String::new(),
         };
         Draft {
@@ -105,6 +117,8 @@ impl Draft {
             rule,
             condition: None,
             event: None,
+            stateful: None,
+            suppress: None,
             exceptions: Vec::new(),
             action_span: span,
             failed: false,
@@ -123,6 +137,9 @@ impl Draft {
                     }
                 }
                 "event" => self.event = reader.event(key, value).map(|kinds| (kinds, value.span)),
+                "threshold" => self.stateful = reader.threshold(key, value),
+                "sequence" => self.stateful = reader.sequence(key, value),
+                "new" => self.stateful = reader.novelty(key, value),
                 "tags" => self.rule.tags = reader.texts(key, value),
                 later if LATER_KEYS.contains(&later) => {
                     reader.error(key.span, format!("`{later}` is not supported by this version"));
@@ -131,13 +148,36 @@ impl Draft {
                 _ => reader.unknown_key(key, "a rule", KEYS),
             }
         }
-        for needed in ["name", "condition"] {
-            if !entries.iter().any(|(key, _)| key.name == needed) {
-                reader.error(node.span, format!("this rule has no `{needed}`"));
-            }
-        }
+        self.fits_together(node.span, entries, reader);
         if let Some((name, _)) = &self.name {
             self.rule.name.clone_from(name);
+        }
+    }
+
+    /// Complains of keys that are missing, and of those that do not go with one another.
+    fn fits_together(&self, span: Span, entries: &[(Key, Node)], reader: &mut Reader<'_>) {
+        let find = |name: &str| entries.iter().map(|(key, _)| key).find(|key| key.name == name);
+        let sequence = find("sequence");
+        for needed in ["name", "condition"] {
+            if find(needed).is_none() && (needed == "name" || sequence.is_none()) {
+                reader.error(span, format!("this rule has no `{needed}`"));
+            }
+        }
+        for other in ["condition", "event"] {
+            if let (Some(key), Some(_)) = (find(other), sequence) {
+                let help = "write it at the steps; what is common to them may be a macro";
+                reader.error_with_help(
+                    key.span,
+                    format!("a rule with `sequence` has no `{other}` of its own"),
+                    help,
+                );
+            }
+        }
+        if let [first, second, ..] =
+            ["threshold", "sequence", "new"].map(find).into_iter().flatten().collect::<Vec<_>>()[..]
+        {
+            let message = format!("a rule has `{}` or `{}`, not both", first.name, second.name);
+            reader.error_with_help(second.span, message, "make two rules of it");
         }
     }
 
@@ -164,6 +204,7 @@ impl Draft {
                 rule.actions = reader.actions(key, value);
             }
             "response" => rule.response_for = reader.response(key, value).or(rule.response_for),
+            "suppress" => self.suppress = reader.suppress(key, value).or(self.suppress.take()),
             "exceptions" => self.add_exceptions(key, value, reader),
             "enabled" => self.enabled = reader.bool(key, value).unwrap_or(true),
             _ => return false,
@@ -204,13 +245,30 @@ impl Draft {
 
     /// The rule, ready to run; none where a mistake stands in the way.
     pub(crate) fn finish(mut self, origin: String, problems: &mut Vec<Problem>) -> Option<Compiled> {
-        let (condition, span) = self.condition.filter(|_| !self.failed)?;
+        if self.failed {
+            return None;
+        }
         self.rule.origin = origin;
-        let condition = condition.unless(self.exceptions);
-        let compiled = Compiled::new(self.rule, condition, self.event, span, problems)?;
+        let clauses = match (self.stateful.take(), self.condition.take()) {
+            (Some(Stateful::Sequence(sequence)), _) => self.sequence(sequence, problems),
+            (stateful, Some((condition, span))) => {
+                let condition = condition.unless(std::mem::take(&mut self.exceptions));
+                let kinds = compiled::kinds(&condition, self.event, span, problems);
+                let kinds = self.when(stateful, kinds, problems);
+                vec![Clause { part: Part::Condition, condition, kinds }]
+            }
+            (_, None) => return None,
+        };
+        if clauses.iter().any(|clause| clause.kinds.is_empty()) {
+            return None;
+        }
+        self.rule.suppress = self.suppress.take().map(|(time, by)| {
+            let by = by.unwrap_or_else(|| self.rule.when.by().to_vec());
+            Suppress { time, by }
+        });
+        let compiled = Compiled::new(self.rule, clauses);
         if compiled.rule.actions.contains(&Action::Block)
             && !compiled.rule.kinds.contains(EventKind::NetworkConnection)
-            && !compiled.rule.kinds.is_empty()
         {
             let message = "`block` has no address to block: this rule runs on no network_connection";
             problems.push(
@@ -220,4 +278,87 @@ impl Draft {
         }
         Some(compiled)
     }
+
+    /// What makes the rule fire, and the kinds on which it can.
+    fn when(&mut self, stateful: Option<Stateful>, kinds: KindSet, problems: &mut Vec<Problem>) -> KindSet {
+        let named = self.event;
+        let carried = |by: &By, measured: Option<(Field, Span)>, problems: &mut Vec<Problem>| {
+            let fields = by.iter().copied().chain(measured);
+            fields.fold(kinds, |kinds, field| carrying(kinds, field, named, problems))
+        };
+        match stateful {
+            Some(Stateful::Threshold(threshold)) => {
+                let kinds = carried(&threshold.by, threshold.measured, problems);
+                self.rule.when = When::Threshold(Threshold {
+                    measure: threshold.measure,
+                    at_least: threshold.at_least,
+                    within: threshold.within,
+                    by: fields(&threshold.by),
+                });
+                kinds
+            }
+            Some(Stateful::New(new)) => {
+                let kinds = carried(&new.by, Some(new.field), problems);
+                self.rule.when = When::New(New { field: new.field.0, by: fields(&new.by), learn: new.learn });
+                kinds
+            }
+            _ => {
+                self.rule.when = if named.is_some() { When::Each } else { When::Turns };
+                kinds
+            }
+        }
+    }
+
+    /// The steps of a sequence as the rule's conditions: what ends it first, then the last step.
+    fn sequence(&mut self, sequence: stateful::Sequence, problems: &mut Vec<Problem>) -> Vec<Clause> {
+        let exceptions = std::mem::take(&mut self.exceptions);
+        let mut clauses = Vec::new();
+        let mut ready = |part: Part, step: Step, exceptions: &[compile::Node]| {
+            let condition = step.condition.unless(exceptions.iter().cloned());
+            let kinds = compiled::kinds(&condition, step.event, step.span, problems);
+            let kinds =
+                step.by.iter().fold(kinds, |kinds, field| carrying(kinds, *field, step.event, problems));
+            clauses.push(Clause { part, condition, kinds });
+            rule::Step { condition: step.text, kinds, by: fields(&step.by) }
+        };
+        let until = sequence.until.map(|step| ready(Part::Until, step, &[]));
+        let numbered = (0u16..).zip(sequence.steps).collect::<Vec<_>>();
+        let mut steps: Vec<_> = numbered
+            .into_iter()
+            .rev()
+            .map(|(number, step)| ready(Part::Step(number), step, &exceptions))
+            .collect();
+        steps.reverse();
+        let then = if sequence.ordered { "; then " } else { "; and " };
+        self.rule.condition = steps.iter().map(|step| step.condition.as_str()).collect::<Vec<_>>().join(then);
+        self.rule.when =
+            When::Sequence(Sequence { steps, ordered: sequence.ordered, within: sequence.within, until });
+        clauses
+    }
+}
+
+fn fields(by: &By) -> Vec<Field> {
+    by.iter().map(|(field, _)| *field).collect()
+}
+
+/// Those of the kinds that carry a field without which an event does not count.
+fn carrying(
+    kinds: KindSet,
+    (field, span): (Field, Span),
+    named: Option<(KindSet, Span)>,
+    problems: &mut Vec<Problem>,
+) -> KindSet {
+    let carrying = kinds.intersection(field.kinds());
+    let names = |kinds: KindSet| kinds.iter().map(EventKind::name).collect::<Vec<_>>().join(", ");
+    if carrying.is_empty() && !kinds.is_empty() {
+        let message =
+            format!("`{}` is not carried by {}, on which this rule runs", field.name(), names(kinds));
+        problems.push(Problem::error(span, message).help(format!("it is by {}", names(field.kinds()))));
+    } else if carrying != kinds && named.is_some() {
+        let lacking: Vec<_> =
+            kinds.iter().filter(|kind| !carrying.contains(*kind)).map(EventKind::name).collect();
+        let message = format!("{} has no `{}`, and does not count", lacking.join(", "), field.name());
+        problems.push(Problem::warning(span, message));
+    }
+    carrying
 }

@@ -12,8 +12,8 @@ pub(crate) const REMEMBERED: u64 = 600_000_000_000;
 /// For whom a rule is true.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Key {
-    /// The rule's number.
-    pub(crate) rule: u32,
+    /// The number of the rule's condition.
+    pub(crate) condition: u32,
     /// The remote address, for rules that are about connections.
     pub(crate) remote: Option<IpAddr>,
 }
@@ -34,25 +34,25 @@ struct Entry {
 #[derive(Debug, Default)]
 struct OfProcess {
     entries: HashMap<Key, Entry>,
-    /// How many entries each rule has; one without any is not there.
-    rules: Vec<(u32, u32)>,
+    /// How many entries each condition has; one without any is not there.
+    conditions: Vec<(u32, u32)>,
 }
 
 impl OfProcess {
-    /// An entry more of that rule.
-    fn count_in(&mut self, rule: u32) {
-        match self.rules.iter_mut().find(|(number, _)| *number == rule) {
+    /// An entry more of that condition.
+    fn count_in(&mut self, condition: u32) {
+        match self.conditions.iter_mut().find(|(number, _)| *number == condition) {
             Some((_, entries)) => *entries += 1,
-            None => self.rules.push((rule, 1)),
+            None => self.conditions.push((condition, 1)),
         }
     }
 
-    /// An entry less of that rule.
-    fn count_out(&mut self, rule: u32) {
-        if let Some(at) = self.rules.iter().position(|(number, _)| *number == rule) {
-            self.rules[at].1 -= 1;
-            if self.rules[at].1 == 0 {
-                self.rules.swap_remove(at);
+    /// An entry less of that condition.
+    fn count_out(&mut self, condition: u32) {
+        if let Some(at) = self.conditions.iter().position(|(number, _)| *number == condition) {
+            self.conditions[at].1 -= 1;
+            if self.conditions[at].1 == 0 {
+                self.conditions.swap_remove(at);
             }
         }
     }
@@ -98,12 +98,12 @@ impl State {
         self.evicted
     }
 
-    /// The rules that are true of the process, or of one of its connections.
-    pub(crate) fn rules_of(&self, process: ProcessId) -> impl Iterator<Item = u32> {
+    /// The conditions that are true of the process, or of one of its connections.
+    pub(crate) fn conditions_of(&self, process: ProcessId) -> impl Iterator<Item = u32> {
         self.processes
             .get(&process)
             .into_iter()
-            .flat_map(|of_process| of_process.rules.iter().map(|(rule, _)| *rule))
+            .flat_map(|of_process| of_process.conditions.iter().map(|(condition, _)| *condition))
     }
 
     /// The rule became true, or still is. Whether it became true.
@@ -114,7 +114,7 @@ impl State {
         }
         self.sequence += 1;
         of_process.entries.insert(key, Entry { sequence: self.sequence, connection });
-        of_process.count_in(key.rule);
+        of_process.count_in(key.condition);
         self.entries += 1;
         self.order.push_back((self.sequence, process, key));
         while self.entries > self.capacity {
@@ -134,7 +134,7 @@ impl State {
             && of_process.entries.get(&key).is_some_and(|entry| entry.connection == connection)
         {
             of_process.entries.remove(&key);
-            of_process.count_out(key.rule);
+            of_process.count_out(key.condition);
             self.entries -= 1;
             if of_process.entries.is_empty() {
                 self.processes.remove(&process);
@@ -212,7 +212,7 @@ mod tests {
     #[test]
     fn the_oldest_makes_room_when_there_are_too_many() {
         let mut state = State::new(2);
-        let key = Key { rule: 0, remote: None };
+        let key = Key { condition: 0, remote: None };
         for pid in 1..=3 {
             assert!(state.set(process(pid), key, None));
         }
@@ -223,7 +223,7 @@ mod tests {
 
     #[test]
     fn a_process_is_remembered_for_a_while_after_its_end() {
-        let key = Key { rule: 0, remote: None };
+        let key = Key { condition: 0, remote: None };
         let mut state = State::new(2);
         state.set(process(1), key, None);
         state.end(process(1), Timestamp(5));
@@ -258,7 +258,7 @@ mod tests {
     proptest! {
         #[test]
         fn it_is_a_set_that_forks_and_exits(steps in prop::collection::vec(step(), 0..200)) {
-            let key = |rule, address: bool| Key { rule, remote: address.then(|| IpAddr::from([192, 0, 2, 7])) };
+            let key = |condition, address: bool| Key { condition, remote: address.then(|| IpAddr::from([192, 0, 2, 7])) };
             let mut state = State::new(100);
             let mut model: BTreeSet<(u32, u32, bool)> = BTreeSet::new();
             for step in steps {
@@ -283,7 +283,7 @@ mod tests {
                 prop_assert_eq!(state.len(), model.len());
                 prop_assert_eq!(state.is_empty(), model.is_empty());
                 for pid in 0..4 {
-                    let rules: BTreeSet<u32> = state.rules_of(process(pid)).collect();
+                    let rules: BTreeSet<u32> = state.conditions_of(process(pid)).collect();
                     let expected = model.iter().filter(|(p, _, _)| *p == pid).map(|(_, rule, _)| *rule).collect();
                     prop_assert_eq!(rules, expected);
                 }
@@ -294,7 +294,7 @@ mod tests {
         fn it_never_grows_beyond_its_capacity(steps in prop::collection::vec((0..50u32, 0..3u32, any::<bool>()), 0..300)) {
             let mut state = State::new(8);
             for (p, r, set) in steps {
-                let key = Key { rule: r, remote: None };
+                let key = Key { condition: r, remote: None };
                 if set {
                     state.set(process(p), key, None);
                 } else {

@@ -56,6 +56,8 @@ fn explain(span: Span, message: &str) -> Problem {
     let message = message.split(", set ").next().unwrap_or(message);
     let (message, help) = if message.contains("mapping values are not allowed") {
         (message, "a text with `: ` in it needs a block: write it below `condition: |`, indented")
+    } else if message.contains("did not find expected ',' or '}'") {
+        (message, "a text with `[`, `{` or `,` in it stands in quotes between { and }")
     } else if message.contains("tabs disallowed") {
         (message, "indent with spaces")
     } else if message.contains("duplicate mapping key") {
@@ -371,6 +373,11 @@ mod tests {
     fn what_is_no_yaml_is_explained_to_those_who_write_rules() {
         for (text, message, help) in [
             ("c: x == \"a: b\"", "mapping values are not allowed in this context", "a text with `: ` in it"),
+            (
+                "{c: x in [1, 2]}",
+                "while parsing a flow mapping, did not find expected ',' or '}'",
+                "a text with `[`, `{` or `,` in it stands in quotes",
+            ),
             ("r:\n\t- a", "tabs disallowed within this context (block indentation)", "indent with spaces"),
             ("a: 1\na: 2", "duplicate mapping key: a", "name each key once"),
             ("a: 1\n---\nb: 1", "there is more than one document in the file", "take `---` out"),

@@ -52,7 +52,7 @@ fn an_event_that_matches_nothing_takes_no_memory() {
     let evaluate = |engine: &mut Engine, events: &[RecordedEvent]| {
         allocations(|| {
             for event in events {
-                engine.evaluate(event, |rule| panic!("{} fired", rule.name));
+                engine.evaluate(event, |found| panic!("{} fired", found.rule.name));
             }
         })
     };

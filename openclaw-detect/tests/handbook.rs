@@ -68,7 +68,7 @@ fn the_pages_examples_load_without_a_warning() {
         assert_eq!(rules.warnings().0.len(), 0, "{}", rules.warnings());
         examples += rules.len() + rules.disabled() - shipped;
     }
-    assert_eq!(examples, 12);
+    assert_eq!(examples, 18);
 }
 
 #[test]

@@ -93,6 +93,7 @@ impl Control {
             loss(Losses::FILTER, "program_not_hashed", snapshot.hash_misses.left_out),
             loss("containers", "queue_full", snapshot.counts.containers_unasked),
             loss("decode", "malformed_dns", snapshot.counts.malformed_dns),
+            loss("rules", "memory_full", snapshot.rules.evicted),
             loss("findings", "queue_full", self.findings_lost.load(Relaxed)),
             loss("store", "queue_full", self.store.lost()),
             loss("stdout", "reader_too_slow", self.stdout.lost()),

@@ -166,6 +166,7 @@ mod tests {
             tags: tags.iter().map(|tag| (*tag).to_owned()).collect(),
             process: None,
             remote: None,
+            evidence: None,
             event: json!({"process": {"name": "nc"}}),
         }
     }

@@ -239,6 +239,7 @@ impl<'a> Observed<'a> {
         match field {
             Field::ProcessPid => Some(number(process.id.pid)),
             Field::ProcessEntityId => Some(Value::Str(&process.entity_id)),
+            Field::ProcessTree => Some(Value::Str(process.tree_id())),
             Field::ProcessStart => Some(Value::Int(process.started.0.cast_signed())),
             Field::ProcessName => text(&image.name),
             Field::ProcessExecutable => text(&image.executable),

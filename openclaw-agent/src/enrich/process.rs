@@ -27,6 +27,8 @@ pub struct Process {
     pub parent: Option<ProcessId>,
     /// What its parent ran when it made this process; none where that is not known.
     pub parent_image: Option<Arc<Image>>,
+    /// Entity id of the process that its tree begins with; none where that is itself.
+    pub tree: Option<Arc<str>>,
     /// The process that it was forked from: the parent, but for `CLONE_PARENT`.
     pub forked_from: Option<ProcessId>,
     /// What it runs.
@@ -133,6 +135,7 @@ impl Process {
             started,
             parent: None,
             parent_image: None,
+            tree: None,
             forked_from: None,
             image,
             image_since: 0,
@@ -171,6 +174,29 @@ impl Process {
         self.no_new_privileges = (record.no_new_privileges != NO_ID).then_some(record.no_new_privileges != 0);
         self.see_credentials(&record.header.task, record.header.time);
         self.credentials_of = record.header.task.tid;
+    }
+
+    /// Entity id of the process that its tree begins with.
+    pub fn tree_id(&self) -> &str {
+        self.tree.as_deref().unwrap_or(&self.entity_id)
+    }
+
+    /// Belongs to the tree of the process that made it, unless a tree begins with it.
+    pub fn join_tree_of(&mut self, maker: &Process) {
+        if !self.begins_tree_below(maker) {
+            self.tree = Some(maker.tree.clone().unwrap_or_else(|| maker.entity_id.as_str().into()));
+        }
+    }
+
+    /// Whether a tree begins with it: below init, in another container than who made it, or with a login of its own.
+    pub fn begins_tree_below(&self, maker: &Process) -> bool {
+        let own_login = self.login_user != NO_ID && self.login_user != maker.login_user;
+        is_init(maker.id.pid) || own_login || self.is_in_another_container_than(maker.container.as_ref())
+    }
+
+    /// Whether it is in a container, and that is another one.
+    pub fn is_in_another_container_than(&self, other: Option<&Arc<Container>>) -> bool {
+        self.container.as_ref().is_some_and(|own| other.is_none_or(|other| !Arc::ptr_eq(own, other)))
     }
 
     /// Runs another program from `time` on, nanoseconds since boot.
@@ -299,6 +325,11 @@ impl Process {
     }
 }
 
+/// Whether it is the first process, or the kernel's that makes its threads: no tree begins there.
+const fn is_init(pid: u32) -> bool {
+    pid <= 2
+}
+
 fn is_user(uid: u32) -> bool {
     uid != 0 && uid != NO_ID
 }
@@ -360,6 +391,22 @@ mod tests {
         assert_eq!(process.see_capabilities(sets(1), 8, 3), sets(3));
         assert_eq!(process.see_capabilities(sets(3), 9, 4), None);
         assert_eq!(process.see_capabilities(sets(0), 8, 5), sets(1));
+    }
+
+    #[test]
+    fn a_tree_begins_below_init_and_with_a_login_and_goes_down_to_all_others() {
+        let with_pid = |pid, login_user| {
+            let task = Task { tgid: pid, ..task(0, 0) };
+            Process { login_user, ..Process::unknown(&task, Timestamp(0), Arc::default()) }
+        };
+        let init = with_pid(1, NO_ID);
+        let [mut sshd, mut session, mut shell, mut cron] =
+            [(10, NO_ID), (11, 1000), (12, 1000), (13, NO_ID)].map(|(pid, login)| with_pid(pid, login));
+        sshd.join_tree_of(&init);
+        session.join_tree_of(&sshd);
+        shell.join_tree_of(&session);
+        cron.join_tree_of(&init);
+        assert_eq!([&sshd, &session, &shell, &cron].map(Process::tree_id), ["10-1", "11-1", "11-1", "13-1"]);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use openclaw_common::record::{ExecRecord, ProcessRecord, Task};
+use openclaw_common::record::{ExecRecord, NO_ID, ProcessRecord, Task};
 use openclaw_detect::ProcessId;
 
 use super::clock::Clock;
@@ -167,13 +167,28 @@ impl ProcessTable {
         for &id in listed {
             let user = self.ancestors(id).map(|ancestor| ancestor.last_user).find(|user| *user != 0);
             let parent_image = self.ancestors(id).next().map(|parent| Arc::clone(&parent.image));
+            let tree = self.tree_of_listed(id);
             if let Some(process) = self.processes.get_mut(&id) {
                 if process.last_user == 0 {
                     process.last_user = user.unwrap_or(0);
                 }
                 process.parent_image = process.parent_image.take().or(parent_image);
+                process.tree = process.tree.take().or(tree);
             }
         }
+    }
+
+    /// The tree of a process whose fork was not seen, by its ancestors as they are now; none where it begins with
+    /// the process itself.
+    fn tree_of_listed(&self, id: ProcessId) -> Option<Arc<str>> {
+        let mut root = self.get(id)?;
+        for ancestor in self.ancestors(id) {
+            if root.begins_tree_below(ancestor) {
+                break;
+            }
+            root = ancestor;
+        }
+        (root.id != id).then(|| root.entity_id.as_str().into())
     }
 
     /// A process made a child.
@@ -188,6 +203,7 @@ impl ProcessTable {
                     child.last_user = forker.last_user;
                 }
                 child.enter(forker.container.clone());
+                child.join_tree_of(forker);
                 child
             }
             None => {
@@ -213,11 +229,15 @@ impl ProcessTable {
         let container = self.containers.of(&image.cgroup);
         let header = &record.process.header;
         let process = self.ensure(&header.task);
-        let before = process.credentials;
+        let (before, login, outside) = (process.credentials, process.login_user, process.container.clone());
         process.run(image, header.time);
         process.describe(&record.process);
         let (id, changed) = (process.id, before != process.credentials);
         let left = process.enter(container);
+        let logged_in = process.login_user != login && process.login_user != NO_ID;
+        if logged_in || process.is_in_another_container_than(outside.as_ref()) {
+            process.tree = None;
+        }
         self.empty(id, left);
         (id, changed.then_some(before))
     }
@@ -293,7 +313,7 @@ impl ProcessTable {
 
 #[cfg(test)]
 mod tests {
-    use openclaw_common::record::{EXEC, FORK, Header, NO_ID};
+    use openclaw_common::record::{EXEC, FORK, Header};
 
     use super::*;
 
@@ -419,6 +439,18 @@ mod tests {
         table.keep_listed(&HashSet::from([id(4_000_001)]), 5_000_000);
         let [(last, emptied)] = &table.take_emptied_containers()[..] else { panic!("it is empty") };
         assert_eq!((*last, Arc::ptr_eq(emptied, container)), (id(4_000_003), true));
+    }
+
+    #[test]
+    fn a_tree_goes_down_by_fork_and_begins_anew_in_a_container() {
+        let mut table = table_with_shell_and_child();
+        let tree = |table: &ProcessTable, pid| table.get(id(pid)).unwrap().tree_id().to_owned();
+        assert_eq!(tree(&table, 4_000_002), "4000001-4000001");
+        table.exec(&exec(4_000_002, 0, 4_000_001), shell_in(CONTAINER));
+        table.fork(&record(FORK, 4_000_003, 0, 4_000_002));
+        assert_eq!([4_000_002, 4_000_003].map(|pid| tree(&table, pid)), ["4000002-4000002"; 2]);
+        table.exit(&record(openclaw_common::record::EXIT, 4_000_002, 0, 4_000_001));
+        assert_eq!(tree(&table, 4_000_003), "4000002-4000002", "whoever is its parent now");
     }
 
     #[test]

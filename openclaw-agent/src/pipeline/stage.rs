@@ -187,7 +187,7 @@ impl Stage {
         }
         let at = Moment { time: self.clock.time_of(now), since_boot: now };
         if let Some(event) = Observed::new(&self.table, &self.host, id, at, None, Body::Exec) {
-            self.engine.evaluate(&event, |_| {});
+            self.engine.learn(&event);
         }
     }
 
@@ -246,11 +246,11 @@ impl Stage {
             },
         };
         let findings = &mut self.counts.findings;
-        self.engine.evaluate(&event, |rule| {
+        self.engine.evaluate(&event, |found| {
             *findings += 1;
-            let finding = Finding::new(format!("{:x}-{findings:x}", at.time.0), rule, &event);
-            let isolate = outlet.isolates() && rule.actions.contains(&Action::Isolate);
+            let isolate = outlet.isolates() && found.rule.actions.contains(&Action::Isolate);
             let tree = id.filter(|_| isolate).map(|id| self.table.descendants(id)).unwrap_or_default();
+            let finding = Finding::new(format!("{:x}-{findings:x}", at.time.0), found, &event);
             outlet.finding(finding, tree);
         });
         if watched {

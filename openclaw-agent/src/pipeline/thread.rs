@@ -11,7 +11,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use aya::maps::{MapData, RingBuf};
-use openclaw_detect::{Engine, EventKind, KindSet, ProcessId};
+use openclaw_detect::{Engine, EngineStats, EventKind, KindSet, ProcessId};
 
 use super::stage::{Counts, Outlet, Stage};
 use super::watch;
@@ -91,6 +91,8 @@ pub struct Snapshot {
     pub rates: [f64; EventKind::ALL.len()],
     /// Processes in the table.
     pub processes: usize,
+    /// What the rules remember, and what they had to forget.
+    pub rules: EngineStats,
     /// The hooks, as they are attached.
     pub hooks: Arc<[Capability]>,
 }
@@ -401,6 +403,7 @@ impl<O: Outlet> Pipeline<O> {
             hash_misses: self.stage.hash_misses(),
             rates,
             processes: self.stage.table().len(),
+            rules: self.stage.engine().stats(),
             hooks: Arc::clone(&self.hooks),
         };
     }

@@ -458,6 +458,7 @@ mod tests {
             tags: Vec::new(),
             process: None,
             remote: None,
+            evidence: None,
             event: Default::default(),
         };
         let records = responder.on_finding(&finding, &super::super::NoLookup);

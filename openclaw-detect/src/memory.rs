@@ -1,0 +1,131 @@
+//! What rules remember of events: windows, sequences, what was seen before, what was told lately. All of it is
+//! bounded; the oldest makes room, and that is counted.
+
+mod key;
+mod keyed;
+mod novelty;
+mod sequence;
+mod suppress;
+mod threshold;
+
+pub(crate) use self::key::Key;
+use self::keyed::Keyed;
+use self::novelty::Novelty;
+use self::sequence::Progress;
+use self::suppress::Told;
+use self::threshold::Window;
+use crate::compiled::Part;
+use crate::rule::When;
+use crate::{Event, Evidence, Rule};
+
+/// How much an engine may remember.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// How many rules may be true of processes and addresses at once.
+    pub truths: usize,
+    /// Keys of each rule with a threshold, a sequence or `suppress`.
+    pub keys: usize,
+    /// Values that a rule with `new` knows, those of all its keys together.
+    pub values: usize,
+    /// Bytes of each rule, about: keys and values may be long.
+    pub bytes: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits { truths: 65_536, keys: 16_384, values: 65_536, bytes: 8 << 20 }
+    }
+}
+
+/// What one rule remembers.
+#[derive(Debug)]
+pub(crate) struct Memory {
+    of: Of,
+    told: Option<Keyed<Told>>,
+}
+
+#[derive(Debug)]
+enum Of {
+    Nothing,
+    Threshold(Keyed<Window>),
+    Sequence(Keyed<Progress>),
+    New(Novelty),
+}
+
+impl Memory {
+    /// Of a rule that has seen nothing.
+    pub(crate) fn new(rule: &Rule, limits: &Limits) -> Self {
+        let of = match &rule.when {
+            When::Turns | When::Each => Of::Nothing,
+            When::Threshold(_) => Of::Threshold(Keyed::new(limits.keys, limits.bytes)),
+            When::Sequence(_) => Of::Sequence(Keyed::new(limits.keys, limits.bytes)),
+            When::New(_) => Of::New(Novelty::new(limits)),
+        };
+        Memory { of, told: rule.suppress.as_ref().map(|_| Keyed::new(limits.keys, limits.bytes)) }
+    }
+
+    /// How many keys and values had to make room for others.
+    pub(crate) fn evicted(&self) -> u64 {
+        let of = match &self.of {
+            Of::Nothing => 0,
+            Of::Threshold(windows) => windows.evicted(),
+            Of::Sequence(progress) => progress.evicted(),
+            Of::New(novelty) => novelty.evicted(),
+        };
+        of + self.told.as_ref().map_or(0, Keyed::evicted)
+    }
+
+    /// How many keys and values it holds.
+    pub(crate) fn len(&self) -> usize {
+        let of = match &self.of {
+            Of::Nothing => 0,
+            Of::Threshold(windows) => windows.len(),
+            Of::Sequence(progress) => progress.len(),
+            Of::New(novelty) => novelty.len(),
+        };
+        of + self.told.as_ref().map_or(0, Keyed::len)
+    }
+
+    /// A part of the rule is true of the event: whether the rule fires with that, and on what evidence.
+    pub(crate) fn see<E: Event + ?Sized>(
+        &mut self,
+        rule: &Rule,
+        part: Part,
+        event: &E,
+        key: &mut Key,
+    ) -> Option<Evidence> {
+        let now = event.time().0;
+        match (&mut self.of, &rule.when) {
+            (Of::Threshold(windows), When::Threshold(threshold)) => {
+                threshold::see(windows, threshold, event, key)
+            }
+            (Of::Sequence(progress), When::Sequence(sequence)) => {
+                sequence::see(progress, sequence, part, event, key)
+            }
+            (Of::New(novelty), When::New(new)) => {
+                key.read(event, &new.by)?;
+                let value_at = key.len();
+                key.push(event.get(new.field)?)?;
+                let fields = new.by.iter().copied().chain([new.field]);
+                novelty.see(key.bytes(), value_at, now, new.learn).then(|| key.evidence(fields, now))
+            }
+            _ => Some(Evidence::default()),
+        }
+    }
+
+    /// Takes the event as seen before the rule ran: what is new is no news.
+    pub(crate) fn learn<E: Event + ?Sized>(&mut self, rule: &Rule, event: &E, key: &mut Key) {
+        if let (Of::New(_), When::New(_)) = (&self.of, &rule.when) {
+            let _ = self.see(rule, Part::Condition, event, key);
+        }
+    }
+
+    /// Whether the firing is to be told: how many were not since the last one that was.
+    pub(crate) fn tell<E: Event + ?Sized>(&mut self, rule: &Rule, event: &E, key: &mut Key) -> Option<u64> {
+        let (Some(told), Some(suppress)) = (&mut self.told, &rule.suppress) else { return Some(0) };
+        suppress::tell(told, suppress, event, key)
+    }
+}
+
+#[cfg(test)]
+mod tests;
