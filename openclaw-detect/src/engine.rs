@@ -1,12 +1,14 @@
 //! Runs the rules over events: which rules see an event, and when they fire.
 
+use std::collections::HashMap;
 use std::net::IpAddr;
 
 use crate::compiled::{Clause, Compiled};
 use crate::eval::{Truth, evaluate};
 use crate::index::{Candidates, Index};
 use crate::interest::{Interest, ReadInterest, reads};
-use crate::memory::{Key as KeyBuffer, Limits, Memory};
+use crate::memory::{Key as KeyBuffer, Limits, Memory, Snapshot};
+use crate::rule::When;
 use crate::ruleset::RuleSet;
 use crate::state::{Key, Ports, State};
 use crate::{Event, EventKind, Evidence, Field, KindSet, Match, ProcessId, Value};
@@ -26,6 +28,8 @@ pub struct Engine {
     /// Kept for its memory.
     key: KeyBuffer,
     suppressed: u64,
+    /// What the memories of rules that run no more had to forget.
+    evicted_before: u64,
 }
 
 /// What the engine holds and what it had to forget.
@@ -65,6 +69,7 @@ impl Engine {
             state: State::new(limits.truths),
             key: KeyBuffer::default(),
             suppressed: 0,
+            evicted_before: 0,
             rules,
             clauses,
             index,
@@ -83,9 +88,62 @@ impl Engine {
             rules: self.rules.len(),
             active: self.state.len(),
             remembered: self.memories.iter().map(Memory::len).sum(),
-            evicted: self.state.evicted() + self.memories.iter().map(Memory::evicted).sum::<u64>(),
+            evicted: self.evicted_before
+                + self.state.evicted()
+                + self.memories.iter().map(Memory::evicted).sum::<u64>(),
             suppressed: self.suppressed,
         }
+    }
+
+    /// What its rules remember, but for which are true at present: those are found anew from the processes.
+    pub fn snapshot(&self) -> Snapshot {
+        let remembered = self.rules.iter().zip(&self.memories);
+        let remembered =
+            remembered.filter_map(|(rule, memory)| Some((rule.name.clone(), memory.remembered(rule)?)));
+        Snapshot::new(remembered.collect())
+    }
+
+    /// Takes back what was kept, for rules of the same name that count in the same way.
+    pub fn restore(&mut self, snapshot: &Snapshot) {
+        if !snapshot.is_of_this_version() {
+            return;
+        }
+        for (rule, memory) in self.rules.iter().zip(&mut self.memories) {
+            if let Some(kept) = snapshot.rules.get(&rule.name) {
+                memory.take_back(rule, kept);
+            }
+        }
+    }
+
+    /// Goes on where another engine is now: what its rules remember is this one's, for rules of the same name that
+    /// count in the same way, and so is what is true at present, for rules that are the same.
+    pub fn take_over(&mut self, before: &mut Engine) {
+        let evicted = before.stats().evicted;
+        let own: HashMap<&str, usize> =
+            self.rules.iter().enumerate().map(|(number, rule)| (rule.name.as_str(), number)).collect();
+        let mut conditions = HashMap::new();
+        for (old, rule) in before.rules.iter().enumerate() {
+            let Some(&new) = own.get(rule.name.as_str()) else { continue };
+            let now = &self.rules.compiled()[new].rule;
+            if now.shape() == rule.shape() {
+                std::mem::swap(&mut self.memories[new], &mut before.memories[old]);
+            }
+            if now.when == When::Turns
+                && (&now.condition, &now.exceptions) == (&rule.condition, &rule.exceptions)
+            {
+                conditions.insert(before.first_condition(old), self.first_condition(new));
+            }
+        }
+        std::mem::swap(&mut self.state, &mut before.state);
+        self.state.renumber(|old| conditions.get(&old).copied());
+        self.suppressed = before.suppressed;
+        self.evicted_before = 0;
+        self.evicted_before = evicted.saturating_sub(self.stats().evicted);
+    }
+
+    /// The number of the first condition of a rule.
+    fn first_condition(&self, rule: usize) -> u32 {
+        self.clauses.partition_point(|(of, _)| (*of as usize) < rule) as u32
     }
 
     /// What the sensor must watch for these rules.
@@ -425,6 +483,32 @@ mod tests {
         assert_eq!(interest.kinds, LIFE.union(KindSet::of(&[EventKind::FileAccess])));
         let each = engine("rules: [{name: b, event: file_access, condition: file.path startswith '/root/'}]");
         assert_eq!(each.interest().kinds, KindSet::of(&[EventKind::FileAccess]));
+    }
+
+    #[test]
+    fn an_engine_that_takes_over_knows_what_is_true_and_what_was_counted() {
+        let counted = "{name: b, event: process_create, condition: process.name == 'y', threshold: {at_least: 3, within: 1h}}";
+        let mut before = engine(&format!("rules: [{{name: a, condition: process.name == 'x'}}, {counted}]"));
+        assert_eq!(fired(&mut before, &exec(1, "x", "bash")), ["a"]);
+        for _ in 0..2 {
+            assert!(fired(&mut before, &exec(2, "y", "bash")).is_empty());
+        }
+        // Another rule stands first now.
+        let rules = format!(
+            "rules: [{{name: c, condition: process.pid == 7}}, {counted}, {{name: a, condition: process.name == 'x'}}]"
+        );
+        let mut after = engine(&rules);
+        after.take_over(&mut before);
+        assert_eq!((after.stats().active, after.stats().remembered), (1, 1));
+        assert!(fired(&mut after, &exec(1, "x", "bash")).is_empty(), "it was true already");
+        assert_eq!(fired(&mut after, &exec(2, "y", "bash")), ["b"]);
+        let mut changed = engine("rules: [{name: a, condition: process.name startswith 'x'}]");
+        changed.take_over(&mut after);
+        assert_eq!(
+            fired(&mut changed, &exec(1, "x", "bash")),
+            ["a"],
+            "a rule that asks otherwise begins anew"
+        );
     }
 
     #[test]

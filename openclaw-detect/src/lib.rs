@@ -48,7 +48,7 @@ pub use event::{Event, EventKind, KindSet, ParseProcessIdError, ProcessId, Times
 pub use field::Field;
 pub use finding::Finding;
 pub use interest::{Interest, ReadInterest};
-pub use memory::Limits;
+pub use memory::{Limits, Snapshot};
 pub use recorded::{RecordError, RecordedEvent};
 pub use rule::{Action, Evidence, Exception, Match, Rule, Severity};
 pub use ruleset::{RuleSet, Source};

@@ -5,6 +5,7 @@ mod key;
 mod keyed;
 mod novelty;
 mod sequence;
+mod snapshot;
 mod suppress;
 mod threshold;
 
@@ -12,6 +13,8 @@ pub(crate) use self::key::Key;
 use self::keyed::Keyed;
 use self::novelty::Novelty;
 use self::sequence::Progress;
+pub(crate) use self::snapshot::Remembered;
+pub use self::snapshot::Snapshot;
 use self::suppress::Told;
 use self::threshold::Window;
 use crate::compiled::Part;
@@ -84,6 +87,52 @@ impl Memory {
             Of::New(novelty) => novelty.len(),
         };
         of + self.told.as_ref().map_or(0, Keyed::len)
+    }
+
+    /// What it remembers, to be kept; none where that is nothing.
+    pub(crate) fn remembered(&self, rule: &Rule) -> Option<Remembered> {
+        let mut kept = Remembered { shape: rule.shape(), ..Remembered::default() };
+        match &self.of {
+            Of::Nothing => {}
+            Of::Threshold(windows) => {
+                kept.windows = windows.iter().map(|(key, window)| (key.into(), window.keep())).collect();
+            }
+            Of::Sequence(progress) => {
+                kept.sequences =
+                    progress.iter().map(|(key, progress)| (key.into(), progress.keep())).collect();
+            }
+            Of::New(novelty) => (kept.learners, kept.values) = novelty.keep(),
+        }
+        let told = self.told.iter().flat_map(Keyed::iter);
+        kept.told = told.map(|(key, told)| (key.into(), (told.last, told.kept_back))).collect();
+        (!kept.is_empty()).then_some(kept)
+    }
+
+    /// Takes back what was kept of a rule of the same shape.
+    pub(crate) fn take_back(&mut self, rule: &Rule, kept: &Remembered) {
+        if kept.shape != rule.shape() {
+            return;
+        }
+        match (&mut self.of, &rule.when) {
+            (Of::Threshold(windows), When::Threshold(threshold)) => {
+                for (key, window) in &kept.windows {
+                    windows.with(&key.0, || Window::take_back(window, threshold.measure), |_| ());
+                }
+            }
+            (Of::Sequence(progress), When::Sequence(sequence)) => {
+                let steps = sequence.steps.len();
+                for (key, kept) in kept.sequences.iter().filter(|(_, kept)| kept.times.len() == steps) {
+                    progress.with(&key.0, || Progress::take_back(kept), |_| ());
+                }
+            }
+            (Of::New(novelty), When::New(_)) => novelty.take_back(&kept.learners, &kept.values),
+            _ => {}
+        }
+        if let Some(told) = &mut self.told {
+            for (key, (last, kept_back)) in &kept.told {
+                told.with(&key.0, || Told { last: *last, kept_back: *kept_back }, |_| ());
+            }
+        }
     }
 
     /// A part of the rule is true of the event: whether the rule fires with that, and on what evidence.

@@ -123,6 +123,22 @@ pub struct Rule {
     pub origin: String,
 }
 
+impl Rule {
+    /// What gives the keys and times that the rule remembers their meaning. A rule whose condition is changed keeps
+    /// what it knows; one that counts otherwise does not.
+    pub(crate) fn shape(&self) -> String {
+        let when = match &self.when {
+            When::Sequence(sequence) => {
+                let by: Vec<_> = sequence.steps.iter().map(|step| &step.by).collect();
+                format!("sequence {by:?} {}", sequence.ordered)
+            }
+            When::New(new) => format!("new {:?} {:?}", new.field, new.by),
+            when => format!("{when:?}"),
+        };
+        format!("{when} {:?}", self.suppress.as_ref().map(|suppress| &suppress.by))
+    }
+}
+
 /// What makes a rule fire.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum When {

@@ -172,6 +172,30 @@ impl State {
         }
     }
 
+    /// Gives the conditions other numbers; what has none is forgotten.
+    pub(crate) fn renumber(&mut self, number: impl Fn(u32) -> Option<u32>) {
+        let rename = |key: &Key| number(key.condition).map(|condition| Key { condition, ..*key });
+        let mut processes = HashMap::with_capacity(self.processes.len());
+        self.entries = 0;
+        for (process, before) in self.processes.drain() {
+            let mut of_process = OfProcess::default();
+            for (key, entry) in before.entries {
+                if let Some(key) = rename(&key) {
+                    of_process.count_in(key.condition);
+                    of_process.entries.insert(key, entry);
+                }
+            }
+            self.entries += of_process.entries.len();
+            if !of_process.entries.is_empty() {
+                processes.insert(process, of_process);
+            }
+        }
+        self.processes = processes;
+        let order = std::mem::take(&mut self.order).into_iter();
+        self.order =
+            order.filter_map(|(sequence, process, key)| Some((sequence, process, rename(&key)?))).collect();
+    }
+
     fn forget(&mut self, process: ProcessId) {
         if let Some(of_process) = self.processes.remove(&process) {
             self.entries -= of_process.entries.len();

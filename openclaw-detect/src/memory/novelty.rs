@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::Limits;
 use super::keyed::Keyed;
+use super::snapshot::{Bytes, Times};
 
 /// The values that each key is known to have.
 #[derive(Debug)]
@@ -40,5 +41,19 @@ impl Novelty {
         let is_new = !self.values.contains(key_and_value);
         self.values.with(key_and_value, || now, |_| ());
         is_new && now.saturating_sub(since) >= learn
+    }
+
+    /// The keys and the values, to be kept.
+    pub(super) fn keep(&self) -> (Times, Times) {
+        let keep = |of: &Keyed<u64>| of.iter().map(|(key, time)| (key.into(), *time)).collect();
+        (keep(&self.keys), keep(&self.values))
+    }
+
+    pub(super) fn take_back(&mut self, keys: &[(Bytes, u64)], values: &[(Bytes, u64)]) {
+        for (kept, into) in [(keys, &mut self.keys), (values, &mut self.values)] {
+            for (key, time) in kept {
+                into.with(&key.0, || *time, |_| ());
+            }
+        }
     }
 }

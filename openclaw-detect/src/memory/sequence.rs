@@ -2,6 +2,7 @@
 
 use super::key::Key;
 use super::keyed::{Keyed, Weigh};
+use super::snapshot;
 use crate::compiled::Part;
 use crate::rule::Sequence;
 use crate::{Event, Evidence};
@@ -61,6 +62,15 @@ pub(super) fn see<E: Event + ?Sized>(
 }
 
 impl Progress {
+    /// To be kept.
+    pub(super) fn keep(&self) -> snapshot::Progress {
+        snapshot::Progress { newest: self.newest, times: self.times.to_vec() }
+    }
+
+    pub(super) fn take_back(kept: &snapshot::Progress) -> Self {
+        Progress { newest: kept.newest, times: kept.times.clone().into() }
+    }
+
     /// Takes a step. Returns when the sequence began, where it is complete with it.
     fn step(&mut self, step: usize, now: u64, within: u64, ordered: bool) -> Option<u64> {
         // No step goes back in time; where the clock was set back by more than the sequence may take, what came
@@ -71,7 +81,7 @@ impl Progress {
         }
         let now = self.newest.max(now);
         self.newest = now;
-        let in_time = |time: &u64| now - time <= within;
+        let in_time = |time: &u64| now.saturating_sub(*time) <= within;
         if ordered {
             let began = match step.checked_sub(1) {
                 None => now,

@@ -9,9 +9,9 @@ use crate::rule::Suppress;
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Told {
     /// When, nanoseconds since the epoch.
-    last: u64,
+    pub(super) last: u64,
     /// How many firings were not told since.
-    kept_back: u64,
+    pub(super) kept_back: u64,
 }
 
 impl Weigh for Told {
@@ -38,7 +38,7 @@ pub(super) fn tell<E: Event + ?Sized>(
     let is_over = now.abs_diff(before.last) >= time;
     let after = match is_over {
         true => Told { last: now, kept_back: 0 },
-        false => Told { kept_back: before.kept_back + 1, ..before },
+        false => Told { kept_back: before.kept_back.saturating_add(1), ..before },
     };
     told.with(key.bytes(), || after, |told| *told = after);
     is_over.then_some(before.kept_back)

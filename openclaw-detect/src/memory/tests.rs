@@ -204,6 +204,30 @@ fn what_was_told_is_kept_back_for_a_time_and_counted() {
     assert!(fires(&mut engine, &connection(126, 2, 22, 0)), "another source");
 }
 
+const ALL_KINDS: &str = "rules:\n\
+    - {name: count, event: network_connection, condition: destination.port exists, threshold: {at_least: 4, within: 8s, by: [source.ip]}}\n\
+    - {name: distinct, event: network_connection, condition: destination.port exists, threshold: {distinct: destination.port, at_least: 3, within: 8s}}\n\
+    - {name: new, event: network_connection, condition: destination.port exists, new: {field: destination.port, by: [source.ip], learn: 4s}}\n\
+    - {name: quiet, event: network_connection, condition: destination.port == 3, suppress: {for: 7s, by: [source.ip]}}\n\
+    - name: sequence\n  sequence:\n    within: 6s\n    by: [source.ip]\n    steps:\n\
+    \x20   - {event: network_connection, condition: destination.port == 1}\n\
+    \x20   - {event: network_connection, condition: destination.port == 2}\n";
+
+#[test]
+fn a_snapshot_of_another_version_or_shape_is_not_taken_back() {
+    let mut before = engine(ALL_KINDS);
+    fires(&mut before, &connection(100, 1, 3, 0));
+    let snapshot = before.snapshot();
+    let mut other = serde_json::to_value(&snapshot).unwrap();
+    other["version"] = 99.into();
+    let mut after = engine(ALL_KINDS);
+    after.restore(&serde_json::from_value(other).unwrap());
+    assert_eq!(after.stats().remembered, 0);
+    let mut after = engine(&ALL_KINDS.replace("by: [source.ip]", "by: [destination.port]"));
+    after.restore(&snapshot);
+    assert_eq!(after.stats().remembered, 1, "that of `distinct`, which has no key");
+}
+
 /// Events of one rule over connections: seconds, source, port, bytes.
 fn events() -> impl Strategy<Value = Vec<(u64, u8, i64, i64)>> {
     prop::collection::vec((0..4u64, 0..3u8, 0..5i64, 0..4i64), 0..80).prop_map(|steps| {
@@ -309,6 +333,47 @@ proptest! {
             prop_assert_eq!(fires(&mut engine, &connection(time, from, port, 0)), complete);
             if complete {
                 seen.clear();
+            }
+        }
+    }
+
+    #[test]
+    fn an_engine_that_goes_on_from_a_snapshot_fires_as_the_one_that_it_was_taken_of(events in events(), at in 0..80usize) {
+        let names = |engine: &mut Engine, (time, from, port, sent): (u64, u8, i64, i64)| {
+            let mut names = Vec::new();
+            engine.evaluate(&connection(time, from, port, sent), |found| names.push((found.rule.name.clone(), found.evidence.clone())));
+            names
+        };
+        let mut whole = engine(ALL_KINDS);
+        let (before, after) = events.split_at(at.min(events.len()));
+        for event in before {
+            names(&mut whole, *event);
+        }
+        let kept = serde_json::to_string(&whole.snapshot()).unwrap();
+        let mut restored = engine(ALL_KINDS);
+        restored.restore(&serde_json::from_str(&kept).unwrap());
+        for event in after {
+            prop_assert_eq!(names(&mut restored, *event), names(&mut whole, *event));
+        }
+    }
+
+    #[test]
+    fn no_snapshot_makes_an_engine_panic(times in prop::collection::vec(any::<u64>(), 8), events in events()) {
+        let mut snapshot = engine(ALL_KINDS);
+        fires(&mut snapshot, &connection(1000, 1, 1, 0));
+        fires(&mut snapshot, &connection(1000, 1, 3, 0));
+        let mut json = serde_json::to_string(&snapshot.snapshot()).unwrap();
+        // Every number that is a time, another one.
+        for (number, time) in times.iter().enumerate() {
+            if let Some(at) = json.match_indices("1000000000000").map(|(at, _)| at).nth(number) {
+                json.replace_range(at..at + 13, &time.to_string());
+            }
+        }
+        if let Ok(kept) = serde_json::from_str(&json) {
+            let mut engine = engine(ALL_KINDS);
+            engine.restore(&kept);
+            for (time, from, port, sent) in events {
+                fires(&mut engine, &connection(time, from, port, sent));
             }
         }
     }

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use super::key::Key;
 use super::keyed::{Keyed, Weigh};
+use super::snapshot;
 use crate::rule::{Measure, Threshold};
 use crate::{Event, Evidence, Value};
 
@@ -68,12 +69,17 @@ pub(super) fn see<E: Event + ?Sized>(
             1
         }
     };
-    windows.forget(TIDY, |window| window.newest + SLICES <= slice);
+    windows.forget(TIDY, |window| is_over(window.newest, slice));
     let (key_bytes, value) = key.bytes().split_at(len);
     let at_least = threshold.at_least;
     let make = || Window::new(threshold.measure);
     let reached = windows.with(key_bytes, make, |window| window.add(slice, amount, value, at_least));
-    reached.map(|since| key.evidence(threshold.by.iter().copied(), since * slice_length))
+    reached.map(|since| key.evidence(threshold.by.iter().copied(), since.saturating_mul(slice_length)))
+}
+
+/// Whether a slice is no longer in the window that ends at `now`.
+const fn is_over(slice: u64, now: u64) -> bool {
+    slice.saturating_add(SLICES) <= now
 }
 
 /// Nanoseconds of a slice.
@@ -91,6 +97,32 @@ impl Window {
         Window { seen, ..Window::default() }
     }
 
+    /// To be kept.
+    pub(super) fn keep(&self) -> snapshot::Window {
+        let (mut amounts, mut values) = (Vec::new(), Vec::new());
+        match &self.seen {
+            Seen::Amounts(seen, _) => amounts = seen.iter().copied().collect(),
+            Seen::Values(seen) => values = seen.iter().map(|(value, time)| (value.into(), *time)).collect(),
+        }
+        snapshot::Window { newest: self.newest, is_reached: self.is_reached, amounts, values }
+    }
+
+    pub(super) fn take_back(kept: &snapshot::Window, measure: Measure) -> Self {
+        let mut window = Window { newest: kept.newest, is_reached: kept.is_reached, ..Window::new(measure) };
+        match &mut window.seen {
+            Seen::Amounts(amounts, sum) => {
+                amounts.extend(&kept.amounts);
+                *sum = kept.amounts.iter().fold(0, |sum, (_, amount)| sum.saturating_add(*amount));
+            }
+            Seen::Values(values) => {
+                for (value, time) in &kept.values {
+                    values.with(&value.0, || *time, |_| ());
+                }
+            }
+        }
+        window
+    }
+
     /// Adds an event. Returns the slice of the oldest that counts where the threshold is reached now, and was not
     /// before.
     fn add(&mut self, slice: u64, amount: u64, value: &[u8], at_least: u64) -> Option<u64> {
@@ -98,7 +130,7 @@ impl Window {
         let oldest = match &mut self.seen {
             Seen::Amounts(amounts, sum) => {
                 while let Some((time, amount)) = amounts.front().copied()
-                    && time + SLICES <= slice
+                    && is_over(time, slice)
                 {
                     amounts.pop_front();
                     *sum = sum.saturating_sub(amount);
@@ -114,12 +146,12 @@ impl Window {
                     && sum.saturating_sub(amount) >= at_least
                 {
                     amounts.pop_front();
-                    *sum -= amount;
+                    *sum = sum.saturating_sub(amount);
                 }
                 (*sum >= at_least).then(|| amounts.front().map_or(slice, |(time, _)| *time))
             }
             Seen::Values(values) => {
-                values.forget(usize::MAX, |time| time + SLICES <= slice);
+                values.forget(usize::MAX, |time| is_over(*time, slice));
                 self.is_reached &= values.len() > 0;
                 values.with(value, || slice, |time| *time = slice);
                 if values.len() as u64 > at_least {
@@ -136,7 +168,7 @@ impl Window {
     /// The slice in which an event counts: none goes back in time. Where the clock was set back by more than the
     /// window, everything in it is of another time.
     fn begin(&mut self, slice: u64) -> u64 {
-        if slice + SLICES <= self.newest {
+        if is_over(slice, self.newest) {
             self.is_reached = false;
             match &mut self.seen {
                 Seen::Amounts(amounts, sum) => {
