@@ -25,6 +25,8 @@ pub(crate) struct Definitions {
 /// A condition with a name.
 #[derive(Debug, Clone)]
 pub(crate) struct Macro {
+    /// The condition, printed.
+    text: String,
     /// None where there is a mistake in it, which is told where it is defined.
     pub(crate) node: Option<Node>,
     /// How deep it is made of others.
@@ -40,6 +42,22 @@ impl Definitions {
     /// The names of all macros.
     pub(crate) fn macro_names(&self) -> impl Iterator<Item = &str> {
         self.macros.keys().map(String::as_str)
+    }
+
+    /// The names of lists and macros that are other than in `before`, or not in both.
+    pub(crate) fn other_than(&self, before: &Definitions) -> Vec<String> {
+        let text = |of: &Self, name: &str| of.macros.get(name).map(|found| found.text.clone());
+        let names =
+            |of: &'_ Self| of.lists.names().chain(of.macro_names()).map(str::to_owned).collect::<Vec<_>>();
+        let mut other = names(self);
+        other.extend(names(before));
+        other.sort_unstable();
+        other.dedup();
+        other.retain(|name| {
+            self.lists.own_members(name) != before.lists.own_members(name)
+                || text(self, name) != text(before, name)
+        });
+        other
     }
 
     /// Makes macros ready, those first that others are made of. Calls `report` with each mistake in one.
@@ -68,7 +86,7 @@ impl Definitions {
             // What is made of one with a mistake has that mistake, which is told no second time.
             let node = node.filter(|_| !too_deep);
             let depth = if node.is_some() { depth } else { 0 };
-            self.macros.insert(name.to_owned(), Macro { node, depth });
+            self.macros.insert(name.to_owned(), Macro { text: expr.to_string(), node, depth });
         }
     }
 }

@@ -51,5 +51,5 @@ pub use interest::{Interest, ReadInterest};
 pub use memory::{Limits, Snapshot};
 pub use recorded::{RecordError, RecordedEvent};
 pub use rule::{Action, Evidence, Exception, Match, Rule, Severity};
-pub use ruleset::{RuleSet, Source};
+pub use ruleset::{Changes, RuleSet, Source};
 pub use value::{StrList, Value};

@@ -27,6 +27,11 @@ impl Lists {
         self.0.contains_key(name)
     }
 
+    /// What was written as the members of a list.
+    pub(crate) fn own_members(&self, name: &str) -> Option<&[String]> {
+        self.0.get(name).map(Vec::as_slice)
+    }
+
     /// The names of all lists.
     pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
         self.0.keys().map(String::as_str)

@@ -19,9 +19,10 @@ const FILE_KEYS: &[&str] = &["lists", "macros", "rules", "overrides"];
 const MAX_BYTES: usize = 16 << 20;
 
 /// What was made of all sources.
+#[derive(Debug, Default)]
 pub(crate) struct Loaded {
     pub(crate) rules: Vec<Compiled>,
-    pub(crate) lists: usize,
+    pub(crate) definitions: Definitions,
     pub(crate) disabled: usize,
     pub(crate) diagnostics: Diagnostics,
 }
@@ -338,7 +339,7 @@ impl<'a> Loader<'a> {
         }
         self.diagnostics.sort_by_key(|(source, d)| (*source, d.line, d.column));
         let diagnostics = self.diagnostics.into_iter().map(|(_, diagnostic)| diagnostic).collect();
-        Loaded { rules, lists: self.definitions.lists.len(), disabled, diagnostics: Diagnostics(diagnostics) }
+        Loaded { rules, definitions: self.definitions, disabled, diagnostics: Diagnostics(diagnostics) }
     }
 }
 

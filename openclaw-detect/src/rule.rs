@@ -93,7 +93,7 @@ impl fmt::Display for Action {
 }
 
 /// A rule that was checked and can be evaluated.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Rule {
     /// The name, unique among the rules.
     pub name: String,
@@ -124,6 +124,11 @@ pub struct Rule {
 }
 
 impl Rule {
+    /// Whether the rules are the same, wherever they are written.
+    pub(crate) fn says_the_same_as(&self, other: &Rule) -> bool {
+        Rule { origin: other.origin.clone(), ..self.clone() } == *other
+    }
+
     /// What gives the keys and times that the rule remembers their meaning. A rule whose condition is changed keeps
     /// what it knows; one that counts otherwise does not.
     pub(crate) fn shape(&self) -> String {

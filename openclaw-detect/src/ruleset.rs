@@ -1,9 +1,15 @@
 //! Rule files: from YAML to rules that were checked, or to all the mistakes in them.
 
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
 use crate::Rule;
 use crate::compiled::Compiled;
 use crate::diagnostic::Diagnostics;
-use crate::loader::Loader;
+use crate::loader::{Loaded, Loader};
 
 /// A rule file's name and text.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,14 +42,9 @@ impl Source {
     }
 }
 
-/// Rules that were checked, in the order of their files.
+/// Rules that were checked, in the order of their files. Cheap to clone.
 #[derive(Debug, Clone, Default)]
-pub struct RuleSet {
-    rules: Vec<Compiled>,
-    lists: usize,
-    disabled: usize,
-    warnings: Diagnostics,
-}
+pub struct RuleSet(Arc<Loaded>);
 
 impl RuleSet {
     /// Reads the rules, lists, macros and overrides of all `sources`. A list or a macro replaces the one of the
@@ -58,27 +59,22 @@ impl RuleSet {
         if loaded.diagnostics.errors() > 0 {
             return Err(loaded.diagnostics);
         }
-        Ok(RuleSet {
-            rules: loaded.rules,
-            lists: loaded.lists,
-            disabled: loaded.disabled,
-            warnings: loaded.diagnostics,
-        })
+        Ok(RuleSet(Arc::new(loaded)))
     }
 
     /// How many rules there are, those that are disabled left out.
     pub fn len(&self) -> usize {
-        self.rules.len()
+        self.0.rules.len()
     }
 
     /// Whether there is no rule.
     pub fn is_empty(&self) -> bool {
-        self.rules.is_empty()
+        self.0.rules.is_empty()
     }
 
     /// The rules, those that are disabled left out.
     pub fn iter(&self) -> impl Iterator<Item = &Rule> {
-        self.rules.iter().map(|compiled| &compiled.rule)
+        self.0.rules.iter().map(|compiled| &compiled.rule)
     }
 
     /// The rule of that name.
@@ -88,21 +84,80 @@ impl RuleSet {
 
     /// How many lists there are.
     pub fn lists(&self) -> usize {
-        self.lists
+        self.0.definitions.lists.len()
     }
 
     /// How many rules say `enabled: false`.
     pub fn disabled(&self) -> usize {
-        self.disabled
+        self.0.disabled
     }
 
     /// What may not be as it was meant.
     pub fn warnings(&self) -> &Diagnostics {
-        &self.warnings
+        &self.0.diagnostics
+    }
+
+    /// What is other than in `before`.
+    pub fn changes_since(&self, before: &RuleSet) -> Changes {
+        let by_name = |rules: &RuleSet| -> BTreeMap<String, Rule> {
+            rules.iter().map(|rule| (rule.name.clone(), rule.clone())).collect()
+        };
+        let (before_rules, rules) = (by_name(before), by_name(self));
+        let missing = |of: &BTreeMap<String, Rule>, from: &BTreeMap<String, Rule>| {
+            of.keys().filter(|name| !from.contains_key(*name)).cloned().collect()
+        };
+        let changed = rules.iter().filter(|(name, rule)| {
+            before_rules.get(*name).is_some_and(|before| !before.says_the_same_as(rule))
+        });
+        Changes {
+            added: missing(&rules, &before_rules),
+            removed: missing(&before_rules, &rules),
+            changed: changed.map(|(name, _)| name.clone()).collect(),
+            definitions: self.0.definitions.other_than(&before.0.definitions),
+        }
     }
 
     pub(crate) fn compiled(&self) -> &[Compiled] {
-        &self.rules
+        &self.0.rules
+    }
+}
+
+/// What is other in some rules than in those before, by name.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Changes {
+    /// Rules that are new.
+    pub added: Vec<String>,
+    /// Rules that are gone, or disabled.
+    pub removed: Vec<String>,
+    /// Rules that say something else.
+    pub changed: Vec<String>,
+    /// Lists and macros that are new, gone, or other.
+    pub definitions: Vec<String>,
+}
+
+impl Changes {
+    /// Whether all is as it was.
+    pub fn is_empty(&self) -> bool {
+        *self == Changes::default()
+    }
+}
+
+/// `added a, b; changed c`, or `nothing changed`.
+impl fmt::Display for Changes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut separator = "";
+        for (what, names) in [
+            ("added", &self.added),
+            ("removed", &self.removed),
+            ("changed", &self.changed),
+            ("changed lists and macros", &self.definitions),
+        ] {
+            if !names.is_empty() {
+                write!(f, "{separator}{what} {}", names.join(", "))?;
+                separator = "; ";
+            }
+        }
+        if self.is_empty() { f.write_str("nothing changed") } else { Ok(()) }
     }
 }
 
@@ -376,6 +431,21 @@ rules:
         assert_eq!((rule.severity, &rule.actions[..]), (Severity::Low, &[Action::Alert][..]));
         assert_eq!((rule.exceptions.len(), rule.exceptions[0].name.as_str()), (1, "ours"));
         assert!(rules.get("data_exfiltration").is_none() && rules.disabled() == 1);
+    }
+
+    #[test]
+    fn what_changed_is_told_by_name() {
+        let load = |text: &str| RuleSet::load(&[source("x.yml", text)]).unwrap();
+        let before = load(
+            "lists: {l: [x]}\nmacros: {m: process.pid == 1}\nrules:\n- {name: a, condition: m}\n- {name: b, condition: m}\n- {name: c, condition: m}",
+        );
+        let after = load(
+            "# Moved down.\nlists: {l: [y], k: []}\nmacros: {m: process.pid == 2}\nrules:\n- {name: a, condition: m}\n- {name: b, condition: m, severity: low}\n- {name: d, condition: m}",
+        );
+        let changes = after.changes_since(&before);
+        assert_eq!(changes.to_string(), "added d; removed c; changed b; changed lists and macros k, l, m");
+        assert!(after.changes_since(&after.clone()).is_empty());
+        assert_eq!(Changes::default().to_string(), "nothing changed");
     }
 
     #[test]
