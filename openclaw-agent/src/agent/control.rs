@@ -7,9 +7,10 @@ use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use openclaw_detect::EventKind;
+use openclaw_detect::{Changes, EventKind};
 
 use super::answers::{Answers, Message};
+use super::rules::Rules;
 use super::stdout::Stdout;
 use crate::alert::Alerts;
 use crate::api::protocol::{Block, Isolate};
@@ -33,7 +34,7 @@ pub(super) struct Control {
     pub(super) started: Instant,
     pub(super) host: String,
     pub(super) mode: Mode,
-    pub(super) rules: u64,
+    pub(super) rules: Arc<Rules>,
     pub(super) snapshot: Arc<Mutex<Snapshot>>,
     pub(super) answers: SyncSender<Message>,
     pub(super) findings_lost: Arc<AtomicU64>,
@@ -122,7 +123,8 @@ impl api::Control for Control {
             hooks: snapshot.hooks.to_vec(),
             events,
             losses: self.losses(&snapshot),
-            rules: self.rules,
+            rules: self.rules.count(),
+            warnings: self.rules.problem().into_iter().collect(),
             findings: snapshot.counts.findings,
             alerts: self.alerts.counts(),
             active_verdicts: self.in_force.load(Relaxed),
@@ -174,6 +176,10 @@ impl api::Control for Control {
             Ok(ended)
         })?
         .map_err(refusal)
+    }
+
+    fn reload_rules(&self) -> Result<(u64, Changes), Refusal> {
+        self.rules.reload().map_err(refusal)
     }
 
     fn subscribe(&self, condition: Option<&str>, format: Format) -> Result<Subscription, Refusal> {

@@ -8,6 +8,7 @@ mod control;
 mod doctor;
 mod options;
 mod outlet;
+mod rules;
 mod run;
 mod stdout;
 mod trigger;

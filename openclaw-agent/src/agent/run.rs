@@ -6,7 +6,6 @@ use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use openclaw_detect::Engine;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{info, warn};
 
@@ -14,6 +13,7 @@ use super::answers::Answers;
 use super::control::Control;
 use super::options::RunOptions;
 use super::outlet::Outlet;
+use super::rules::Rules;
 use super::stdout::Stdout;
 use crate::alert::Alerts;
 use crate::api::socket::BoundSocket;
@@ -23,9 +23,10 @@ use crate::config::Mode;
 use crate::enrich::{Environment, HostFacts, Resolver};
 use crate::kernel::layout;
 use crate::respond::Responder;
+use crate::rules::memory;
 use crate::sensor::{RingSizes, Witness};
 use crate::store::{Limits, Writer};
-use crate::{enrich, pipeline, respond, rules};
+use crate::{enrich, pipeline, respond};
 
 /// How often it is looked whether the threads are alive: an agent that sees or answers nothing must not go on.
 const HEALTH: Duration = Duration::from_secs(1);
@@ -59,10 +60,8 @@ fn require_root() -> Result<()> {
 
 async fn run_until_stopped(options: RunOptions) -> Result<()> {
     let config = &options.config;
-    let rules = rules::load(&config.security.rules, &options.rules, rules::Writers::Trusted)?;
-    for warning in rules.warnings().iter() {
-        warn!("{warning}");
-    }
+    let (rules, stamps) = Rules::read(&config.security.rules, &options.rules);
+    let rules = rules?;
     // Before anything is attached: a second agent ends here.
     let socket = BoundSocket::bind(&options.socket)?;
     let resolved = layout::of_running_kernel()?;
@@ -91,7 +90,7 @@ async fn run_until_stopped(options: RunOptions) -> Result<()> {
             "of processes that are older than the agent, name, arguments and paths are not known: {impediment}"
         );
     }
-    let (processes, questions) = pipeline::questions();
+    let (processes, engines, questions) = pipeline::questions();
     let in_force = Arc::new(AtomicU64::new(0));
     let answers = Answers {
         responder,
@@ -115,7 +114,16 @@ async fn run_until_stopped(options: RunOptions) -> Result<()> {
         subscribers: Arc::clone(&subscribers),
         stdout: options.events.then(|| stdout.clone()),
     };
-    let rule_count = rules.len() as u64;
+    let memory = memory::path(&options.store);
+    let engine = Rules::engine(rules.clone(), &memory);
+    let rules = Arc::new(Rules::new(
+        config.security.rules.clone(),
+        options.rules.clone(),
+        engines,
+        memory,
+        rules,
+        stamps,
+    ));
     let sensor = &config.security.sensor;
     let rings =
         RingSizes { process: sensor.process_ring, network: sensor.network_ring, file: sensor.file_ring };
@@ -124,7 +132,7 @@ async fn run_until_stopped(options: RunOptions) -> Result<()> {
     let settings = pipeline::Settings {
         layout: resolved,
         rings,
-        engine: Engine::new(rules),
+        engine,
         host: host.clone(),
         environment: Environment::new(sensor.environment.clone()),
         hash_limit: sensor.hash_limit,
@@ -136,7 +144,7 @@ async fn run_until_stopped(options: RunOptions) -> Result<()> {
         started: Instant::now(),
         host: host.name,
         mode,
-        rules: rule_count,
+        rules: Arc::clone(&rules),
         snapshot: sensor.snapshots(),
         answers: messages,
         findings_lost,
@@ -153,8 +161,9 @@ async fn run_until_stopped(options: RunOptions) -> Result<()> {
         warn!(capability = hook.capability, hook = hook.hook, reason = hook.reason, "{state}");
     }
     let file = options.config_path.as_ref().map_or("none".to_owned(), |path| path.display().to_string());
-    info!(rules = rule_count, mode = mode.name(), config = file, "watching");
+    info!(rules = rules.count(), mode = mode.name(), config = file, "watching");
 
+    let watching = tokio::spawn(super::rules::watch(Arc::clone(&rules)));
     let mut health = tokio::time::interval(HEALTH);
     loop {
         tokio::select! {
@@ -163,13 +172,14 @@ async fn run_until_stopped(options: RunOptions) -> Result<()> {
         }
     }
     info!("stopping");
+    watching.abort();
     let stopped = tokio::task::spawn_blocking(move || sensor.stop()).await?;
     let answered = answers_thread.finish(config.security.response.release_on_exit);
     server.stop().await;
     alerts.close(LAST_ALERTS).await;
     store_thread.finish();
     stdout_thread.finish();
-    stopped?;
+    rules.keep(&stopped?);
     answered
 }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
+use openclaw_detect::Changes;
 use tokio::sync::mpsc;
 
 use super::Status;
@@ -64,6 +65,12 @@ pub trait Control: Send + Sync + 'static {
     /// # Errors
     /// The kernel did not let go.
     fn undo_all(&self) -> Result<Vec<ActionRecord>, Refusal>;
+
+    /// Reads the rule files again, and runs what they say. Returns how many rules run, and what changed.
+    ///
+    /// # Errors
+    /// The files have mistakes, which the text shows: the rules that ran go on.
+    fn reload_rules(&self) -> Result<(u64, Changes), Refusal>;
 
     /// From now on, each event for which `condition` is true, written in `format`.
     ///

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use openclaw_detect::Changes;
 use serde::{Deserialize, Serialize};
 
 use super::Status;
@@ -47,6 +48,8 @@ pub enum Request {
         /// The action's id, or the beginning of it that no other has.
         id: String,
     },
+    /// Read the rule files again. Answer: [`Response::Rules`].
+    ReloadRules,
     /// Take everything back. Answer: [`Response::Actions`], those that were taken back.
     UndoAll,
 }
@@ -91,6 +94,13 @@ pub enum Response {
     Actions {
         /// The records, the newest first.
         actions: Vec<ActionRecord>,
+    },
+    /// The rules that run now.
+    Rules {
+        /// How many there are.
+        rules: u64,
+        /// What is other than before.
+        changes: Changes,
     },
     /// The condition is good: from here on events follow.
     Following,

@@ -143,6 +143,9 @@ fn carry_out(control: &dyn Control, request: Request) -> Response {
         Request::Actions { all } => control.actions(all).map(many),
         Request::Undo { id } => control.undo(&id).map(one),
         Request::UndoAll => control.undo_all().map(many),
+        Request::ReloadRules => {
+            control.reload_rules().map(|(rules, changes)| Response::Rules { rules, changes })
+        }
         Request::Events { .. } => Err(Refusal("events are followed on a connection of their own".to_owned())),
     };
     response.unwrap_or_else(|Refusal(message)| Response::Error { message })

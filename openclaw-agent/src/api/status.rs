@@ -29,6 +29,9 @@ pub struct Status {
     pub losses: Vec<Loss>,
     /// How many rules run.
     pub rules: u64,
+    /// What is not as it should be, though the agent works.
+    #[serde(default)]
+    pub warnings: Vec<String>,
     /// How many findings there were since the agent started.
     pub findings: u64,
     /// What became of the alerts.

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
-use openclaw_detect::Timestamp;
+use openclaw_detect::{Changes, Timestamp};
 use tokio::sync::mpsc;
 
 use super::protocol::{Block, Isolate};
@@ -37,6 +37,7 @@ impl Control for Agent {
             events: BTreeMap::new(),
             losses: Vec::new(),
             rules: 3,
+            warnings: Vec::new(),
             findings: 0,
             alerts: status::AlertCounts::default(),
             active_verdicts: 0,
@@ -66,6 +67,10 @@ impl Control for Agent {
 
     fn isolate(&self, request: Isolate) -> Result<ActionRecord, Refusal> {
         Err(Refusal(format!("there is no process {}", request.pid)))
+    }
+
+    fn reload_rules(&self) -> Result<(u64, Changes), Refusal> {
+        Ok((7, Changes { added: vec!["new".to_owned()], ..Changes::default() }))
     }
 
     fn release(&self, id: &str) -> Result<ActionRecord, Refusal> {
@@ -133,6 +138,8 @@ async fn each_request_gets_its_answer_on_one_connection() {
         assert_eq!(action.expires, Some(Timestamp(1_000_000_001)));
         let refused = client.ask(&Request::Isolate(Isolate { pid: 4711, reason: None, duration: None }));
         assert_eq!(refused.unwrap_err().to_string(), "there is no process 4711");
+        let Response::Rules { rules, changes } = client.ask(&Request::ReloadRules).unwrap() else { panic!() };
+        assert_eq!((rules, changes.to_string()), (7, "added new".to_owned()));
         let Response::Actions { actions } = client.ask(&Request::UndoAll).unwrap() else { panic!() };
         assert_eq!(actions, [*action.clone()]);
         action

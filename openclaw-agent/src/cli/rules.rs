@@ -9,12 +9,13 @@ use openclaw_detect::{Action, Diagnostics, EventKind, Field, KindSet, RuleSet};
 
 use super::context::Context;
 use super::table::Table;
+use crate::api::{ClientError, Request, Response};
 use crate::config;
 use crate::output::style::{self, BOLD, DIM};
 use crate::output::{Format, Printer};
 use crate::rules::{self, RulesError, Writers};
 
-/// Check rules, list those that run, and show what conditions may name
+/// Check rules, list and reload those that run, and show what conditions may name
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -46,6 +47,8 @@ enum Command {
         #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
         output: Format,
     },
+    /// Have the running agent read its rules again: all of them, or, where there is a mistake, none
+    Reload,
     /// List the fields that conditions may name, with their types and the events that carry them
     Fields {
         /// How they are printed
@@ -61,6 +64,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<()> {
             let rules = rules::load(&context.load()?.config.security.rules, rules, Writers::Any)?;
             list(&rules, *output)
         }
+        Command::Reload => reload(context),
         Command::Fields { output } => fields(*output),
     }
 }
@@ -106,6 +110,14 @@ fn print_diagnostics(diagnostics: &Diagnostics, format: Format) -> Result<()> {
         printer.line(&line.to_string())?;
     }
     Ok(printer.flush()?)
+}
+
+fn reload(context: &Context) -> Result<()> {
+    let Response::Rules { rules, changes } = context.connect()?.ask(&Request::ReloadRules)? else {
+        bail!(ClientError::Unexpected);
+    };
+    println!("{rules} rules run: {changes}");
+    Ok(())
 }
 
 fn list(rules: &RuleSet, format: Format) -> Result<()> {

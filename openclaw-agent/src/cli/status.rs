@@ -70,6 +70,10 @@ fn text(status: &Status) -> String {
     );
     line("in force", format!("{} blocks and isolations", status.active_verdicts));
     out.push_str(&head.text());
+    for warning in &status.warnings {
+        // Writing to a String cannot fail.
+        let _ = writeln!(out, "\n{BAD}warning{BAD:#}  {warning}");
+    }
 
     // Writing to a String cannot fail.
     let _ = writeln!(out, "\n{BOLD}hooks{BOLD:#}");
@@ -149,14 +153,20 @@ mod tests {
             )]),
             losses: vec![Loss { stage: "kernel".to_owned(), reason: "ring full".to_owned(), count: 3 }],
             rules: 5,
+            warnings: vec!["the rules on disk are not run".to_owned()],
             findings: 1,
             alerts: AlertCounts { delivered: 1, ..AlertCounts::default() },
             active_verdicts: 0,
         };
         let plain = |status: &Status| anstream::adapter::strip_str(&text(status)).to_string();
         let shown = plain(&status);
-        for part in ["up 1h2m3s", "missing  none", "process_create  0.2/s  12 in all", "kernel  ring full  3"]
-        {
+        for part in [
+            "up 1h2m3s",
+            "missing  none",
+            "process_create  0.2/s  12 in all",
+            "kernel  ring full  3",
+            "warning  the rules on disk are not run",
+        ] {
             assert!(shown.contains(part), "{part}\n{shown}");
         }
         status.losses[0] =

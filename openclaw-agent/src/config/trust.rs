@@ -65,9 +65,23 @@ pub fn read_trusted(path: &Path) -> Result<String, TrustError> {
         return Err(TrustError::NotAFile { path: path.to_owned(), what });
     }
     check(path, path, &metadata, &users)?;
-    let mut text = String::new();
-    file.take(MAX_BYTES + 1).read_to_string(&mut text).map_err(unreadable)?;
-    Ok(text)
+    let mut bytes = Vec::new();
+    file.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    text_of(bytes).map_err(unreadable)
+}
+
+/// The text that these bytes are.
+///
+/// # Errors
+/// They are no UTF-8; the error says where.
+pub fn text_of(bytes: Vec<u8>) -> io::Result<String> {
+    String::from_utf8(bytes).map_err(|error| {
+        let good = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+        let line = 1 + good.iter().filter(|byte| **byte == b'\n').count();
+        let since = good.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+        let column = 1 + String::from_utf8_lossy(&good[since..]).chars().count();
+        io::Error::new(io::ErrorKind::InvalidData, format!("line {line}, column {column} is no UTF-8"))
+    })
 }
 
 /// Checks that only root and the invoking user can put files into a folder.

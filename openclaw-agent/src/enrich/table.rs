@@ -293,6 +293,11 @@ impl ProcessTable {
         .take(MAX_ANCESTORS)
     }
 
+    /// The processes that were not seen to end.
+    pub fn running_processes(&self) -> Vec<ProcessId> {
+        self.processes.values().filter(|process| !process.ended).map(|process| process.id).collect()
+    }
+
     /// The process that has this pid and was not seen to end.
     pub fn alive(&self, pid: u32) -> Option<ProcessId> {
         self.processes

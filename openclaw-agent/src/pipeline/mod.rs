@@ -9,4 +9,4 @@ mod thread;
 mod watch;
 
 pub use stage::{Counts, Outlet, Stage};
-pub use thread::{Handle, Processes, Questions, Settings, Snapshot, questions, start};
+pub use thread::{Engines, Handle, Processes, Questions, Settings, Snapshot, questions, start};

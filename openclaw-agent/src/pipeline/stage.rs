@@ -110,6 +110,13 @@ impl Stage {
         &self.engine
     }
 
+    /// Goes on with other rules, which take over what those before know. Returns the engine before.
+    pub fn replace_engine(&mut self, mut engine: Engine) -> Engine {
+        engine.take_over(&mut self.engine);
+        self.kinds = engine.interest().kinds;
+        std::mem::replace(&mut self.engine, engine)
+    }
+
     /// The processes.
     pub fn table(&self) -> &ProcessTable {
         &self.table

@@ -97,11 +97,15 @@ pub struct Snapshot {
     pub hooks: Arc<[Capability]>,
 }
 
-/// A question to the thread: which processes descend from the one that has this pid now?
+/// A question to the thread.
 #[derive(Debug)]
-struct Question {
-    pid: u32,
-    answer: SyncSender<Vec<ProcessId>>,
+enum Question {
+    /// Which processes descend from the one that has this pid now?
+    Descendants { pid: u32, answer: SyncSender<Vec<ProcessId>> },
+    /// Run these rules from now on. The answer is the engine before, so that it ends elsewhere.
+    Replace { engine: Box<Engine>, answer: SyncSender<Box<Engine>> },
+    /// What do the rules remember?
+    Remembered { answer: SyncSender<openclaw_detect::Snapshot> },
 }
 
 /// Asks the thread about the process table. Cheap to clone.
@@ -115,10 +119,33 @@ impl Processes {
         /// The thread looks for questions between its naps.
         const PATIENCE: Duration = Duration::from_secs(1);
         let (answer, answered) = sync_channel(1);
-        if self.0.send(Question { pid, answer }).is_err() {
+        if self.0.send(Question::Descendants { pid, answer }).is_err() {
             return Vec::new();
         }
         answered.recv_timeout(PATIENCE).unwrap_or_default()
+    }
+}
+
+/// Changes the thread's rules, and asks what they remember. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Engines(Sender<Question>);
+
+impl Engines {
+    /// How long the thread may take, which looks for questions between its naps and batches.
+    const PATIENCE: Duration = Duration::from_secs(10);
+
+    /// Has the thread go on with another engine, which takes over what the one before knows. Whether it does.
+    pub fn replace(&self, engine: Engine) -> bool {
+        let (answer, answered) = sync_channel(1);
+        let question = Question::Replace { engine: Box::new(engine), answer };
+        self.0.send(question).is_ok() && answered.recv_timeout(Self::PATIENCE).is_ok()
+    }
+
+    /// What the rules remember; none where the thread does not answer in time.
+    pub fn remembered(&self) -> Option<openclaw_detect::Snapshot> {
+        let (answer, answered) = sync_channel(1);
+        self.0.send(Question::Remembered { answer }).ok()?;
+        answered.recv_timeout(Self::PATIENCE).ok()
     }
 }
 
@@ -127,7 +154,7 @@ impl Processes {
 pub struct Handle {
     stop: Arc<AtomicBool>,
     snapshot: Arc<Mutex<Snapshot>>,
-    thread: JoinHandle<()>,
+    thread: JoinHandle<openclaw_detect::Snapshot>,
 }
 
 impl Handle {
@@ -146,11 +173,11 @@ impl Handle {
         self.thread.is_finished()
     }
 
-    /// Detaches the programs, takes in what the rings hold, and ends the thread.
+    /// Detaches the programs, takes in what the rings hold, and ends the thread. Returns what its rules remember.
     ///
     /// # Errors
     /// When the thread has panicked.
-    pub fn stop(self) -> io::Result<()> {
+    pub fn stop(self) -> io::Result<openclaw_detect::Snapshot> {
         self.stop.store(true, Ordering::Release);
         self.thread.join().map_err(|_| io::Error::other("the sensor's thread has panicked"))
     }
@@ -160,10 +187,10 @@ impl Handle {
 #[derive(Debug)]
 pub struct Questions(Receiver<Question>);
 
-/// The way to ask, and what [`start`] is to be given for it.
-pub fn questions() -> (Processes, Questions) {
+/// The ways to ask, and what [`start`] is to be given for it.
+pub fn questions() -> (Processes, Engines, Questions) {
     let (ask, asked) = channel();
-    (Processes(ask), Questions(asked))
+    (Processes(ask.clone()), Engines(ask), Questions(asked))
 }
 
 /// Loads the sensor, fills the process table, and starts the thread. When this returns, everything from now on
@@ -270,7 +297,7 @@ impl<O: Outlet> Pipeline<O> {
         self.witness = pinned.ok();
     }
 
-    fn run(mut self, stop: &AtomicBool) {
+    fn run(mut self, stop: &AtomicBool) -> openclaw_detect::Snapshot {
         let mut due = Due::new();
         while !stop.load(Ordering::Acquire) {
             let busy = self.drain();
@@ -297,6 +324,7 @@ impl<O: Outlet> Pipeline<O> {
         self.sensor.detach();
         while self.drain() {}
         self.tidy();
+        self.stage.engine().snapshot()
     }
 
     /// Waits until a ring or the thread for containers has something, or the nap is over.
@@ -310,12 +338,36 @@ impl<O: Outlet> Pipeline<O> {
     }
 
     fn answer_questions(&mut self) {
-        while let Ok(Question { pid, answer }) = self.questions.try_recv() {
-            let table = self.stage.table();
-            let descendants = table.alive(pid).map(|id| table.descendants(id)).unwrap_or_default();
-            // Who asked may not wait any more.
-            let _ = answer.try_send(descendants);
+        // Who asked may not wait any more: an answer that nobody takes is dropped.
+        while let Ok(question) = self.questions.try_recv() {
+            match question {
+                Question::Descendants { pid, answer } => {
+                    let table = self.stage.table();
+                    let descendants = table.alive(pid).map(|id| table.descendants(id)).unwrap_or_default();
+                    let _ = answer.try_send(descendants);
+                }
+                Question::Replace { engine, answer } => {
+                    let before = self.replace_rules(*engine);
+                    let _ = answer.try_send(Box::new(before));
+                }
+                Question::Remembered { answer } => {
+                    let _ = answer.try_send(self.stage.engine().snapshot());
+                }
+            }
         }
+    }
+
+    /// Goes on with other rules. What they are true of by now is taken as known, as at the start.
+    fn replace_rules(&mut self, engine: Engine) -> Engine {
+        let before = self.stage.replace_engine(engine);
+        for id in self.stage.table().running_processes() {
+            self.stage.discover(id, false, &mut self.outlet);
+        }
+        let interest = self.stage.engine().interest();
+        (self.reads, self.kinds) = (interest.reads, interest.kinds);
+        self.report(|this| this.ask_for_kinds());
+        self.report(|this| this.ask_for_reads());
+        before
     }
 
     fn report(&mut self, mut ask: impl FnMut(&mut Self) -> Result<(), LoadError>) {

@@ -21,6 +21,7 @@ mod object;
 mod probe;
 mod process;
 mod race;
+mod remember;
 mod rules;
 mod socket;
 mod support;

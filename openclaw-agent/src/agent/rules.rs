@@ -1,0 +1,174 @@
+//! The rules of the running agent: read again when their files change or somebody asks, and what they remember
+//! kept on disk.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use openclaw_detect::{Changes, Engine, RuleSet, Snapshot};
+use tracing::{error, info, warn};
+
+use crate::config;
+use crate::pipeline::Engines;
+use crate::rules::{self, RulesError, Stamp, Writers, memory};
+
+/// How often it is looked whether rule files have changed.
+const LOOK: Duration = Duration::from_secs(2);
+
+/// How often what rules remember is kept on disk: that much is forgotten when the agent is killed.
+const KEEP: Duration = Duration::from_secs(60);
+
+/// The rules that run, and the way to others.
+#[derive(Debug)]
+pub(super) struct Rules {
+    config: config::Rules,
+    /// `--rules`
+    instead: Vec<PathBuf>,
+    engines: Engines,
+    memory: PathBuf,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    running: RuleSet,
+    /// The files when they were read last.
+    stamps: Vec<Stamp>,
+    /// The files when they were looked at last.
+    seen: Vec<Stamp>,
+    /// Why the files could not be loaded, where the running rules are not what is written.
+    problem: Option<String>,
+}
+
+impl Rules {
+    /// Reads the rules that are to run, and what their files were before that, so that what changes meanwhile is
+    /// noticed.
+    pub(super) fn read(
+        config: &config::Rules,
+        instead: &[PathBuf],
+    ) -> (Result<RuleSet, RulesError>, Vec<Stamp>) {
+        let stamps = rules::stamps(config, instead);
+        let rules = rules::load(config, instead, Writers::Trusted);
+        for warning in rules.iter().flat_map(|rules| rules.warnings().iter()) {
+            warn!("{warning}");
+        }
+        (rules, stamps)
+    }
+
+    pub(super) fn new(
+        config: config::Rules,
+        instead: Vec<PathBuf>,
+        engines: Engines,
+        memory: PathBuf,
+        running: RuleSet,
+        stamps: Vec<Stamp>,
+    ) -> Self {
+        let state = State { running, seen: stamps.clone(), stamps, problem: None };
+        Rules { config, instead, engines, memory, state: Mutex::new(state) }
+    }
+
+    /// An engine for the rules, which knows what the last agent's knew.
+    pub(super) fn engine(rules: RuleSet, memory: &Path) -> Engine {
+        let mut engine = Engine::new(rules);
+        match memory::read(memory) {
+            Ok(Some(kept)) if kept.is_of_this_version() => engine.restore(&kept),
+            Ok(Some(_)) => warn!("what rules remembered was kept by another version: they begin anew"),
+            Ok(None) => {}
+            Err(error) => {
+                warn!(file = %memory.display(), %error, "what rules remembered is not taken back: they begin anew");
+            }
+        }
+        engine
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How many rules run.
+    pub(super) fn count(&self) -> u64 {
+        self.state().running.len() as u64
+    }
+
+    /// Why the rules that run are not those that are written.
+    pub(super) fn problem(&self) -> Option<String> {
+        self.state().problem.clone()
+    }
+
+    /// Reads the files, and runs what they say: all of it, or, where there is a mistake in any, nothing of it.
+    /// Returns how many rules run, and what changed.
+    ///
+    /// # Errors
+    /// The files' mistakes, or that the sensor's thread does not answer.
+    pub(super) fn reload(&self) -> anyhow::Result<(u64, Changes)> {
+        let mut state = self.state();
+        let (rules, stamps) = Self::read(&self.config, &self.instead);
+        // What cannot be loaded is not tried again until it changes.
+        state.seen.clone_from(&stamps);
+        state.stamps = stamps;
+        let rules = match rules {
+            Ok(rules) => rules,
+            Err(error) => {
+                error!("the rules on disk are not run, those before go on: {error}");
+                state.problem =
+                    Some(format!("the rules on disk are not run: {}", first_line(&error.to_string())));
+                return Err(error.into());
+            }
+        };
+        let changes = rules.changes_since(&state.running);
+        let count = rules.len() as u64;
+        if !self.engines.replace(Engine::new(rules.clone())) {
+            let message = "the sensor's thread does not take the new rules";
+            state.problem = Some(message.to_owned());
+            anyhow::bail!("{message}: see `openclaw status`");
+        }
+        (state.running, state.problem) = (rules, None);
+        info!(rules = count, %changes, "the rules were read again");
+        Ok((count, changes))
+    }
+
+    /// Reads the files again where they have changed, and changed no more since the last look.
+    fn look(&self) {
+        let stamps = rules::stamps(&self.config, &self.instead);
+        let is_due = {
+            let mut state = self.state();
+            let settled = stamps == state.seen && stamps != state.stamps;
+            state.seen = stamps;
+            settled
+        };
+        if is_due {
+            // Its errors are logged, and told in the status.
+            let _ = self.reload();
+        }
+    }
+
+    /// Keeps what the rules remember.
+    pub(super) fn keep(&self, remembered: &Snapshot) {
+        if let Err(error) = memory::write(&self.memory, remembered) {
+            error!(file = %self.memory.display(), %error, "what rules remember could not be kept");
+        }
+    }
+}
+
+/// Looks after the rules until the task is dropped.
+pub(super) async fn watch(rules: Arc<Rules>) {
+    let (mut look, mut keep) = (tokio::time::interval(LOOK), tokio::time::interval(KEEP));
+    loop {
+        let rules = Arc::clone(&rules);
+        let work = tokio::select! {
+            _ = look.tick() => tokio::task::spawn_blocking(move || rules.look()),
+            _ = keep.tick() => tokio::task::spawn_blocking(move || {
+                if let Some(remembered) = rules.engines.remembered() {
+                    rules.keep(&remembered);
+                }
+            }),
+        };
+        if let Err(error) = work.await {
+            error!(%error, "the rules could not be looked after");
+        }
+    }
+}
+
+fn first_line(text: &str) -> &str {
+    text.lines().next().unwrap_or_default().trim_end_matches(':')
+}

@@ -1,0 +1,87 @@
+//! What rules remember, kept in a file beside the database while no agent runs.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+use openclaw_detect::Snapshot;
+
+/// More than any engine remembers.
+const MAX_BYTES: u64 = 1 << 30;
+
+/// The file that belongs to a database.
+pub fn path(store: &Path) -> PathBuf {
+    store.with_extension("rules.json")
+}
+
+/// Reads what was kept; none where there is no file.
+///
+/// # Errors
+/// The file is not the agent's own, or not what the agent wrote.
+pub fn read(path: &Path) -> io::Result<Option<Snapshot>> {
+    let file = match File::open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        file => file?,
+    };
+    let metadata = file.metadata()?;
+    // SAFETY: geteuid has no preconditions and cannot fail.
+    let own = unsafe { libc::geteuid() };
+    if metadata.uid() != own || metadata.mode() & 0o022 != 0 || metadata.len() > MAX_BYTES {
+        return Err(io::Error::other("others can write it, or it is too large"));
+    }
+    Ok(Some(serde_json::from_reader(io::BufReader::new(file))?))
+}
+
+/// Keeps what rules remember: the file is whole at any time, the old one or the new one.
+///
+/// # Errors
+/// The file could not be written.
+pub fn write(path: &Path, snapshot: &Snapshot) -> io::Result<()> {
+    if snapshot.is_empty() && !path.exists() {
+        return Ok(());
+    }
+    let new = path.with_extension("json.new");
+    let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
+    let mut file = io::BufWriter::new(file);
+    serde_json::to_writer(&mut file, snapshot)?;
+    file.flush()?;
+    file.into_inner()?.sync_all()?;
+    fs::rename(&new, path)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use openclaw_detect::{Engine, EventKind, Field, RecordedEvent, RuleSet, Source, Timestamp};
+
+    use super::*;
+
+    fn engine() -> Engine {
+        let text = "rules: [{name: a, event: process_create, condition: process.name == 'x', threshold: {at_least: 2, within: 1h}}]";
+        Engine::new(RuleSet::load(&[Source { name: "a.yml".to_owned(), text: text.to_owned() }]).unwrap())
+    }
+
+    #[test]
+    fn what_was_kept_is_read_again_and_what_others_can_write_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = path(&folder.path().join("store.db"));
+        assert_eq!(path.file_name().unwrap(), "store.rules.json");
+        assert!(read(&path).unwrap().is_none());
+        write(&path, &engine().snapshot()).unwrap();
+        assert!(!path.exists(), "there is nothing to keep");
+
+        let mut engine = engine();
+        let event = RecordedEvent::new(EventKind::ProcessCreate, Timestamp(1)).with(Field::ProcessName, "x");
+        engine.evaluate(&event, |_| {});
+        write(&path, &engine.snapshot()).unwrap();
+        assert_eq!(read(&path).unwrap(), Some(engine.snapshot()));
+        assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o600);
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o666)).unwrap();
+        assert!(read(&path).is_err());
+        fs::write(&path, "{").unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+        assert!(read(&path).is_err());
+    }
+}
