@@ -29,6 +29,7 @@ mod loader;
 mod memory;
 mod message;
 mod network;
+mod pack;
 mod parser;
 mod reader;
 pub mod recorded;
@@ -39,6 +40,7 @@ mod state;
 mod suggest;
 mod text;
 pub mod value;
+mod version;
 mod yaml;
 
 pub use condition::Condition;

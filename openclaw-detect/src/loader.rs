@@ -6,14 +6,16 @@ use crate::ast::Expr;
 use crate::compiled::Compiled;
 use crate::definitions::Definitions;
 use crate::diagnostic::{Diagnostic, Diagnostics, Problem, Span};
+use crate::pack::{self, Pack};
 use crate::parser;
+use crate::reader::Reader;
 use crate::rule_file::{self, Draft};
 use crate::ruleset::Source;
 use crate::suggest::did_you_mean;
 use crate::yaml::{self, Key, Node, Tree};
 
 /// The keys of a rule file.
-const FILE_KEYS: &[&str] = &["lists", "macros", "rules", "overrides"];
+pub(crate) const FILE_KEYS: &[&str] = &["pack", "lists", "macros", "rules", "overrides"];
 
 /// Bytes that a rule file may have.
 const MAX_BYTES: usize = 16 << 20;
@@ -38,6 +40,8 @@ pub(crate) struct Loader<'a> {
     members: HashMap<String, Vec<(String, Place)>>,
     /// What macros are made of, and where.
     macros: BTreeMap<String, (Expr, usize, Node)>,
+    /// Packs, with the numbers of the sources that say so.
+    packs: Vec<(usize, Pack)>,
     drafts: Vec<(usize, Draft)>,
     /// The draft of each name.
     names: HashMap<String, usize>,
@@ -53,6 +57,7 @@ impl<'a> Loader<'a> {
             definitions: Definitions::default(),
             members: HashMap::new(),
             macros: BTreeMap::new(),
+            packs: Vec::new(),
             drafts: Vec::new(),
             names: HashMap::new(),
             diagnostics: Vec::new(),
@@ -66,6 +71,7 @@ impl<'a> Loader<'a> {
             }
         };
         each(Loader::definition, &mut loader);
+        loader.check_packs();
         loader.make_definitions_ready();
         each(Loader::rules, &mut loader);
         each(Loader::overrides, &mut loader);
@@ -116,6 +122,13 @@ impl<'a> Loader<'a> {
         match key.name.as_str() {
             "lists" => self.lists(source, value),
             "macros" => self.read_macros(source, value),
+            "pack" => {
+                let mut reader = Reader::new(&self.sources[source].text, &self.definitions);
+                let pack = pack::read(&mut reader, key, value);
+                let problems = reader.problems;
+                self.report_all(source, problems);
+                self.packs.extend(pack.map(|pack| (source, pack)));
+            }
             "rules" | "overrides" => {}
             "detection" | "logsource" => {
                 let message = "this is a Sigma rule, which is not supported by this version";
@@ -128,6 +141,31 @@ impl<'a> Loader<'a> {
                 self.report(source, problem);
             }
         }
+    }
+
+    /// Complains of packs that are there twice, or lack what they need.
+    fn check_packs(&mut self) {
+        let mut problems = Vec::new();
+        for (number, (source, pack)) in self.packs.iter().enumerate() {
+            let all = self.packs.iter().map(|(_, pack)| pack);
+            problems.extend(pack.missing(all).into_iter().map(|problem| (*source, problem)));
+            if let Some((first, _)) = self.packs[..number].iter().find(|(_, other)| other.name == pack.name) {
+                let first = &self.sources[*first].name;
+                let problem = Problem::error(pack.name_span, format!("there are two packs `{}`", pack.name))
+                    .help(format!("the first is that of {first}"));
+                problems.push((*source, problem));
+            }
+        }
+        problems.into_iter().for_each(|(source, problem)| self.report(source, problem));
+    }
+
+    /// The pack that a source belongs to: that of the innermost folder which has one.
+    fn pack_of(&self, source: usize) -> Option<&Pack> {
+        let name = &self.sources[source].name;
+        let folder = |of: usize| self.sources[of].name.rfind('/').map(|at| &self.sources[of].name[..=at]);
+        let holds = |of: usize| of == source || folder(of).is_some_and(|folder| name.starts_with(folder));
+        let packs = self.packs.iter().filter(|(of, _)| holds(*of));
+        packs.max_by_key(|(of, _)| folder(*of).map(str::len)).map(|(_, pack)| pack)
     }
 
     fn lists(&mut self, source: usize, lists: &Node) {
@@ -329,7 +367,8 @@ impl<'a> Loader<'a> {
             let enabled = draft.enabled;
             let mut problems = Vec::new();
             let origin = self.place((source, span));
-            let compiled = draft.finish(origin, &mut problems);
+            let pack = self.pack_of(source).map(Pack::title);
+            let compiled = draft.finish(origin, pack, &mut problems);
             match compiled {
                 Some(compiled) if enabled => rules.push(compiled),
                 Some(_) => disabled += 1,

@@ -119,6 +119,8 @@ pub struct Rule {
     pub when: When,
     /// How often it tells of the same.
     pub suppress: Option<Suppress>,
+    /// The pack that it belongs to, with its version.
+    pub pack: Option<String>,
     /// Where it is written, `file:line`.
     pub origin: String,
 }

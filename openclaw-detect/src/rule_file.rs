@@ -109,6 +109,7 @@ impl Draft {
             kinds: KindSet::NONE,
             when: When::Turns,
             suppress: None,
+            pack: None,
             origin: String::new(),
         };
         Draft {
@@ -244,11 +245,16 @@ impl Draft {
     }
 
     /// The rule, ready to run; none where a mistake stands in the way.
-    pub(crate) fn finish(mut self, origin: String, problems: &mut Vec<Problem>) -> Option<Compiled> {
+    pub(crate) fn finish(
+        mut self,
+        origin: String,
+        pack: Option<String>,
+        problems: &mut Vec<Problem>,
+    ) -> Option<Compiled> {
         if self.failed {
             return None;
         }
-        self.rule.origin = origin;
+        (self.rule.origin, self.rule.pack) = (origin, pack);
         let clauses = match (self.stateful.take(), self.condition.take()) {
             (Some(Stateful::Sequence(sequence)), _) => self.sequence(sequence, problems),
             (stateful, Some((condition, span))) => {

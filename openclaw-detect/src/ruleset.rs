@@ -345,6 +345,11 @@ rules:
                 "lists: {a: [x, b], b: [a]}".to_owned(),
                 "1:24 the list `b` has the member `a`, which has `b` as one []",
             ),
+            ("pack: {name: a}".to_owned(), "1:1 `pack` has no `version` []"),
+            ("pack: {name: a, version: one}".to_owned(), "1:26 `one` is no version [write three numbers, such as 1.0.0]"),
+            ("pack: {name: a, version: 1, requires: {b: '>=1'}}".to_owned(), "1:43 the pack `b` is not there []"),
+            ("pack: {name: a, version: 1, requires: {openclaw: '>=99'}}".to_owned(), concat!("1:50 openclaw ", env!("CARGO_PKG_VERSION"), " is there, which does not do []")),
+            ("pack: {name: a, version: 1, requires: {a: 99}}".to_owned(), "1:43 `99` says nothing of a version [write requires: {openclaw: \">=0.1\", PACK: \">=1.2, <2\"}]"),
             ("lists: {a: [x, a]}".to_owned(), "1:16 the list `a` has itself as a member []"),
             (
                 "lists: {trusted_ip: {append: [::1]}}".to_owned(),
@@ -387,7 +392,7 @@ rules:
             ("overrides: [{severity: low}]".to_owned(), "1:13 this override names no `rule` []"),
             (
                 "title: x\ndetection: {}".to_owned(),
-                "1:1 unknown key `title` [a rule file has the keys lists, macros, rules, overrides]",
+                "1:1 unknown key `title` [a rule file has the keys pack, lists, macros, rules, overrides]",
             ),
         ] {
             assert_eq!(mistakes(&text).first().map(String::as_str), Some(expected), "{text}");
@@ -446,6 +451,30 @@ rules:
         assert_eq!(changes.to_string(), "added d; removed c; changed b; changed lists and macros k, l, m");
         assert!(after.changes_since(&after.clone()).is_empty());
         assert_eq!(Changes::default().to_string(), "nothing changed");
+    }
+
+    #[test]
+    fn a_rule_belongs_to_the_pack_of_the_folder_that_it_is_in() {
+        let rule = |name: &str| format!("rules: [{{name: {name}, condition: process.pid == 1}}]");
+        let pack = |name: &str, requires: &str| {
+            format!("pack: {{name: {name}, version: 1.2, requires: {{{requires}}}}}")
+        };
+        let sources = [
+            source("site.yml", &rule("own")),
+            source("packs/a/pack.yml", &pack("a", "openclaw: '>=0.1', b: '<2'")),
+            source("packs/a/x.yml", &rule("of_a")),
+            source("packs/a/b/pack.yml", &pack("b", "")),
+            source("packs/a/b/x.yml", &rule("of_b")),
+        ];
+        let rules = RuleSet::load(&sources).unwrap();
+        let pack = |name: &str| rules.get(name).unwrap().pack.as_deref();
+        assert_eq!((pack("own"), pack("of_a"), pack("of_b")), (None, Some("a 1.2.0"), Some("b 1.2.0")));
+        let twice = [sources[3].clone(), source("other/pack.yml", &sources[3].text)];
+        let mistakes = RuleSet::load(&twice).unwrap_err().to_string();
+        assert!(
+            mistakes.contains("there are two packs `b`") && mistakes.contains("packs/a/b/pack.yml"),
+            "{mistakes}"
+        );
     }
 
     #[test]

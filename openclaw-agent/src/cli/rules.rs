@@ -135,6 +135,7 @@ fn list(rules: &RuleSet, format: Format) -> Result<()> {
                 "tags": rule.tags,
                 "condition": rule.condition,
                 "events": kinds(rule.kinds),
+                "pack": rule.pack,
                 "origin": rule.origin,
             });
             printer.line(&line.to_string())?;
