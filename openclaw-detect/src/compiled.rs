@@ -3,7 +3,7 @@
 use crate::compile::Node;
 use crate::diagnostic::{Problem, Span};
 use crate::rule::When;
-use crate::{EventKind, Field, KindSet, Rule};
+use crate::{EventKind, Field, KindSet, Rule, RuleTest};
 
 /// A rule with its conditions made ready.
 #[derive(Debug, Clone)]
@@ -12,6 +12,7 @@ pub(crate) struct Compiled {
     /// Its conditions, in the order in which an event is to be taken: the one that ends a sequence first, then the
     /// last step of it.
     pub(crate) clauses: Vec<Clause>,
+    pub(crate) tests: Vec<RuleTest>,
     /// Whether it is true of a process and a remote address, or of a process alone.
     pub(crate) by_remote: bool,
     /// Whether what it asks can differ among connections of one process to one address.
@@ -39,7 +40,7 @@ pub(crate) enum Part {
 
 impl Compiled {
     /// Puts a rule and its conditions together.
-    pub(crate) fn new(mut rule: Rule, clauses: Vec<Clause>) -> Compiled {
+    pub(crate) fn new(mut rule: Rule, clauses: Vec<Clause>, tests: Vec<RuleTest>) -> Compiled {
         rule.kinds = clauses.iter().fold(KindSet::NONE, |kinds, clause| kinds.union(clause.kinds));
         let (mut by_remote, mut by_connection) = (false, false);
         for clause in &clauses {
@@ -48,7 +49,7 @@ impl Compiled {
                 by_connection |= is_of_connection(field) && !is_of_remote(field);
             });
         }
-        Compiled { rule, clauses, by_remote, by_connection }
+        Compiled { rule, clauses, tests, by_remote, by_connection }
     }
 
     /// Whether it fires when its condition turns true, so that who the processes are must be known.

@@ -363,12 +363,11 @@ impl<'a> Loader<'a> {
         let mut rules = Vec::new();
         let mut disabled = 0;
         for (source, draft) in std::mem::take(&mut self.drafts) {
-            let Some((_, span)) = draft.name else { continue };
             let enabled = draft.enabled;
             let mut problems = Vec::new();
-            let origin = self.place((source, span));
+            let Source { name, text } = &self.sources[source];
             let pack = self.pack_of(source).map(Pack::title);
-            let compiled = draft.finish(origin, pack, &mut problems);
+            let compiled = draft.finish((name, text), pack, &mut problems);
             match compiled {
                 Some(compiled) if enabled => rules.push(compiled),
                 Some(_) => disabled += 1,

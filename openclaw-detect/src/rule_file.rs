@@ -12,7 +12,7 @@ use crate::diagnostic::{Problem, Span};
 use crate::reader::Reader;
 use crate::rule::{self, Exception, New, Sequence, Suppress, Threshold, When};
 use crate::yaml::{Key, Node, Tree};
-use crate::{Action, EventKind, Field, KindSet, Rule, Severity};
+use crate::{Action, EventKind, Field, KindSet, Rule, RuleTest, Severity, rule_test};
 
 /// The keys of a rule.
 const KEYS: &[&str] = &[
@@ -30,6 +30,7 @@ const KEYS: &[&str] = &[
     "action",
     "response",
     "tags",
+    "tests",
     "enabled",
 ];
 
@@ -38,7 +39,7 @@ const OVERRIDE_KEYS: &[&str] =
     &["rule", "severity", "confidence", "action", "response", "suppress", "exceptions", "enabled"];
 
 /// Keys that the language has and this version lacks.
-const LATER_KEYS: &[&str] = &["playbook", "tests", "detection", "logsource"];
+const LATER_KEYS: &[&str] = &["playbook", "detection", "logsource"];
 
 /// How sure a rule is that does not say.
 const DEFAULT_CONFIDENCE: f64 = 0.9;
@@ -55,6 +56,7 @@ pub(crate) struct Draft {
     stateful: Option<Stateful>,
     suppress: Option<(Duration, Option<Vec<Field>>)>,
     exceptions: Vec<compile::Node>,
+    tests: Vec<RuleTest>,
     action_span: Span,
     /// Whether a mistake stands in the way.
     failed: bool,
@@ -121,6 +123,7 @@ impl Draft {
             stateful: None,
             suppress: None,
             exceptions: Vec::new(),
+            tests: Vec::new(),
             action_span: span,
             failed: false,
         }
@@ -142,6 +145,7 @@ impl Draft {
                 "sequence" => self.stateful = reader.sequence(key, value),
                 "new" => self.stateful = reader.novelty(key, value),
                 "tags" => self.rule.tags = reader.texts(key, value),
+                "tests" => self.tests = rule_test::read(reader, key, value),
                 later if LATER_KEYS.contains(&later) => {
                     reader.error(key.span, format!("`{later}` is not supported by this version"));
                 }
@@ -247,14 +251,19 @@ impl Draft {
     /// The rule, ready to run; none where a mistake stands in the way.
     pub(crate) fn finish(
         mut self,
-        origin: String,
+        (file, text): (&str, &str),
         pack: Option<String>,
         problems: &mut Vec<Problem>,
     ) -> Option<Compiled> {
         if self.failed {
             return None;
         }
-        (self.rule.origin, self.rule.pack) = (origin, pack);
+        let line = |span: Span| Problem::error(span, "").in_file(file, text).line;
+        self.rule.origin = format!("{file}:{}", self.name.as_ref().map_or(1, |(_, span)| line(*span)));
+        self.rule.pack = pack;
+        for test in &mut self.tests {
+            test.place = (file.to_owned(), line(test.span));
+        }
         let clauses = match (self.stateful.take(), self.condition.take()) {
             (Some(Stateful::Sequence(sequence)), _) => self.sequence(sequence, problems),
             (stateful, Some((condition, span))) => {
@@ -272,7 +281,7 @@ impl Draft {
             let by = by.unwrap_or_else(|| self.rule.when.by().to_vec());
             Suppress { time, by }
         });
-        let compiled = Compiled::new(self.rule, clauses);
+        let compiled = Compiled::new(self.rule, clauses, self.tests);
         if compiled.rule.actions.contains(&Action::Block)
             && !compiled.rule.kinds.contains(EventKind::NetworkConnection)
         {

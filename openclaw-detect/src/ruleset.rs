@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::Rule;
 use crate::compiled::Compiled;
 use crate::diagnostic::Diagnostics;
 use crate::loader::{Loaded, Loader};
+use crate::{Rule, RuleTest};
 
 /// A rule file's name and text.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -80,6 +80,19 @@ impl RuleSet {
     /// The rule of that name.
     pub fn get(&self, name: &str) -> Option<&Rule> {
         self.iter().find(|rule| rule.name == name)
+    }
+
+    /// The tests that rules carry.
+    pub fn tests(&self) -> impl Iterator<Item = (&Rule, &RuleTest)> {
+        self.0.rules.iter().flat_map(|compiled| compiled.tests.iter().map(|test| (&compiled.rule, test)))
+    }
+
+    /// The rule of that name alone.
+    #[must_use]
+    pub fn only(&self, name: &str) -> RuleSet {
+        let rules = self.0.rules.iter().filter(|compiled| compiled.rule.name == name).cloned().collect();
+        let definitions = self.0.definitions.clone();
+        RuleSet(Arc::new(Loaded { rules, definitions, ..Loaded::default() }))
     }
 
     /// How many lists there are.
@@ -284,6 +297,16 @@ rules:
                 rule("    action: block"),
                 "4:13 `block` has no address to block: this rule runs on no network_connection [`isolate` cuts a process off from the network]",
             ),
+            (rule("    tests: 5"), "4:5 expected a list of tests, found a value [begin each test with `- events:`]"),
+            (rule("    tests: [{events: x.jsonl}]"), "4:13 this test has no `expect` []"),
+            (rule("    tests: [{events: [], expect: many}]"), "4:34 `many` is no count [write 0, 1, 2 …]"),
+            (rule("    tests: [{events: [], expect: 1, on: [1, 2]}]"), "4:13 `on` names 2 events, and `expect` is 1 []"),
+            (rule("    tests: [{events: [{process.pid: 1}], expect: 1}]"), "4:23 this event has no `event` [write event: KIND]"),
+            (rule("    tests: [{events: [{event: process_create, file.path: x}], expect: 1}]"), "4:47 process_create has no `file.path` []"),
+            (rule("    tests: [{events: [{event: process_create, process.pdi: 1}], expect: 1}]"), "4:47 unknown field `process.pdi` [did you mean `process.pid`?]"),
+            (rule("    tests: [{events: [{event: process_create, process.pid: x}], expect: 1}]"), "4:60 `process.pid` is a number: `x` is no number []"),
+            (rule("    tests: [{events: [{event: dns_query, repeat: 300, source.ip: '192.0.2.{n}'}], expect: 1}]"), "4:66 `source.ip` is an address, which `192.0.2.300` is not []"),
+            (rule("    tests: [{events: [{event: dns_query, repeat: 0}], expect: 1}]"), "4:50 `repeat` is a number from 1 to 100000 []"),
             (rule("    playbook: x"), "4:5 `playbook` is not supported by this version []"),
             (rule("    threshold: {}"), "4:5 `threshold` has no `at_least` []"),
             (rule("    threshold: 5"), "4:5 expected keys under `threshold`, found a value [write threshold: {at_least: 5, within: 1m, by: [source.ip]}]"),
@@ -510,7 +533,7 @@ rules:
 
         #[test]
         fn no_shape_of_a_rule_makes_loading_panic(
-            key in prop::sample::select(vec!["name", "condition", "event", "severity", "confidence", "action", "response", "tags", "enabled", "exceptions", "zzz"]),
+            key in prop::sample::select(vec!["name", "condition", "event", "severity", "confidence", "action", "response", "tags", "enabled", "exceptions", "threshold", "sequence", "new", "suppress", "tests", "zzz"]),
             value in prop::sample::select(vec!["", "[]", "{}", "[[]]", "{for: []}", "{for: }", "~", "1", "x y", "|\n      a\n", "[1, {a: b}]", "&a [*a]"]),
         ) {
             let _ = RuleSet::load(&[source("x.yml", &format!("rules:\n  - {key}: {value}\n    tags: []\nlists:\n  a: {value}\n"))]);
