@@ -33,6 +33,13 @@ pub(crate) struct Macro {
     depth: usize,
 }
 
+impl Macro {
+    /// The condition, as it may be written.
+    pub(crate) fn text(&self) -> &str {
+        &self.text
+    }
+}
+
 impl Definitions {
     /// The macro of that name.
     pub(crate) fn get_macro(&self, name: &str) -> Option<&Macro> {

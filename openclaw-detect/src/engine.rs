@@ -232,6 +232,12 @@ impl Engine {
         }
     }
 
+    /// Where the rules stand that remember, after this event, in sentences.
+    pub(crate) fn standing<E: Event + ?Sized>(&mut self, event: &E) -> Vec<String> {
+        let rules = self.rules.iter().zip(&self.memories);
+        rules.flat_map(|(rule, memory)| memory.standing(rule, event, &mut self.key)).collect()
+    }
+
     /// The conditions that can be true of the event, and those that are true of its process and may be no longer.
     fn find_candidates<E: Event + ?Sized>(&mut self, event: &E) {
         self.index.find(event, &mut self.candidates);

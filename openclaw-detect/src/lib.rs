@@ -13,6 +13,7 @@ pub mod diagnostic;
 pub mod engine;
 mod eval;
 pub mod event;
+pub mod explain;
 pub mod field;
 pub mod finding;
 #[cfg(test)]

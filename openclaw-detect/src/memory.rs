@@ -18,6 +18,7 @@ pub use self::snapshot::Snapshot;
 use self::suppress::Told;
 use self::threshold::Window;
 use crate::compiled::Part;
+use crate::literal::Time;
 use crate::rule::When;
 use crate::{Event, Evidence, Rule};
 
@@ -160,6 +161,43 @@ impl Memory {
             }
             _ => Some(Evidence::default()),
         }
+    }
+
+    /// Where it stands after this event, in sentences.
+    pub(crate) fn standing<E: Event + ?Sized>(&self, rule: &Rule, event: &E, key: &mut Key) -> Vec<String> {
+        let now = event.time().0;
+        let mut all = Vec::new();
+        if key.read(event, rule.when.by()).is_none() {
+            all.push("the event lacks a field that the rule counts by, and does not count".to_owned());
+            return all;
+        }
+        let by = key.described(rule.when.by());
+        match (&self.of, &rule.when) {
+            (Of::Threshold(windows), When::Threshold(threshold)) => {
+                let count = windows.get(key.bytes()).map_or(0, Window::amount);
+                all.push(format!("it counts {count} of {}{by}", threshold.at_least));
+            }
+            (Of::Sequence(progress), When::Sequence(sequence)) => {
+                let reached = progress.get(key.bytes()).map_or(0, Progress::reached);
+                all.push(match reached {
+                    0 => format!("no step was reached{by}"),
+                    _ => format!("step {reached} of {} was reached{by}", sequence.steps.len()),
+                });
+            }
+            (Of::New(novelty), When::New(new)) => {
+                let left = novelty.learns_for(key.bytes(), now, new.learn);
+                all.extend(left.map(|left| format!("it learns for another {}{by}", Time(left))));
+            }
+            _ => {}
+        }
+        if let (Some(told), Some(suppress)) = (&self.told, &rule.suppress) {
+            key.read_all(event, &suppress.by);
+            let quiet = told.get(key.bytes()).and_then(|told| told.quiet_for(now, suppress.time));
+            all.extend(quiet.map(|(left, kept_back)| {
+                format!("it keeps quiet for another {}: {kept_back} firings were not told", Time(left))
+            }));
+        }
+        all
     }
 
     /// Takes the event as seen before the rule ran: what is new is no news.

@@ -88,11 +88,7 @@ impl RuleTest {
 }
 
 /// The events, from 1, on which the rule of that name fires, alone and with nothing that it remembers.
-pub(crate) fn fired(
-    rules: &RuleSet,
-    rule: &str,
-    events: impl IntoIterator<Item = RecordedEvent>,
-) -> Vec<usize> {
+fn fired(rules: &RuleSet, rule: &str, events: impl IntoIterator<Item = RecordedEvent>) -> Vec<usize> {
     let mut engine = Engine::new(rules.only(rule));
     let mut fired = Vec::new();
     for (number, event) in (1..).zip(events) {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::compiled::Compiled;
+use crate::definitions::Definitions;
 use crate::diagnostic::Diagnostics;
 use crate::loader::{Loaded, Loader};
 use crate::{Rule, RuleTest};
@@ -128,6 +129,10 @@ impl RuleSet {
             changed: changed.map(|(name, _)| name.clone()).collect(),
             definitions: self.0.definitions.other_than(&before.0.definitions),
         }
+    }
+
+    pub(crate) fn definitions(&self) -> &Definitions {
+        &self.0.definitions
     }
 
     pub(crate) fn compiled(&self) -> &[Compiled] {

@@ -74,6 +74,13 @@ impl Key {
         self.bytes.len()
     }
 
+    /// `, by source.ip 192.0.2.1`
+    pub(super) fn described(&self, by: &[Field]) -> String {
+        let values = by.iter().zip(shown(&self.bytes));
+        let each: Vec<_> = values.map(|(field, value)| format!("{} {value}", field.name())).collect();
+        if each.is_empty() { String::new() } else { format!(", by {}", each.join(" and ")) }
+    }
+
     /// What a firing rests on: the values of these fields, which the key begins with, and since when.
     pub(super) fn evidence(&self, by: impl IntoIterator<Item = Field>, since: u64) -> Evidence {
         let named = by.into_iter().zip(shown(&self.bytes));

@@ -43,6 +43,12 @@ impl Novelty {
         is_new && now.saturating_sub(since) >= learn
     }
 
+    /// How long a key's values are only learnt; none where it has learnt enough.
+    pub(super) fn learns_for(&self, key: &[u8], now: u64, learn: Duration) -> Option<Duration> {
+        let since = Duration::from_nanos(now.saturating_sub(*self.keys.get(key)?));
+        learn.checked_sub(since).filter(|left| !left.is_zero())
+    }
+
     /// The keys and the values, to be kept.
     pub(super) fn keep(&self) -> (Times, Times) {
         let keep = |of: &Keyed<u64>| of.iter().map(|(key, time)| (key.into(), *time)).collect();

@@ -62,6 +62,11 @@ pub(super) fn see<E: Event + ?Sized>(
 }
 
 impl Progress {
+    /// The last step, from 1, that was reached.
+    pub(super) fn reached(&self) -> usize {
+        self.times.iter().rposition(Option::is_some).map_or(0, |step| step + 1)
+    }
+
     /// To be kept.
     pub(super) fn keep(&self) -> snapshot::Progress {
         snapshot::Progress { newest: self.newest, times: self.times.to_vec() }

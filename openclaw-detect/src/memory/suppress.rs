@@ -1,5 +1,7 @@
 //! What was told lately is not told again.
 
+use std::time::Duration;
+
 use super::key::Key;
 use super::keyed::{Keyed, Weigh};
 use crate::Event;
@@ -12,6 +14,14 @@ pub(super) struct Told {
     pub(super) last: u64,
     /// How many firings were not told since.
     pub(super) kept_back: u64,
+}
+
+impl Told {
+    /// How long nothing more is told, and how many firings were not; none where the next one is.
+    pub(super) fn quiet_for(&self, now: u64, time: Duration) -> Option<(Duration, u64)> {
+        let left = time.checked_sub(Duration::from_nanos(now.abs_diff(self.last)))?;
+        (!left.is_zero() && self.kept_back > 0).then_some((left, self.kept_back))
+    }
 }
 
 impl Weigh for Told {

@@ -97,6 +97,14 @@ impl Window {
         Window { seen, ..Window::default() }
     }
 
+    /// What it holds, which is no more than is enough.
+    pub(super) fn amount(&self) -> u64 {
+        match &self.seen {
+            Seen::Amounts(_, sum) => *sum,
+            Seen::Values(values) => values.len() as u64,
+        }
+    }
+
     /// To be kept.
     pub(super) fn keep(&self) -> snapshot::Window {
         let (mut amounts, mut values) = (Vec::new(), Vec::new());

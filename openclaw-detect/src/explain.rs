@@ -1,0 +1,210 @@
+//! Why a rule fires on an event, or does not: its conditions part by part, and where it stands.
+
+use std::fmt::Write as _;
+
+use serde::Serialize;
+
+use crate::ast::Expr;
+use crate::check::check;
+use crate::definitions::Definitions;
+use crate::engine::Engine;
+use crate::eval::{Truth, evaluate};
+use crate::rule::When;
+use crate::ruleset::RuleSet;
+use crate::{Event, EventKind, Field, RecordedEvent, Rule, Value, message, parser};
+
+/// What a rule made of events.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Explanation {
+    /// The rule's name.
+    pub rule: String,
+    /// The events on which it fired, from 1.
+    pub fired: Vec<usize>,
+    /// Its conditions, as they are of the last event; of a sequence one for each step.
+    pub conditions: Vec<Explained>,
+    /// What else has to do with whether it fires, in sentences.
+    pub notes: Vec<String>,
+}
+
+/// A condition of a rule.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Explained {
+    /// Which one: `condition`, `step 1`, `until`, or the name of an exception.
+    pub name: String,
+    /// It and its parts.
+    pub part: Part,
+}
+
+/// A condition or a part of one, on an event.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Part {
+    /// As it may be written; `AND`, `OR` and `NOT` alone where it has parts.
+    pub text: String,
+    /// Whether it is true; none where it is neither true nor false, for lack of a field.
+    pub truth: Option<bool>,
+    /// The value of the field that it asks for, of which long ones are cut; none where the event lacks it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub saw: Option<String>,
+    /// What it is made of.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub parts: Vec<Part>,
+}
+
+/// Runs the rule of that name over events, and explains what it made of the last one; none where there is no such
+/// rule or no event.
+pub fn explain(rules: &RuleSet, name: &str, events: &[RecordedEvent]) -> Option<Explanation> {
+    let rule = rules.get(name)?;
+    let last = events.last()?;
+    let mut engine = Engine::new(rules.only(name));
+    let mut fired = Vec::new();
+    for (number, event) in (1..).zip(events) {
+        engine.evaluate(event, |_| fired.push(number));
+    }
+    let conditions = conditions(rule)
+        .into_iter()
+        .filter_map(|(name, text)| {
+            let part = part(&parser::parse(text).ok()?, rules.definitions(), last)?;
+            Some(Explained { name, part })
+        })
+        .collect::<Vec<_>>();
+    let mut notes = Vec::new();
+    if !rule.kinds.contains(last.kind()) {
+        let kinds: Vec<_> = rule.kinds.iter().map(EventKind::name).collect();
+        notes.push(format!("it does not run on {}: it runs on {}", last.kind(), kinds.join(", ")));
+    } else if rule.when == When::Turns && is_true(&conditions) && fired.last() != Some(&events.len()) {
+        notes.push("it was true of the process already: it fires when it turns true".to_owned());
+    }
+    notes.extend(engine.standing(last));
+    Some(Explanation { rule: name.to_owned(), fired, conditions, notes })
+}
+
+/// Whether the condition is true, and no exception.
+fn is_true(conditions: &[Explained]) -> bool {
+    let is_exception = |explained: &Explained| explained.name.starts_with("exception");
+    conditions.iter().all(|explained| (explained.part.truth == Some(true)) != is_exception(explained))
+}
+
+/// The conditions of a rule with their names, as they are written.
+fn conditions(rule: &Rule) -> Vec<(String, &str)> {
+    let mut all = Vec::new();
+    match &rule.when {
+        When::Sequence(sequence) => {
+            let steps = sequence.steps.iter().enumerate();
+            all.extend(steps.map(|(i, step)| (format!("step {}", i + 1), step.condition.as_str())));
+            all.extend(sequence.until.iter().map(|until| ("until".to_owned(), until.condition.as_str())));
+        }
+        _ => all.push(("condition".to_owned(), rule.condition.as_str())),
+    }
+    let exceptions = rule.exceptions.iter();
+    all.extend(
+        exceptions.map(|exception| (format!("exception: {}", exception.name), exception.condition.as_str())),
+    );
+    all
+}
+
+/// What is made of a condition on an event; none where it has a mistake, which no rule that was loaded has.
+fn part(expr: &Expr, definitions: &Definitions, event: &RecordedEvent) -> Option<Part> {
+    let truth = match evaluate(&check(expr, definitions).0?, event) {
+        Truth::True => Some(true),
+        Truth::False => Some(false),
+        Truth::Unknown => None,
+    };
+    let all = |parts: &[Expr]| {
+        parts.iter().map(|inner| part(inner, definitions, event)).collect::<Option<Vec<_>>>()
+    };
+    let (text, saw, parts) = match expr {
+        Expr::And(parts) => ("AND".to_owned(), None, all(parts)?),
+        Expr::Or(parts) => ("OR".to_owned(), None, all(parts)?),
+        Expr::Not(inner) => ("NOT".to_owned(), None, vec![part(inner, definitions, event)?]),
+        Expr::Test(test) => {
+            let value = Field::from_name(&test.field.text).and_then(|field| event.get(field));
+            (expr.to_string(), value.map(shown), Vec::new())
+        }
+        Expr::Macro(name) => {
+            let inner = parser::parse(definitions.get_macro(&name.text)?.text()).ok()?;
+            (name.text.clone(), None, vec![part(&inner, definitions, event)?])
+        }
+    };
+    Some(Part { text, truth, saw, parts })
+}
+
+/// A value, for people.
+fn shown(value: Value<'_>) -> String {
+    let text = |text: &str| format!("\"{}\"", message::one_line(text));
+    match value {
+        Value::Str(value) => text(value),
+        Value::Int(number) => number.to_string(),
+        Value::Bool(value) => value.to_string(),
+        Value::Ip(address) => address.to_string(),
+        Value::List(list) => {
+            let mut shown = String::from("[");
+            for (i, item) in list.iter().enumerate() {
+                let _ = write!(shown, "{}{}", if i > 0 { ", " } else { "" }, text(item));
+            }
+            shown + "]"
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{ProcessId, Source, Timestamp};
+
+    fn load(text: &str) -> RuleSet {
+        RuleSet::load(&[Source { name: "x.yml".to_owned(), text: text.to_owned() }]).unwrap()
+    }
+
+    fn exec(name: &str) -> RecordedEvent {
+        RecordedEvent::new(EventKind::ProcessCreate, Timestamp(1))
+            .with_process(ProcessId { pid: 7, start: 1 })
+            .with(Field::ProcessName, name)
+            .with(Field::ProcessUid, 0)
+    }
+
+    /// The parts of a condition, one a line, those of a part behind it.
+    fn lines(part: &Part, depth: usize, out: &mut String) {
+        let truth = part.truth.map_or("neither", |truth| if truth { "true" } else { "false" });
+        let saw = part.saw.as_ref().map(|saw| format!(" ({saw})")).unwrap_or_default();
+        out.push_str(&format!("{}{truth}: {}{saw}\n", "  ".repeat(depth), part.text));
+        part.parts.iter().for_each(|part| lines(part, depth + 1, out));
+    }
+
+    #[test]
+    fn each_part_of_a_condition_says_what_it_is_and_what_it_saw() {
+        let rules = load(
+            "macros: {shell: process.name startswith 'sh'}\nrules:\n- name: a\n  condition: (shell or process.tty exists) and not process.uid == 7 and process.exit_code == 1\n",
+        );
+        let explanation = explain(&rules, "a", &[exec("sh")]).unwrap();
+        let mut shown = String::new();
+        lines(&explanation.conditions[0].part, 0, &mut shown);
+        let expected = "neither: AND\n  true: OR\n    true: shell\n      true: process.name startswith \"sh\" (\"sh\")\n    false: process.tty exists\n  true: NOT\n    false: process.uid == 7 (0)\n  neither: process.exit_code == 1\n";
+        assert_eq!(shown, expected);
+        assert!(explanation.fired.is_empty());
+        assert_eq!(explanation.notes, ["it does not run on process_create: it runs on process_exit"]);
+    }
+
+    #[test]
+    fn what_keeps_a_rule_from_firing_is_told() {
+        let rules = load(
+            "rules:\n- name: turns\n  condition: process.name == 'x'\n- name: excepted\n  condition: process.name == 'x'\n  exceptions: [{name: root, condition: process.uid == 0}]\n- name: counts\n  event: process_create\n  condition: process.name == 'x'\n  threshold: {at_least: 5, within: 1m, by: [process.pid]}\n- name: follows\n  sequence:\n    within: 1m\n    by: [process]\n    steps: [process.name == 'x', process.name == 'y', process.name == 'z']\n- name: learns\n  event: process_create\n  condition: process.name exists\n  new: {field: process.name, learn: 1h}\n- name: quiet\n  event: process_create\n  condition: process.name exists\n  suppress: 1h\n",
+        );
+        let notes = |rule: &str, names: &[&str]| {
+            let events: Vec<_> = names.iter().map(|name| exec(name)).collect();
+            explain(&rules, rule, &events).unwrap().notes.join("; ")
+        };
+        assert_eq!(
+            notes("turns", &["x", "x"]),
+            "it was true of the process already: it fires when it turns true"
+        );
+        assert_eq!(notes("excepted", &["x"]), "");
+        assert_eq!(notes("counts", &["x", "x"]), "it counts 2 of 5, by process.pid 7");
+        assert_eq!(notes("follows", &["x", "y"]), "step 2 of 3 was reached, by process.entity_id 7-1");
+        assert_eq!(notes("follows", &["z"]), "no step was reached, by process.entity_id 7-1");
+        assert_eq!(notes("learns", &["x"]), "it learns for another 1h");
+        assert_eq!(
+            notes("quiet", &["x", "x", "x"]),
+            "it keeps quiet for another 1h: 2 firings were not told"
+        );
+    }
+}
