@@ -161,6 +161,73 @@ fn rules_are_checked_by_file_line_and_column() {
 }
 
 #[test]
+fn mistakes_are_printed_for_code_hosts_too() {
+    let host = Host::new();
+    host.write("r.yml", "rules:\n- name: x\n  condition: process.nmae == 'a'\n");
+    let output = host.run("rules check r.yml --format sarif");
+    assert_eq!(output.status.code(), Some(1));
+    let log: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(log["runs"][0]["results"].as_array().unwrap().len(), 1);
+    let schema: serde_json::Value = serde_json::from_str(&host.stdout("rules schema")).unwrap();
+    assert_eq!(schema["type"], "object");
+}
+
+const TESTED: &str = "rules:
+- name: x
+  event: process_create
+  condition: process.name == 'a'
+  tests:
+  - name: a is found
+    events: [{event: process_create, process.name: a}]
+    expect: 1
+  - name: from a file
+    events: events.jsonl
+    expect: 1
+    on: 2
+";
+
+const EVENTS: &str = r#"{"@timestamp":"2026-01-01T00:00:00Z","event":{"dataset":"process_create"},"process":{"name":"b"}}
+{"@timestamp":"2026-01-01T00:00:01Z","event":{"dataset":"process_create"},"process":{"name":"a"}}
+"#;
+
+#[test]
+fn tests_of_rules_pass_or_fail_and_say_what_is_missing() {
+    let host = Host::new();
+    assert!(host.stdout("rules test --strict").contains(" 0 failed, 0 rules without both"));
+    fs::create_dir(host.path().join("rules")).unwrap();
+    host.write("rules/r.yml", TESTED);
+    host.write("rules/events.jsonl", EVENTS);
+    let said = host.stdout("rules test rules");
+    assert!(said.contains("passed x: a is found") && said.contains("passed x: from a file"), "{said}");
+    assert!(said.contains("untested x has no test that does not fire"), "{said}");
+    assert!(host.stderr("rules test rules --strict", 1).contains("1 rules lack a test"));
+    host.write("rules/r.yml", &TESTED.replace("on: 2", "on: 1"));
+    let output = host.run("rules test rules");
+    assert_eq!(output.status.code(), Some(1));
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(
+        said.contains("failed x: from a file: expected to fire on events 1, it fired on events 2"),
+        "{said}"
+    );
+    assert!(said.contains("rules/r.yml:9"), "{said}");
+}
+
+#[test]
+fn a_rule_is_explained_on_events_and_on_findings() {
+    let host = Host::new().with_findings();
+    host.write("r.yml", TESTED);
+    host.write("events.jsonl", EVENTS);
+    let said = host.stdout("rules explain x --rules r.yml --event events.jsonl");
+    assert!(said.contains("x fired on events 2 of 2"), "{said}");
+    assert!(said.contains("true    process.name == \"a\"  it is \"a\""), "{said}");
+    let said = host.stdout("rules explain suspicious_process");
+    assert!(said.contains("fires    when its condition turns true of a process"), "{said}");
+    let said = host.stdout("rules explain data_exfiltration --finding aa");
+    assert!(said.contains("did not fire") && said.contains("it does not run on process_create"), "{said}");
+    assert!(host.stderr("rules explain nothing", 1).contains("there is no rule nothing"));
+}
+
+#[test]
 fn findings_are_listed_filtered_and_shown_without_an_agent() {
     let host = Host::new();
     assert!(host.stderr("findings", 1).contains("no agent has run here yet"));

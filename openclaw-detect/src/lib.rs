@@ -38,6 +38,7 @@ pub mod rule;
 mod rule_file;
 pub mod rule_test;
 pub mod ruleset;
+pub mod schema;
 mod state;
 mod suggest;
 mod text;

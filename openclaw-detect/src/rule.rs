@@ -161,6 +161,26 @@ pub enum When {
     New(New),
 }
 
+/// `when its condition turns true`
+impl fmt::Display for When {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names = |by: &[Field]| by.iter().map(|field| field.name()).collect::<Vec<_>>().join(", ");
+        match self {
+            When::Turns => f.write_str("when its condition turns true of a process")?,
+            When::Each => f.write_str("on each event that its condition is true of")?,
+            When::Threshold(threshold) => write!(f, "on {threshold}")?,
+            When::Sequence(sequence) => {
+                let order = if sequence.ordered { "in order" } else { "in any order" };
+                write!(f, "on {} steps {order} within {}", sequence.steps.len(), Time(sequence.within))?;
+            }
+            When::New(new) => {
+                write!(f, "on a new {}, after {} of learning", new.field.name(), Time(new.learn))?;
+            }
+        }
+        if self.by().is_empty() { Ok(()) } else { write!(f, ", by {}", names(self.by())) }
+    }
+}
+
 impl When {
     /// The fields by whose values events belong together; of a sequence, those of its last step.
     pub fn by(&self) -> &[Field] {

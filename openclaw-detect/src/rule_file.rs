@@ -1,6 +1,6 @@
 //! One rule of a rule file, and what override files change of it.
 
-mod stateful;
+pub(crate) mod stateful;
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use crate::yaml::{Key, Node, Tree};
 use crate::{Action, EventKind, Field, KindSet, Rule, RuleTest, Severity, rule_test};
 
 /// The keys of a rule.
-const KEYS: &[&str] = &[
+pub(crate) const KEYS: &[&str] = &[
     "name",
     "description",
     "condition",
@@ -35,7 +35,7 @@ const KEYS: &[&str] = &[
 ];
 
 /// The keys of an override.
-const OVERRIDE_KEYS: &[&str] =
+pub(crate) const OVERRIDE_KEYS: &[&str] =
     &["rule", "severity", "confidence", "action", "response", "suppress", "exceptions", "enabled"];
 
 /// Keys that the language has and this version lacks.

@@ -1,7 +1,7 @@
 //! The handbook's page on rules says what the code does: its tables are the code's, and its examples load.
 
 use openclaw_detect::field::Type;
-use openclaw_detect::{EventKind, Field, KindSet, RuleSet, Source};
+use openclaw_detect::{EventKind, Field, KindSet, RuleSet, Source, TestEvents};
 
 const PAGE: &str = include_str!("../../docs/rules.md");
 
@@ -66,9 +66,14 @@ fn the_pages_examples_load_without_a_warning() {
         sources.push(Source { name: "docs/rules.md".to_owned(), text });
         let rules = RuleSet::load(&sources).unwrap_or_else(|diagnostics| panic!("{diagnostics}"));
         assert_eq!(rules.warnings().0.len(), 0, "{}", rules.warnings());
+        for (rule, test) in rules.tests() {
+            let TestEvents::Inline(events) = &test.events else { panic!("{} has a file", rule.name) };
+            let result = test.run(&rules, &rule.name, events.events());
+            assert!(result.passed, "{} {:?}: {result:?}", rule.name, test.name);
+        }
         examples += rules.len() + rules.disabled() - shipped;
     }
-    assert_eq!(examples, 18);
+    assert_eq!(examples, 19);
 }
 
 #[test]
@@ -77,4 +82,42 @@ fn the_pages_mistake_is_shown_as_the_code_shows_it() {
     let text = rules.replace("process.parent not", "proces.parent not");
     let errors = RuleSet::load(&[Source { name: "my.yml".to_owned(), text }]).unwrap_err().to_string();
     assert!(PAGE.contains(&format!("```text\n{errors}\n```")), "{errors}");
+}
+
+/// Keys of the page's table under a heading.
+fn keys_under(heading: &str) -> Vec<&'static str> {
+    let (_, section) = PAGE.split_once(&format!("\n{heading}\n")).unwrap_or_else(|| panic!("no {heading}"));
+    let rows = section.lines().skip_while(|line| !line.starts_with("| key |")).skip(2);
+    let keys = rows.take_while(|line| line.starts_with("| `")).filter_map(|line| line.split('`').nth(1));
+    keys.collect()
+}
+
+#[test]
+fn the_pages_tables_of_keys_are_the_codes() {
+    let schema = openclaw_detect::schema::rule_file();
+    let rule = &schema["$defs"]["rule"];
+    for (heading, object) in [
+        ("## Keys of a rule", rule),
+        ("### Thresholds", &rule["properties"]["threshold"]),
+        ("### Sequences", &rule["properties"]["sequence"]),
+        ("### Tests", &schema["$defs"]["test"]),
+    ] {
+        let mut expected: Vec<_> = object["properties"].as_object().unwrap().keys().collect();
+        let mut found = keys_under(heading);
+        expected.sort_unstable();
+        found.sort_unstable();
+        assert_eq!(found, expected, "{heading}");
+    }
+}
+
+#[test]
+fn the_pages_operators_are_the_codes() {
+    let schema = openclaw_detect::schema::rule_file();
+    let help = schema["$defs"]["condition"]["description"].as_str().unwrap();
+    let (_, operators) = help.split_once("The operators are ").unwrap();
+    let (_, grammar) = PAGE.split_once("```text\ncondition ").unwrap();
+    let grammar = grammar.split("```").next().unwrap();
+    for operator in operators.trim_end_matches('.').split(' ') {
+        assert!(grammar.contains(&format!("\"{operator}\"")), "{operator}");
+    }
 }

@@ -57,11 +57,11 @@ pub(super) struct New {
     pub(super) learn: Duration,
 }
 
-pub(super) const THRESHOLD_KEYS: &[&str] = &["distinct", "sum", "at_least", "within", "by"];
-pub(super) const SEQUENCE_KEYS: &[&str] = &["steps", "ordered", "within", "by", "until"];
-pub(super) const STEP_KEYS: &[&str] = &["condition", "event", "by"];
-pub(super) const NEW_KEYS: &[&str] = &["field", "by", "learn"];
-pub(super) const SUPPRESS_KEYS: &[&str] = &["for", "by"];
+pub(crate) const THRESHOLD_KEYS: &[&str] = &["distinct", "sum", "at_least", "within", "by"];
+pub(crate) const SEQUENCE_KEYS: &[&str] = &["steps", "ordered", "within", "by", "until"];
+pub(crate) const STEP_KEYS: &[&str] = &["condition", "event", "by"];
+pub(crate) const NEW_KEYS: &[&str] = &["field", "by", "learn"];
+pub(crate) const SUPPRESS_KEYS: &[&str] = &["for", "by"];
 
 const MILLISECOND: Duration = Duration::from_millis(1);
 
