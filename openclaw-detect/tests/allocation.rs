@@ -64,6 +64,33 @@ fn an_event_that_matches_nothing_takes_no_memory() {
     assert_eq!(evaluate(&mut engine, &netcat), 0, "of what was true already");
 }
 
+/// Rules of every kind that remembers.
+const REMEMBERING: &str = "rules:
+- {name: count, event: process_create, condition: process.name startswith 'c', threshold: {at_least: 1000, within: 1h, by: [process]}}
+- {name: distinct, event: process_create, condition: process.name startswith 'c', threshold: {distinct: process.name, at_least: 100, within: 1h}}
+- {name: new, event: process_create, condition: process.name startswith 'c', new: {field: process.name, by: [process.parent], learn: 7d}}
+- name: sequence
+  sequence:
+    within: 1h
+    by: [process]
+    steps: [process.name == 'c', process.name == 'd']
+";
+
+#[test]
+fn rules_that_remember_take_no_memory_for_what_they_do_not_match_or_know_already() {
+    let source = Source { name: "x.yml".to_owned(), text: REMEMBERING.to_owned() };
+    let mut engine = Engine::new(RuleSet::load(&[source]).unwrap());
+    let other = event(EventKind::ProcessCreate, 1, "ls");
+    let counted = event(EventKind::ProcessCreate, 2, "c");
+    let evaluate = |engine: &mut Engine, event: &RecordedEvent| {
+        allocations(|| engine.evaluate(event, |found| panic!("{} fired", found.rule.name)))
+    };
+    assert_eq!(evaluate(&mut engine, &other), 0);
+    assert!(evaluate(&mut engine, &counted) > 0, "what is remembered is somewhere");
+    assert_eq!(evaluate(&mut engine, &counted), 0);
+    assert_eq!(evaluate(&mut engine, &other), 0);
+}
+
 #[test]
 fn writing_an_event_takes_no_memory_but_the_buffers() {
     let event = event(EventKind::NetworkConnection, 1, "ls");
