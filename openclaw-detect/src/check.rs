@@ -3,6 +3,7 @@
 
 use crate::ast::{Expr, Literal, Operand, Operator, Test, Word};
 use crate::compile::{Comparison, Matcher, Node};
+use crate::contradiction;
 use crate::definitions::{Definitions, MAX_COMPARISONS};
 use crate::diagnostic::{Level, Problem, Span};
 use crate::field::Type;
@@ -69,7 +70,11 @@ const fn article(value_type: Type) -> &'static str {
 impl<'a> Checker<'a> {
     fn expr(&mut self, expr: &'a Expr) -> Option<Node> {
         match expr {
-            Expr::And(parts) => self.parts(parts).map(Node::and),
+            Expr::And(parts) => {
+                let nodes = self.parts(parts)?;
+                self.problems.extend(contradiction::find(parts, &nodes));
+                Some(Node::and(nodes))
+            }
             Expr::Or(parts) => self.parts(parts).map(Node::or),
             Expr::Not(inner) => self.expr(inner).map(|inner| inner.negate_if(true)),
             Expr::Test(test) => self.test(test),
@@ -434,6 +439,9 @@ mod tests {
             "event.action startswith 'connection'",
             "file.path glob ['/etc/**', '/root/{a,b}']",
             "shell and not (process.uid == 0 or shell)",
+            "process.uid > 5 and process.uid < 7 and process.uid != 5",
+            "process.args == 'a' and process.args == 'b'",
+            "process.name in ['a', 'b'] and process.name != 'a'",
         ] {
             assert_eq!(mistakes(text), Vec::<String>::new(), "{text}");
         }
@@ -506,6 +514,22 @@ mod tests {
             ("destination.port in [prots]", "error: there is no list `prots` [did you mean `ports`?]"),
             ("file.path_resolved == 1", "error: expected true or false, found `1` []"),
             ("file.path matches '('", "error: not a regular expression: unclosed group []"),
+            (
+                "process.name == 'a' and process.uid == 0 and process.name in ['b', 'c']",
+                "warning: this can never be true: no `process.name` is all that is asked of it here []",
+            ),
+            (
+                "process.name == 'a' and process.name not startswith 'a'",
+                "warning: this can never be true: no `process.name` is all that is asked of it here []",
+            ),
+            (
+                "process.uid > 5 and process.uid <= 5",
+                "warning: this can never be true: no `process.user.id` is all that is asked of it here []",
+            ),
+            (
+                "process.memfd == true and process.memfd == false",
+                "warning: this can never be true: no `process.memfd` is all that is asked of it here []",
+            ),
             ("event.action == 'raed'", "warning: no event has the action `raed` [did you mean `read`?]"),
             (
                 "file.path startswith ''",

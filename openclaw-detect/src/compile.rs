@@ -83,6 +83,18 @@ impl Node {
         }
     }
 
+    /// Whether a regular expression or a pattern is among its comparisons.
+    pub(crate) fn has_pattern(&self) -> bool {
+        match self {
+            Node::And(parts) | Node::Or(parts) => parts.iter().any(Node::has_pattern),
+            Node::Not(inner) | Node::Unless(inner) => inner.has_pattern(),
+            Node::Test(_, Matcher::Text(text)) => {
+                matches!(text, TextMatcher::Matches(_) | TextMatcher::Glob { .. })
+            }
+            Node::Exists(_) | Node::Test(..) => false,
+        }
+    }
+
     fn cost(&self) -> u32 {
         match self {
             Node::And(parts) | Node::Or(parts) => parts.iter().map(Node::cost).sum(),

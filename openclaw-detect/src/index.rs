@@ -26,6 +26,14 @@ pub(crate) struct Index {
     kinds: Box<[OfKind]>,
 }
 
+/// The kinds of which a condition is asked at each event that has one of its fields, or at each event at all.
+pub(crate) fn asked_often(condition: &Node, kinds: KindSet) -> Vec<EventKind> {
+    let is_often = |kind: &EventKind| {
+        guard(condition, *kind).is_none_or(|guard| guard.facts.iter().any(|(_, fact)| *fact == Fact::Present))
+    };
+    kinds.iter().filter(is_often).collect()
+}
+
 /// The rules that are to be asked of one event, each once.
 #[derive(Debug)]
 pub(crate) struct Candidates {

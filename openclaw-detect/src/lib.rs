@@ -8,6 +8,7 @@ mod check;
 mod compile;
 mod compiled;
 pub mod condition;
+mod contradiction;
 mod definitions;
 pub mod diagnostic;
 pub mod engine;

@@ -360,16 +360,27 @@ impl<'a> Loader<'a> {
     }
 
     fn finish(mut self) -> Loaded {
-        let mut rules = Vec::new();
+        let mut rules: Vec<Compiled> = Vec::new();
         let mut disabled = 0;
+        // What each rule asks, and which was the first to ask it.
+        let mut questions: HashMap<String, usize> = HashMap::new();
         for (source, draft) in std::mem::take(&mut self.drafts) {
             let enabled = draft.enabled;
+            let named = draft.name.as_ref().map_or(Span::default(), |(_, span)| *span);
             let mut problems = Vec::new();
             let Source { name, text } = &self.sources[source];
             let pack = self.pack_of(source).map(Pack::title);
             let compiled = draft.finish((name, text), pack, &mut problems);
             match compiled {
-                Some(compiled) if enabled => rules.push(compiled),
+                Some(compiled) if enabled => {
+                    let first = *questions.entry(compiled.rule.question()).or_insert(rules.len());
+                    if let Some(Compiled { rule, .. }) = rules.get(first) {
+                        let message = format!("this rule asks the same as `{}`", rule.name);
+                        let help = format!("that is at {}: leave one of them out", rule.origin);
+                        problems.push(Problem::warning(named, message).help(help));
+                    }
+                    rules.push(compiled);
+                }
                 Some(_) => disabled += 1,
                 None => {}
             }

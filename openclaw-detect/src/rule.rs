@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::literal::Time;
-use crate::{Field, KindSet, Timestamp};
+use crate::{Field, KindSet, Timestamp, parser};
 
 /// How bad it is, from least to worst.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -129,6 +129,13 @@ impl Rule {
     /// Whether the rules are the same, wherever they are written.
     pub(crate) fn says_the_same_as(&self, other: &Rule) -> bool {
         Rule { origin: other.origin.clone(), ..self.clone() } == *other
+    }
+
+    /// What it asks: rules with the same question fire on the same events.
+    pub(crate) fn question(&self) -> String {
+        let printed = parser::parse(&self.condition).map(|condition| condition.to_string());
+        let condition = printed.as_ref().unwrap_or(&self.condition);
+        format!("{condition} {:?} {:?} {:?}", self.kinds, self.when, self.exceptions)
     }
 
     /// What gives the keys and times that the rule remembers their meaning. A rule whose condition is changed keeps

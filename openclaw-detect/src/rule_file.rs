@@ -9,6 +9,7 @@ use crate::compile;
 use crate::compiled::{self, Clause, Compiled, Part};
 use crate::definitions::Definitions;
 use crate::diagnostic::{Problem, Span};
+use crate::index::asked_often;
 use crate::reader::Reader;
 use crate::rule::{self, Exception, New, Sequence, Suppress, Threshold, When};
 use crate::yaml::{Key, Node, Tree};
@@ -270,6 +271,7 @@ impl Draft {
                 let condition = condition.unless(std::mem::take(&mut self.exceptions));
                 let kinds = compiled::kinds(&condition, self.event, span, problems);
                 let kinds = self.when(stateful, kinds, problems);
+                problems.extend(costs_much(&condition, kinds, span));
                 vec![Clause { part: Part::Condition, condition, kinds }]
             }
             (_, None) => return None,
@@ -333,6 +335,7 @@ impl Draft {
             let kinds = compiled::kinds(&condition, step.event, step.span, problems);
             let kinds =
                 step.by.iter().fold(kinds, |kinds, field| carrying(kinds, *field, step.event, problems));
+            problems.extend(costs_much(&condition, kinds, step.span));
             clauses.push(Clause { part, condition, kinds });
             rule::Step { condition: step.text, kinds, by: fields(&step.by) }
         };
@@ -350,6 +353,16 @@ impl Draft {
             When::Sequence(Sequence { steps, ordered: sequence.ordered, within: sequence.within, until });
         clauses
     }
+}
+
+/// Warns of a pattern that is looked for in each event, since nothing rarer must be there first.
+fn costs_much(condition: &compile::Node, kinds: KindSet, span: Span) -> Option<Problem> {
+    let often = if condition.has_pattern() { asked_often(condition, kinds) } else { Vec::new() };
+    let names: Vec<_> = often.into_iter().map(EventKind::name).collect();
+    let message = format!("this costs much: its patterns are looked for at each {}", names.join(", "));
+    let help =
+        "add what is seldom true, such as `==`, `in` or `startswith`, or letters that the pattern must hold";
+    (!names.is_empty()).then(|| Problem::warning(span, message).help(help))
 }
 
 fn fields(by: &By) -> Vec<Field> {

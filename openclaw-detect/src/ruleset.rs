@@ -302,6 +302,14 @@ rules:
                 rule("    action: block"),
                 "4:13 `block` has no address to block: this rule runs on no network_connection [`isolate` cuts a process off from the network]",
             ),
+            (
+                rule("- name: b\n  condition: process.pid   ==  1").replace("  - name: a\n    cond", "- name: a\n  cond"),
+                "4:9 this rule asks the same as `a` [that is at x.yml:2: leave one of them out]",
+            ),
+            (
+                "rules:\n- name: a\n  condition: process.name matches '^[a-z]+$'".to_owned(),
+                "3:14 this costs much: its patterns are looked for at each process_create [add what is seldom true, such as `==`, `in` or `startswith`, or letters that the pattern must hold]",
+            ),
             (rule("    tests: 5"), "4:5 expected a list of tests, found a value [begin each test with `- events:`]"),
             (rule("    tests: [{events: x.jsonl}]"), "4:13 this test has no `expect` []"),
             (rule("    tests: [{events: [], expect: many}]"), "4:34 `many` is no count [write 0, 1, 2 …]"),

@@ -1,0 +1,89 @@
+//! Comparisons that cannot be true together.
+
+use std::collections::BTreeMap;
+
+use crate::Field;
+use crate::ast::Expr;
+use crate::compile::{Comparison, Matcher, Node};
+use crate::diagnostic::{Problem, Span};
+use crate::field::Type;
+use crate::text::TextMatcher;
+
+/// A comparison of a field: what its value must be, or must not be, and where it is written.
+struct Asked<'a> {
+    matcher: &'a Matcher,
+    negated: bool,
+    span: Span,
+}
+
+/// Warns where the parts of an `AND` ask of one field what no value is.
+pub(crate) fn find(parts: &[Expr], nodes: &[Node]) -> Vec<Problem> {
+    let mut by_field: BTreeMap<Field, Vec<Asked<'_>>> = BTreeMap::new();
+    for (part, node) in parts.iter().zip(nodes) {
+        let Expr::Test(test) = part else { continue };
+        let (node, negated) = match node {
+            Node::Not(inner) => (&**inner, true),
+            node => (node, false),
+        };
+        if let Node::Test(field, matcher) = node
+            // One item of a list may be what another is not.
+            && field.value_type() != Type::List
+        {
+            let span = test.field.span.to(test.operator_span);
+            by_field.entry(*field).or_default().push(Asked { matcher, negated, span });
+        }
+    }
+    let never = by_field.into_iter().filter(|(_, asked)| asked.len() > 1 && is_empty(asked));
+    never
+        .filter_map(|(field, asked)| {
+            let message =
+                format!("this can never be true: no `{}` is all that is asked of it here", field.name());
+            asked.last().map(|last| Problem::warning(last.span, message))
+        })
+        .collect()
+}
+
+/// Whether no value is all that is asked. Where that is not known it is not.
+fn is_empty(asked: &[Asked<'_>]) -> bool {
+    let texts = asked.iter().filter(|asked| !asked.negated).find_map(|asked| match asked.matcher {
+        Matcher::Text(TextMatcher::Equals(text)) => Some(std::slice::from_ref(text)),
+        Matcher::Text(TextMatcher::OneOf(texts)) => Some(&**texts),
+        _ => None,
+    });
+    if let Some(texts) = texts {
+        let passes = |text: &str, asked: &Asked<'_>| match asked.matcher {
+            Matcher::Text(matcher) => matcher.matches(text) != asked.negated,
+            _ => true,
+        };
+        return !texts.iter().any(|text| asked.iter().all(|asked| passes(text, asked)));
+    }
+    // All numbers at which an answer changes, and their neighbours.
+    let mut numbers = Vec::new();
+    for Asked { matcher, .. } in asked {
+        match matcher {
+            Matcher::Number(_, number) => numbers.push(*number),
+            Matcher::NumberIn(all) => numbers.extend(all.iter().copied()),
+            Matcher::Bool(_) => {}
+            _ => return false,
+        }
+    }
+    let is_bool = asked.iter().all(|asked| matches!(asked.matcher, Matcher::Bool(_)));
+    let around = numbers.iter().flat_map(|n| [n.saturating_sub(1), *n, n.saturating_add(1)]);
+    let candidates: Vec<i64> = if is_bool { vec![0, 1] } else { around.collect() };
+    !candidates
+        .into_iter()
+        .any(|number| asked.iter().all(|asked| holds(asked.matcher, number) != asked.negated))
+}
+
+fn holds(matcher: &Matcher, value: i64) -> bool {
+    match matcher {
+        Matcher::Number(Comparison::Equal, number) => value == *number,
+        Matcher::Number(Comparison::Less, number) => value < *number,
+        Matcher::Number(Comparison::LessOrEqual, number) => value <= *number,
+        Matcher::Number(Comparison::Greater, number) => value > *number,
+        Matcher::Number(Comparison::GreaterOrEqual, number) => value >= *number,
+        Matcher::NumberIn(numbers) => numbers.binary_search(&value).is_ok(),
+        Matcher::Bool(expected) => i64::from(*expected) == value,
+        Matcher::Text(_) | Matcher::Address(_) => true,
+    }
+}
