@@ -1,12 +1,13 @@
 //! The OpenClaw agent: kernel records become events, events findings, findings answers and alerts.
 //!
 //! A folder is a stage, and data walks through the stages in order: `sensor` → `enrich` → rules
-//! (`openclaw-detect`) → `respond` → `alert`, with `hash`, `store` and `api` beside them.
+//! (`openclaw-detect`) → `respond` → `alert`, with `hash`, `store`, `capture` and `api` beside them.
 
 pub mod agent;
 pub mod alert;
 pub mod api;
 pub mod capability;
+pub mod capture;
 pub mod cli;
 pub mod config;
 pub mod enrich;

@@ -227,6 +227,72 @@ fn a_rule_is_explained_on_events_and_on_findings() {
     assert!(host.stderr("rules explain nothing", 1).contains("there is no rule nothing"));
 }
 
+/// A capture of a virtual machine, in version 1 of the format; rules for it, and what they found.
+const CAPTURE: &[u8] = include_bytes!("data/guest-v1.capture");
+const CAPTURE_RULES: &str = include_str!("data/guest-v1.yml");
+const CAPTURE_FINDINGS: &str = include_str!("data/guest-v1.findings");
+
+impl Host {
+    /// A host with the capture and its rules.
+    fn with_capture() -> Host {
+        let host = Host::new();
+        fs::write(host.path().join("a.capture"), CAPTURE).unwrap();
+        host.write("r.yml", CAPTURE_RULES);
+        host
+    }
+}
+
+#[test]
+fn a_capture_of_an_older_version_gives_the_findings_that_it_always_gave() {
+    let host = Host::with_capture();
+    assert_eq!(host.stdout("replay a.capture --rules r.yml --output json"), CAPTURE_FINDINGS);
+    let output = host.run("replay a.capture --rules r.yml");
+    assert_eq!(String::from_utf8(output.stderr).unwrap(), "4 findings in 70 events\n");
+    assert_eq!(String::from_utf8(output.stdout).unwrap().lines().count(), 4);
+}
+
+#[test]
+fn what_other_rules_would_have_found_is_shown_with_signs() {
+    let host = Host::with_capture();
+    let changed =
+        CAPTURE_RULES.replace("severity: high", "severity: critical").replace("name: moved", "name: renamed");
+    host.write("new.yml", &changed);
+    let shown = host.stdout("replay a.capture --rules new.yml --against r.yml");
+    let signs: Vec<(&str, bool)> =
+        shown.lines().map(|line| (&line[..1], line.contains("rule moved"))).collect();
+    assert_eq!(signs, [("~", false), ("-", true), ("+", false)], "{shown}");
+    let json = host.stdout("replay a.capture --rules new.yml --against r.yml --output json");
+    let first: serde_json::Value = serde_json::from_str(json.lines().next().unwrap()).unwrap();
+    assert_eq!((&first["change"], &first["finding"]["rule"]), (&"changed".into(), &"netcat".into()));
+    assert_eq!(host.stdout("replay a.capture --rules r.yml --against r.yml"), "");
+}
+
+#[test]
+fn a_capture_that_is_damaged_cut_short_or_no_capture_is_told_as_that() {
+    let host = Host::with_capture();
+    fs::write(host.path().join("cut.capture"), &CAPTURE[..CAPTURE.len() / 2]).unwrap();
+    let output = host.run("replay cut.capture --rules r.yml");
+    assert_eq!(output.status.code(), Some(0));
+    assert!(String::from_utf8(output.stderr).unwrap().contains("the capture was cut short"));
+    host.write("text", "hello\n");
+    assert!(host.stderr("replay text --rules r.yml", 1).contains("text:1: not JSON"));
+    assert!(host.stderr("replay missing --rules r.yml", 1).contains("cannot read missing"));
+    host.write("newer", "{\"capture\":{\"version\":7,\"openclaw\":\"3.0.0\"}}\n");
+    assert!(host.stderr("replay newer", 1).contains("use openclaw 3.0.0 or newer"));
+}
+
+#[test]
+fn rules_are_explained_and_tested_on_captures() {
+    let host = Host::with_capture();
+    let said = host.stdout("rules explain netcat --rules r.yml --event a.capture");
+    assert!(said.contains("netcat fired on events") && said.contains("of 70"), "{said}");
+    host.write(
+        "tested.yml",
+        "rules: [{name: a, condition: process.name == 'nc', tests: [{events: a.capture, expect: 1}]}]\n",
+    );
+    assert!(host.stdout("rules test tested.yml").contains("1 passed, 0 failed"));
+}
+
 #[test]
 fn findings_are_listed_filtered_and_shown_without_an_agent() {
     let host = Host::new();

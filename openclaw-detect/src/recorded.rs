@@ -12,6 +12,8 @@ pub struct RecordedEvent {
     kind: EventKind,
     time: Timestamp,
     fields: Vec<Option<Owned>>,
+    /// Of a fork, the process that forked, where that is not the parent.
+    forker: Option<ProcessId>,
 }
 
 /// A value of its own. A list holds its items one after the other, each ended by NUL.
@@ -39,7 +41,7 @@ impl From<Value<'_>> for Owned {
 impl RecordedEvent {
     /// An event without any field.
     pub fn new(kind: EventKind, time: Timestamp) -> Self {
-        RecordedEvent { kind, time, fields: vec![None; Field::ALL.len()] }
+        RecordedEvent { kind, time, fields: vec![None; Field::ALL.len()], forker: None }
     }
 
     /// A copy of any event.
@@ -73,6 +75,12 @@ impl RecordedEvent {
     pub fn with_parent(self, parent: ProcessId) -> Self {
         self.with(Field::ProcessParentPid, i64::from(parent.pid))
             .with(Field::ProcessParentEntityId, parent.to_string().as_str())
+    }
+
+    /// The same fork by a process that is not the parent, as with `CLONE_PARENT`.
+    #[must_use]
+    pub fn with_forker(self, forker: ProcessId) -> Self {
+        RecordedEvent { forker: Some(forker), ..self }
     }
 
     /// Reads an event from the JSON that [`crate::json::write`] makes. What is not in the table of fields is
@@ -141,7 +149,7 @@ impl Event for RecordedEvent {
     }
 
     fn parent(&self) -> Option<ProcessId> {
-        self.process_id(Field::ProcessParentEntityId, Field::ProcessParentPid)
+        self.forker.or_else(|| self.process_id(Field::ProcessParentEntityId, Field::ProcessParentPid))
     }
 
     fn get(&self, field: Field) -> Option<Value<'_>> {

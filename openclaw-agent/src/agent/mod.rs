@@ -8,12 +8,15 @@ mod control;
 mod doctor;
 mod options;
 mod outlet;
+mod record;
 mod rules;
 mod run;
+mod settings;
 mod stdout;
 mod trigger;
 
 pub use doctor::doctor;
 pub use options::RunOptions;
+pub use record::{RecordOptions, record};
 pub use run::run;
 pub use trigger::trigger;

@@ -14,17 +14,18 @@ use super::control::Control;
 use super::options::RunOptions;
 use super::outlet::Outlet;
 use super::rules::Rules;
+use super::settings;
 use super::stdout::Stdout;
 use crate::alert::Alerts;
 use crate::api::socket::BoundSocket;
 use crate::api::{Server, Subscribers};
 use crate::capability::State;
 use crate::config::Mode;
-use crate::enrich::{Environment, HostFacts, Resolver};
+use crate::enrich::HostFacts;
 use crate::kernel::layout;
 use crate::respond::Responder;
 use crate::rules::memory;
-use crate::sensor::{RingSizes, Witness};
+use crate::sensor::Witness;
 use crate::store::{Limits, Writer};
 use crate::{enrich, pipeline, respond};
 
@@ -39,7 +40,7 @@ const LAST_ALERTS: Duration = Duration::from_secs(5);
 /// # Errors
 /// When it cannot work at all: no root, no BTF, rules with mistakes, another agent running, no hook.
 pub fn run(options: RunOptions) -> Result<()> {
-    require_root()?;
+    require_root("run")?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .thread_name("openclaw-io")
@@ -50,10 +51,10 @@ pub fn run(options: RunOptions) -> Result<()> {
 }
 
 /// The kernel lets root alone load the programs.
-fn require_root() -> Result<()> {
+pub(super) fn require_root(command: &str) -> Result<()> {
     // SAFETY: the call has no preconditions.
     if unsafe { libc::geteuid() } != 0 {
-        bail!("the kernel lets only root load the sensor's programs: run `sudo openclaw run`");
+        bail!("the kernel lets only root load the sensor's programs: run `sudo openclaw {command}`");
     }
     Ok(())
 }
@@ -124,21 +125,9 @@ async fn run_until_stopped(options: RunOptions) -> Result<()> {
         rules,
         stamps,
     ));
-    let sensor = &config.security.sensor;
-    let rings =
-        RingSizes { process: sensor.process_ring, network: sensor.network_ring, file: sensor.file_ring };
-    let containers = Resolver::start(config.security.containers.clone())
-        .context("cannot start the thread for containers")?;
-    let settings = pipeline::Settings {
-        layout: resolved,
-        rings,
-        engine,
-        host: host.clone(),
-        environment: Environment::new(sensor.environment.clone()),
-        hash_limit: sensor.hash_limit,
-        containers,
-        witness: Witness::path(&respond::default_bpffs(), &options.socket),
-    };
+    let witness = Witness::path(&respond::default_bpffs(), &options.socket);
+    let settings = settings::of(config, resolved, engine, host.clone())?;
+    let settings = pipeline::Settings { witness: Some(witness), ..settings };
     let sensor = pipeline::start(settings, questions, outlet)?;
     let control = Control {
         started: Instant::now(),
@@ -184,17 +173,17 @@ async fn run_until_stopped(options: RunOptions) -> Result<()> {
 }
 
 /// The signals that ask the agent to stop.
-struct Stop {
+pub(super) struct Stop {
     interrupt: Signal,
     terminate: Signal,
 }
 
 impl Stop {
-    fn listen() -> Result<Stop> {
+    pub(super) fn listen() -> Result<Stop> {
         Ok(Stop { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
     }
 
-    async fn wait(&mut self) {
+    pub(super) async fn wait(&mut self) {
         tokio::select! {
             _ = self.interrupt.recv() => {}
             _ = self.terminate.recv() => {}

@@ -8,7 +8,9 @@ mod events;
 mod findings;
 mod isolate;
 mod log;
+mod record;
 mod release;
+mod replay;
 mod response;
 mod rules;
 mod run;
@@ -61,6 +63,8 @@ enum Command {
     Events(events::Args),
     Findings(findings::Args),
     Rules(rules::Args),
+    Record(record::Args),
+    Replay(replay::Args),
     Blocklist(blocklist::Args),
     Isolate(isolate::Args),
     Release(release::Args),
@@ -76,7 +80,7 @@ pub fn main() -> ExitCode {
         // Help and version are such errors too, and exit with 0.
         Err(error) => error.exit(),
     };
-    let _log = log::start(matches!(cli.command, Command::Run(_)));
+    let _log = log::start(matches!(cli.command, Command::Run(_) | Command::Record(_)));
     let context = Context::new(cli.config);
     let result = match cli.command {
         Command::Run(args) => run::run(args, &context),
@@ -85,6 +89,8 @@ pub fn main() -> ExitCode {
         Command::Events(args) => events::run(args, &context),
         Command::Findings(args) => findings::run(&args, &context),
         Command::Rules(args) => rules::run(&args, &context),
+        Command::Record(args) => record::run(args, &context),
+        Command::Replay(args) => replay::run(&args, &context),
         Command::Blocklist(args) => blocklist::run(args, &context),
         Command::Isolate(args) => isolate::run(args, &context),
         Command::Release(args) => release::run(args, &context),
@@ -150,6 +156,8 @@ mod tests {
             "rules schema",
             "rules list --output json",
             "rules fields",
+            "record x.capture --force --duration 5m --events 10 --max-size 1MB --all-reads --rules a --output json",
+            "replay x.capture --rules a --against b --output json",
             "blocklist add 192.0.2.0/24 --reason r --for 1h",
             "blocklist remove 192.0.2.1",
             "blocklist list",
@@ -179,6 +187,9 @@ mod tests {
             "response undo --all abc",
             "blocklist add 192.0.2.1 --for 5",
             "findings --limit 5 show a",
+            "record",
+            "record x --events 0",
+            "replay",
         ] {
             let words = ["openclaw"].into_iter().chain(line.split(' ').filter(|word| !word.is_empty()));
             assert!(Cli::try_parse_from(words).is_err(), "{line}");

@@ -4,9 +4,11 @@
 //! what the process table keeps of a new process. Only findings leave the thread, and events where somebody
 //! watches them.
 
+mod find;
 mod stage;
 mod thread;
 mod watch;
 
+pub use find::find;
 pub use stage::{Counts, Outlet, Stage};
 pub use thread::{Engines, Handle, Processes, Questions, Settings, Snapshot, questions, start};

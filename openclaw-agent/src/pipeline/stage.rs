@@ -14,6 +14,7 @@ use openclaw_common::record::{
 };
 use openclaw_detect::{Action, Engine, EventKind, Finding, KindSet, ProcessId};
 
+use super::find::find;
 use crate::enrich::{
     Body, Clock, Credentials, HostFacts, Moment, Names, NetworkBody, Observed, Outbound, PathBuffer, Process,
     ProcessTable, Record, Resolver, addresses,
@@ -37,6 +38,9 @@ pub trait Outlet {
 
     /// An event that somebody watches.
     fn event(&mut self, event: &Observed<'_>);
+
+    /// What the rules took as known by then, where somebody watches.
+    fn known(&mut self, _event: &Observed<'_>) {}
 }
 
 /// How much went through.
@@ -195,6 +199,9 @@ impl Stage {
         let at = Moment { time: self.clock.time_of(now), since_boot: now };
         if let Some(event) = Observed::new(&self.table, &self.host, id, at, None, Body::Exec) {
             self.engine.learn(&event);
+            if outlet.wants_events() {
+                outlet.known(&event);
+            }
         }
     }
 
@@ -252,12 +259,9 @@ impl Stage {
                 None => return,
             },
         };
-        let findings = &mut self.counts.findings;
-        self.engine.evaluate(&event, |found| {
-            *findings += 1;
-            let isolate = outlet.isolates() && found.rule.actions.contains(&Action::Isolate);
+        find(&mut self.engine, &mut self.counts.findings, &event, |rule, finding| {
+            let isolate = outlet.isolates() && rule.actions.contains(&Action::Isolate);
             let tree = id.filter(|_| isolate).map(|id| self.table.descendants(id)).unwrap_or_default();
-            let finding = Finding::new(format!("{:x}-{findings:x}", at.time.0), found, &event);
             outlet.finding(finding, tree);
         });
         if watched {

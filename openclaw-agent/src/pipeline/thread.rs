@@ -11,6 +11,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use aya::maps::{MapData, RingBuf};
+use openclaw_detect::interest::ReadInterest;
 use openclaw_detect::{Engine, EngineStats, EventKind, KindSet, ProcessId};
 
 use super::stage::{Counts, Outlet, Stage};
@@ -74,8 +75,10 @@ pub struct Settings {
     pub hash_limit: u64,
     /// Who asks the runtimes about containers.
     pub containers: Resolver,
-    /// Where the signal that ends the agent is remembered: see [`Witness::path`].
-    pub witness: PathBuf,
+    /// Where the signal that ends the agent is remembered, if anywhere: see [`Witness::path`].
+    pub witness: Option<PathBuf>,
+    /// Whether every file that is read is of interest, and not those alone that the rules name.
+    pub all_reads: bool,
 }
 
 /// What the thread tells of itself, about once a second.
@@ -209,7 +212,7 @@ where
     let mut pipeline = Pipeline {
         sensor,
         rings,
-        reads: settings.engine.interest().reads,
+        reads: if settings.all_reads { ReadInterest::All } else { settings.engine.interest().reads },
         kinds: settings.engine.interest().kinds,
         stage: Stage::new(settings.engine, settings.host).with_containers(settings.containers),
         outlet,
@@ -231,7 +234,10 @@ where
         }
     }
     pipeline.begin()?;
-    pipeline.remember_the_end(settings.witness);
+    pipeline.hooks = pipeline.sensor.hooks().iter().cloned().collect();
+    if let Some(path) = settings.witness {
+        pipeline.remember_the_end(path);
+    }
     pipeline.tell_snapshot();
     let (stop, snapshot) = (Arc::new(AtomicBool::new(false)), Arc::clone(&pipeline.snapshot));
     let stopping = Arc::clone(&stop);
@@ -248,7 +254,7 @@ struct Pipeline<O> {
     stage: Stage,
     outlet: O,
     questions: Receiver<Question>,
-    reads: openclaw_detect::interest::ReadInterest,
+    reads: ReadInterest,
     /// Kinds that the rules need.
     kinds: KindSet,
     /// Kinds that the kernel was asked for.

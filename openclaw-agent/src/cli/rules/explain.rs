@@ -8,8 +8,8 @@ use anyhow::{Context as _, Result, bail};
 use openclaw_detect::explain::{Explanation, Part, explain as explain_rule};
 use openclaw_detect::{EventKind, RecordedEvent, Rule};
 
-use super::test::read_events;
 use crate::cli::context::Context;
+use crate::cli::replay::read_events;
 use crate::output::Format;
 use crate::output::style::{BAD, BOLD, DIM, GOOD, WARN};
 use crate::output::text::Clean;
@@ -25,8 +25,8 @@ Examples:
 pub(super) struct Args {
     /// The rule's name
     rule: String,
-    /// A file of events, one in JSON on each line, as `openclaw events --output json` prints them: what the rule makes
-    /// of them all, and its parts on the last
+    /// A capture, or a file of events as `openclaw events --output json` prints them: what the rule makes of them all,
+    /// and its parts on the last
     #[arg(long, value_name = "FILE", conflicts_with = "finding")]
     event: Option<PathBuf>,
     /// The event of this finding, of any rule

@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 
 use anstream::println;
 use anyhow::{Context as _, Result, bail};
-use openclaw_detect::{RecordedEvent, RuleSet, RuleTest, TestEvents, TestResult};
+use openclaw_detect::{RuleSet, RuleTest, TestEvents, TestResult};
 
+use crate::cli::replay::read_events;
 use crate::config;
 use crate::output::style::{BAD, BOLD, DIM, GOOD, WARN};
 use crate::output::{Format, Printer};
@@ -63,18 +64,6 @@ fn run(rules: &RuleSet, rule: &str, test: &RuleTest) -> Result<TestResult> {
             Ok(test.run(rules, rule, read_events(&beside.join(name))?))
         }
     }
-}
-
-/// The events of a file, one in JSON on each line.
-pub(super) fn read_events(path: &Path) -> Result<Vec<RecordedEvent>> {
-    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-    let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
-    lines
-        .map(|(number, line)| {
-            RecordedEvent::from_json(line.as_bytes())
-                .with_context(|| format!("{}:{}", path.display(), number + 1))
-        })
-        .collect()
 }
 
 fn line(rule: &str, test: &RuleTest, result: &TestResult) -> String {

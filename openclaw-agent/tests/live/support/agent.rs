@@ -138,8 +138,8 @@ impl Setup {
         self.folder().join("openclaw.yml")
     }
 
-    /// `openclaw run` as it will be started.
-    pub(crate) fn command(&self) -> Command {
+    /// Writes the configuration.
+    pub(crate) fn configure(&self) {
         let folder = self.folder().display();
         let security =
             if self.security.is_empty() { String::new() } else { format!("security:\n{}", self.security) };
@@ -147,6 +147,11 @@ impl Setup {
             "api:\n  socket: {folder}/control/openclaw.sock\nstore:\n  path: {folder}/store.db\n{security}"
         );
         std::fs::write(self.config(), config).unwrap();
+    }
+
+    /// `openclaw run` as it will be started.
+    pub(crate) fn command(&self) -> Command {
+        self.configure();
         let mut command = self.openclaw(&["run", "--output", "json"]);
         for rules in &self.rules {
             command.arg("--rules").arg(rules);
