@@ -169,6 +169,21 @@ impl Problem {
     }
 }
 
+/// Where the lines of a text begin, to find the line of many places.
+#[derive(Debug)]
+pub(crate) struct Lines(Vec<usize>);
+
+impl Lines {
+    pub(crate) fn of(text: &str) -> Self {
+        Lines(std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect())
+    }
+
+    /// The line, from 1, in which a place begins.
+    pub(crate) fn line(&self, place: Span) -> usize {
+        self.0.partition_point(|begin| *begin <= place.start)
+    }
+}
+
 /// The greatest character boundary of `text` that is not behind `at`.
 fn floor(text: &str, at: usize) -> usize {
     let mut at = at.min(text.len());
@@ -181,6 +196,21 @@ fn floor(text: &str, at: usize) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_line_of_a_place_is_the_one_that_is_shown() {
+        for text in ["", "one", "one\n", "\n\ntwo\nthree"] {
+            let lines = Lines::of(text);
+            for at in 0..=text.len() {
+                let place = Span::new(at, at);
+                assert_eq!(
+                    lines.line(place),
+                    Problem::error(place, "").in_file("f", text).line,
+                    "{text:?} {at}"
+                );
+            }
+        }
+    }
 
     #[test]
     fn a_mistake_is_shown_with_its_line_and_a_caret_below_it() {

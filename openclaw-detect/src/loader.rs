@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use crate::ast::Expr;
 use crate::compiled::Compiled;
 use crate::definitions::Definitions;
-use crate::diagnostic::{Diagnostic, Diagnostics, Problem, Span};
+use crate::diagnostic::{Diagnostic, Diagnostics, Lines, Problem, Span};
 use crate::pack::{self, Pack};
 use crate::parser;
 use crate::reader::Reader;
@@ -35,6 +35,8 @@ type Place = (usize, Span);
 /// Gathers what the sources say, subject by subject: each is for the rules of all sources.
 pub(crate) struct Loader<'a> {
     sources: &'a [Source],
+    /// Where the lines of each source begin.
+    lines: Vec<Lines>,
     definitions: Definitions,
     /// Where the members of lists stand.
     members: HashMap<String, Vec<(String, Place)>>,
@@ -54,6 +56,7 @@ impl<'a> Loader<'a> {
     pub(crate) fn load(sources: &'a [Source]) -> Loaded {
         let mut loader = Loader {
             sources,
+            lines: sources.iter().map(|source| Lines::of(&source.text)).collect(),
             definitions: Definitions::default(),
             members: HashMap::new(),
             macros: BTreeMap::new(),
@@ -112,9 +115,7 @@ impl<'a> Loader<'a> {
 
     /// `file:line`.
     fn place(&self, (source, span): Place) -> String {
-        let Source { name, text } = &self.sources[source];
-        let place = Problem::error(span, "").in_file(name, text);
-        format!("{}:{}", place.file, place.line)
+        format!("{}:{}", self.sources[source].name, self.lines[source].line(span))
     }
 
     /// The lists and macros of a file, and what is wrong with its keys.
@@ -368,9 +369,9 @@ impl<'a> Loader<'a> {
             let enabled = draft.enabled;
             let named = draft.name.as_ref().map_or(Span::default(), |(_, span)| *span);
             let mut problems = Vec::new();
-            let Source { name, text } = &self.sources[source];
+            let file = (self.sources[source].name.as_str(), &self.lines[source]);
             let pack = self.pack_of(source).map(Pack::title);
-            let compiled = draft.finish((name, text), pack, &mut problems);
+            let compiled = draft.finish(file, pack, &mut problems);
             match compiled {
                 Some(compiled) if enabled => {
                     let first = *questions.entry(compiled.rule.question()).or_insert(rules.len());

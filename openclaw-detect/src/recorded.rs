@@ -7,11 +7,13 @@ use crate::field::Type;
 use crate::{Event, EventKind, Field, ProcessId, StrList, Timestamp, Value};
 
 /// An event that owns its fields: for replay, for tests, and for conditions over what was recorded.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Clone)]
 pub struct RecordedEvent {
     kind: EventKind,
     time: Timestamp,
-    fields: Vec<Option<Owned>>,
+    /// Where in `values` the value of each field is, from 1; 0 where there is none.
+    places: [u8; Field::ALL.len()],
+    values: Vec<Owned>,
     /// Of a fork, the process that forked, where that is not the parent.
     forker: Option<ProcessId>,
 }
@@ -41,14 +43,16 @@ impl From<Value<'_>> for Owned {
 impl RecordedEvent {
     /// An event without any field.
     pub fn new(kind: EventKind, time: Timestamp) -> Self {
-        RecordedEvent { kind, time, fields: vec![None; Field::ALL.len()], forker: None }
+        RecordedEvent { kind, time, places: [0; Field::ALL.len()], values: Vec::new(), forker: None }
     }
 
     /// A copy of any event.
     pub fn copy(event: &(impl Event + ?Sized)) -> Self {
         let mut copy = RecordedEvent::new(event.kind(), event.time());
         for field in Field::ALL {
-            copy.fields[*field as usize] = event.get(*field).map(Owned::from);
+            if let Some(value) = event.get(*field) {
+                copy.set(*field, value.into());
+            }
         }
         if let (None, Some(process)) = (event.get(Field::ProcessEntityId), event.process()) {
             copy = copy.with_process(process);
@@ -59,8 +63,19 @@ impl RecordedEvent {
     /// The same event with a field set.
     #[must_use]
     pub fn with<'a>(mut self, field: Field, value: impl Into<Value<'a>>) -> Self {
-        self.fields[field as usize] = Some(value.into().into());
+        self.set(field, value.into().into());
         self
+    }
+
+    fn set(&mut self, field: Field, value: Owned) {
+        let place = &mut self.places[field as usize];
+        match self.values.get_mut(usize::from(*place).wrapping_sub(1)) {
+            Some(before) => *before = value,
+            None => {
+                self.values.push(value);
+                *place = self.values.len() as u8;
+            }
+        }
     }
 
     /// The same event with a process: its pid and entity id.
@@ -115,9 +130,10 @@ impl RecordedEvent {
         let mut event = RecordedEvent::new(kind, Timestamp(time));
         for field in Field::ALL {
             let Some(value) = at(json, field.name()) else { continue };
-            event.fields[*field as usize] = Some(read(*field, value).ok_or_else(|| {
+            let value = read(*field, value).ok_or_else(|| {
                 RecordError(format!("`{}` has a value that does not fit it: {value}", field.name()))
-            })?);
+            })?;
+            event.set(*field, value);
         }
         Ok(event)
     }
@@ -153,7 +169,8 @@ impl Event for RecordedEvent {
     }
 
     fn get(&self, field: Field) -> Option<Value<'_>> {
-        self.fields[field as usize].as_ref().map(|value| match value {
+        let value = self.values.get(usize::from(self.places[field as usize]).checked_sub(1)?)?;
+        Some(match value {
             Owned::Str(text) => Value::Str(text),
             Owned::Int(number) => Value::Int(*number),
             Owned::Bool(value) => Value::Bool(*value),
@@ -162,6 +179,31 @@ impl Event for RecordedEvent {
         })
     }
 }
+
+/// Whatever the order in which the fields were set.
+impl PartialEq for RecordedEvent {
+    fn eq(&self, other: &Self) -> bool {
+        let same = |field: &Field| self.get(*field) == other.get(*field);
+        (self.kind, self.time, self.forker) == (other.kind, other.time, other.forker)
+            && Field::ALL.iter().all(same)
+    }
+}
+
+impl fmt::Debug for RecordedEvent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct(self.kind.name());
+        shown.field("time", &self.time.0);
+        for field in Field::ALL {
+            if let Some(value) = self.get(*field) {
+                shown.field(field.name(), &value);
+            }
+        }
+        shown.finish()
+    }
+}
+
+/// Places are bytes.
+const _: () = assert!(Field::ALL.len() < u8::MAX as usize);
 
 /// Why a text is no recorded event.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -8,7 +8,7 @@ use self::stateful::{By, Stateful, Step};
 use crate::compile;
 use crate::compiled::{self, Clause, Compiled, Part};
 use crate::definitions::Definitions;
-use crate::diagnostic::{Problem, Span};
+use crate::diagnostic::{Lines, Problem, Span};
 use crate::index::asked_often;
 use crate::reader::Reader;
 use crate::rule::{self, Exception, New, Sequence, Suppress, Threshold, When};
@@ -252,18 +252,17 @@ impl Draft {
     /// The rule, ready to run; none where a mistake stands in the way.
     pub(crate) fn finish(
         mut self,
-        (file, text): (&str, &str),
+        (file, lines): (&str, &Lines),
         pack: Option<String>,
         problems: &mut Vec<Problem>,
     ) -> Option<Compiled> {
         if self.failed {
             return None;
         }
-        let line = |span: Span| Problem::error(span, "").in_file(file, text).line;
-        self.rule.origin = format!("{file}:{}", self.name.as_ref().map_or(1, |(_, span)| line(*span)));
+        self.rule.origin = format!("{file}:{}", self.name.as_ref().map_or(1, |(_, span)| lines.line(*span)));
         self.rule.pack = pack;
         for test in &mut self.tests {
-            test.place = (file.to_owned(), line(test.span));
+            test.place = (file.to_owned(), lines.line(test.span));
         }
         let clauses = match (self.stateful.take(), self.condition.take()) {
             (Some(Stateful::Sequence(sequence)), _) => self.sequence(sequence, problems),

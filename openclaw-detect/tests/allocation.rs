@@ -1,12 +1,19 @@
-//! The path that most events take, that of an event which matches nothing, takes no memory.
+//! What rules take of memory: nothing for an event that matches nothing, and never more than a bound.
+
+#[path = "../benches/generated/mod.rs"]
+mod generated;
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
-use openclaw_detect::{Engine, EventKind, Field, ProcessId, RecordedEvent, RuleSet, Source, Timestamp, json};
+use openclaw_detect::{
+    Engine, Event, EventKind, Field, ProcessId, RecordedEvent, RuleSet, Source, Timestamp, Value, json,
+};
 
 thread_local! {
     static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
+    /// Bytes that the thread holds, as far as it is the one that gives them back.
+    static HELD: Cell<isize> = const { Cell::new(0) };
 }
 
 /// The system's allocator, which counts what each thread asks of it.
@@ -16,11 +23,13 @@ struct Counting;
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         ALLOCATIONS.set(ALLOCATIONS.get() + 1);
+        HELD.set(HELD.get() + layout.size() as isize);
         // SAFETY: the caller keeps the contract, which is the same.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        HELD.set(HELD.get() - layout.size() as isize);
         // SAFETY: the caller keeps the contract, which is the same.
         unsafe { System.dealloc(pointer, layout) }
     }
@@ -33,6 +42,13 @@ fn allocations(work: impl FnOnce()) -> usize {
     let before = ALLOCATIONS.get();
     work();
     ALLOCATIONS.get() - before
+}
+
+/// What something holds when it is made, and the bytes that it takes.
+fn held<T>(make: impl FnOnce() -> T) -> (T, isize) {
+    let before = HELD.get();
+    let made = make();
+    (made, HELD.get() - before)
 }
 
 fn event(kind: EventKind, pid: u32, name: &str) -> RecordedEvent {
@@ -98,4 +114,72 @@ fn writing_an_event_takes_no_memory_but_the_buffers() {
     json::write(&event, &mut out);
     out.clear();
     assert_eq!(allocations(|| json::write(&event, &mut out)), 0);
+}
+
+#[test]
+fn an_event_that_matches_none_of_a_thousand_rules_takes_no_memory_though_many_of_them_remember() {
+    let mut engine = Engine::new(generated::load(&generated::rules(1000)));
+    let events = generated::events();
+    let evaluate = |engine: &mut Engine| {
+        allocations(|| {
+            for event in &events {
+                engine.evaluate(event, |found| panic!("{} fired", found.rule.name));
+            }
+        })
+    };
+    assert_eq!(evaluate(&mut engine), 0);
+}
+
+#[test]
+fn a_thousand_rules_take_less_than_twenty_mebibytes() {
+    let (engine, bytes) = held(|| Engine::new(generated::load(&generated::rules(1000))));
+    assert!(bytes < 20 << 20, "{bytes} bytes");
+    assert_eq!(engine.stats().rules, 1000);
+}
+
+/// Rules that remember something of each connection.
+const FLOODED: &str = "rules:
+- {name: count, event: network_connection, condition: source.ip exists, threshold: {at_least: 1000000, within: 1h, by: [source.ip]}}
+- {name: new, event: network_connection, condition: source.ip exists, new: {field: source.ip, learn: 7d}}
+";
+
+#[test]
+fn a_flood_of_ten_million_keys_takes_no_more_memory_than_one_of_a_million() {
+    let source = Source { name: "x.yml".to_owned(), text: FLOODED.to_owned() };
+    let mut engine = Engine::new(RuleSet::load(&[source]).unwrap());
+    let mut flood = |numbers: std::ops::Range<u32>| {
+        held(|| {
+            for number in numbers {
+                let event = Connection(number);
+                engine.evaluate(&event, |found| panic!("{} fired", found.rule.name));
+            }
+        })
+        .1
+    };
+    let first = flood(0..1_000_000);
+    let rest = flood(1_000_000..10_000_000);
+    assert!(first > 0 && rest <= 0, "{first} bytes, and then {rest}");
+    let stats = engine.stats();
+    assert!(stats.remembered < 100_000 && stats.evicted > 19_000_000, "{stats:?}");
+}
+
+/// A connection from an address of that number, which takes no memory of its own.
+struct Connection(u32);
+
+impl Event for Connection {
+    fn kind(&self) -> EventKind {
+        EventKind::NetworkConnection
+    }
+
+    fn time(&self) -> Timestamp {
+        Timestamp(1_790_000_000_000_000_000)
+    }
+
+    fn process(&self) -> Option<ProcessId> {
+        None
+    }
+
+    fn get(&self, field: Field) -> Option<Value<'_>> {
+        (field == Field::SourceIp).then(|| Value::Ip(std::net::Ipv4Addr::from_bits(self.0).into()))
+    }
 }
