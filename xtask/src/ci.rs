@@ -4,7 +4,7 @@ use anyhow::{Context, Result};
 
 use crate::console::Step;
 use crate::setup::{self, toolchain::Toolchain};
-use crate::{kernel, process, test, workspace};
+use crate::{fuzz, kernel, process, test, workspace};
 
 /// What `ci` takes.
 #[derive(Debug, clap::Args)]
@@ -17,7 +17,7 @@ pub(crate) struct Arguments {
     fix: bool,
 }
 
-/// Format, clippy, tests.
+/// Format, clippy, some seconds of fuzzing, tests.
 ///
 /// # Errors
 /// At the first check that fails.
@@ -31,12 +31,13 @@ pub(crate) fn command(arguments: &Arguments) -> Result<()> {
     if arguments.no_tests {
         return Ok(());
     }
+    fuzz::run_shortly()?;
     test::run(&test::Arguments::for_ci())
 }
 
 fn format(fix: bool) -> Result<()> {
     let step = Step::begin("checking the format");
-    for folder in [workspace::root().to_owned(), workspace::kernel_programs()] {
+    for folder in [workspace::root().to_owned(), workspace::kernel_programs(), fuzz::folder()] {
         let mut command = process::cargo();
         command.current_dir(&folder).args(["fmt", "--all"]);
         if !fix {

@@ -7,6 +7,7 @@ mod agent;
 mod bench;
 mod ci;
 mod console;
+mod fuzz;
 mod kernel;
 mod process;
 mod run;
@@ -54,6 +55,8 @@ enum Task {
     Test(test::Arguments),
     /// Run the live tests on Debian's kernels, in virtual machines
     Vm(vm::Arguments),
+    /// Try what strangers write (rules, conditions, captures, configurations, records) with whatever bytes
+    Fuzz(fuzz::Arguments),
     /// Measure: rules on one core, the time from exec to finding, what the agent costs others
     Bench(bench::Arguments),
 }
@@ -65,6 +68,7 @@ fn main() -> ExitCode {
         Task::Ci(arguments) => ci::command(&arguments),
         Task::Run(arguments) => run::command(&arguments),
         Task::Test(arguments) => test::command(&arguments),
+        Task::Fuzz(arguments) => fuzz::command(&arguments),
         Task::Bench(arguments) => bench::command(&arguments),
         Task::Vm(arguments) => vm::command(&arguments),
     };

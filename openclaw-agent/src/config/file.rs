@@ -71,11 +71,18 @@ pub fn find(named: Option<&Path>) -> Option<PathBuf> {
 pub fn load(named: Option<&Path>) -> Result<Loaded, ConfigError> {
     let Some(path) = find(named) else { return Ok(Loaded::default()) };
     let text = trust::read_trusted(&path)?;
-    let folder = path.parent().unwrap_or(Path::new("."));
-    match settings::read(&text, folder, &|name| env::var(name).ok()) {
+    match parse(&text, path.parent().unwrap_or(Path::new("."))) {
         Ok((config, warnings)) => Ok(Loaded { config, path: Some(path), warnings }),
         Err(problems) => Err(ConfigError::Mistakes { path, problems }),
     }
+}
+
+/// What the text of a configuration file says, with what has no effect. Relative paths in it start at `folder`.
+///
+/// # Errors
+/// Every mistake, in the order of the file.
+pub fn parse(text: &str, folder: &Path) -> Result<(Config, Vec<Problem>), Vec<Problem>> {
+    settings::read(text, folder, &|name| env::var(name).ok())
 }
 
 #[cfg(test)]

@@ -20,7 +20,7 @@ use serde::Serialize;
 use crate::enrich::{DEFAULT_ENVIRONMENT, Roots};
 use crate::respond::{Network, ResponseSettings};
 
-pub use file::{ConfigError, Loaded, candidates, find, load};
+pub use file::{ConfigError, Loaded, candidates, find, load, parse};
 pub use node::Place;
 pub use reader::{Problem, nearest};
 pub use webhook::Webhook;

@@ -17,6 +17,8 @@ pub(crate) enum Purpose {
     LiveTest,
     /// Tests on other kernels in virtual machines.
     VirtualMachine,
+    /// Trying what strangers write with whatever bytes.
+    Fuzzing,
 }
 
 /// A program and the packages that bring it.
@@ -42,6 +44,16 @@ const NEEDS: &[Need] = &[
         arch: "gcc",
         suse: "gcc",
         alpine: "gcc musl-dev",
+    },
+    Need {
+        purpose: Purpose::Fuzzing,
+        program: "c++",
+        why: "compiles libFuzzer",
+        debian: "g++",
+        fedora: "gcc-c++",
+        arch: "gcc",
+        suse: "gcc-c++",
+        alpine: "g++",
     },
     Need {
         purpose: Purpose::LiveTest,

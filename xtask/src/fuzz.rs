@@ -1,0 +1,145 @@
+//! `cargo xtask fuzz`: what strangers write, tried with whatever bytes.
+//!
+//! libFuzzer with the coverage that any rustc can compile in, so that neither a nightly nor cargo-fuzz is needed.
+//! What it finds worth keeping stays in `target/fuzz`, from which the next run goes on; what breaks a target is kept
+//! there too, and named.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+use crate::console::Step;
+use crate::setup::packages::{self, Purpose};
+use crate::{kernel, process, setup, workspace};
+
+/// What can be tried.
+const TARGETS: [&str; 5] = ["rules", "condition", "configuration", "capture", "record"];
+
+/// Seconds that each target is tried where nothing else is said.
+const SECONDS: u32 = 60;
+
+/// Seconds in a run of all checks: enough to notice that a target breaks at once, and that it still runs.
+const SECONDS_IN_CI: u32 = 5;
+
+/// Mebibytes that a target may take: what is read must not cost more.
+const MEMORY: u32 = 1024;
+
+/// Seconds that one input may take.
+const TIMEOUT: u32 = 10;
+
+/// How code is compiled to be watched: an edge that is taken is counted, and what is compared is told.
+const FLAGS: &str = "--cfg fuzzing -Cpasses=sancov-module \
+    -Cllvm-args=-sanitizer-coverage-level=4 -Cllvm-args=-sanitizer-coverage-inline-8bit-counters \
+    -Cllvm-args=-sanitizer-coverage-pc-table -Cllvm-args=-sanitizer-coverage-trace-compares";
+
+/// What `fuzz` takes.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// What to try [default: everything]: rules, condition, configuration, capture, record
+    #[arg(value_parser = TARGETS)]
+    targets: Vec<String>,
+    /// Seconds for each
+    #[arg(long, default_value_t = SECONDS, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    seconds: u32,
+}
+
+/// Builds the targets and tries them, one after another.
+///
+/// # Errors
+/// Where one breaks, with the input that breaks it, or they do not build.
+pub(crate) fn command(arguments: &Arguments) -> Result<()> {
+    let targets: Vec<&str> = match &arguments.targets[..] {
+        [] => TARGETS.to_vec(),
+        named => named.iter().map(String::as_str).collect(),
+    };
+    let toolchain = setup::for_build()?;
+    kernel::build(&toolchain)?;
+    run(&targets, arguments.seconds)
+}
+
+/// Every target for some seconds. The kernel programs must have been built.
+///
+/// # Errors
+/// As [`command`].
+pub(crate) fn run_shortly() -> Result<()> {
+    run(&TARGETS, SECONDS_IN_CI)
+}
+
+fn run(targets: &[&str], seconds: u32) -> Result<()> {
+    packages::ensure(&[Purpose::Fuzzing])?;
+    let program = build()?;
+    for target in targets {
+        let step = Step::begin(&format!("fuzzing {target} for {seconds} s"));
+        let runs = fuzz(&program, target, seconds)?;
+        step.done(&format!("{runs} inputs"));
+    }
+    Ok(())
+}
+
+/// The crate of the targets, a workspace of its own.
+pub(crate) fn folder() -> PathBuf {
+    workspace::root().join("fuzz")
+}
+
+/// The folder that keeps what was found.
+fn kept() -> PathBuf {
+    workspace::target().join("fuzz")
+}
+
+fn build() -> Result<PathBuf> {
+    let step = Step::begin("building the fuzz targets");
+    let folder = folder();
+    let triple = host()?;
+    let built = kept().join("build");
+    // With a target named, what runs at build time is not watched.
+    process::run(
+        process::cargo()
+            .current_dir(&folder)
+            .args(["build", "--release", "--locked", "--target", &triple, "--target-dir"])
+            .arg(&built)
+            .env("RUSTFLAGS", FLAGS),
+    )?;
+    step.done("");
+    Ok(built.join(triple).join("release/fuzz"))
+}
+
+/// The machine that the compiler builds for by itself.
+fn host() -> Result<String> {
+    let told = process::capture(Command::new("rustc").arg("-vV"))?;
+    let triple = told.lines().find_map(|line| line.strip_prefix("host: "));
+    triple.map(str::to_owned).context("rustc does not tell its host")
+}
+
+/// Tries one target. Returns how many inputs it was given.
+fn fuzz(program: &Path, target: &str, seconds: u32) -> Result<u64> {
+    let corpus = kept().join(target);
+    let seeds = folder().join("seeds").join(target);
+    std::fs::create_dir_all(&corpus).with_context(|| format!("cannot create {}", corpus.display()))?;
+    let broken = format!("{}/broken-{target}-", kept().display());
+    let mut command = Command::new(program);
+    command
+        .arg(&corpus)
+        .arg(&seeds)
+        .args([
+            &format!("-max_total_time={seconds}"),
+            &format!("-rss_limit_mb={MEMORY}"),
+            &format!("-timeout={TIMEOUT}"),
+            &format!("-artifact_prefix={broken}"),
+            "-print_final_stats=1",
+        ])
+        .env("OPENCLAW_FUZZ", target);
+    let output = command.output().with_context(|| format!("cannot run {}", program.display()))?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    if !output.status.success() {
+        let from = said.lines().count().saturating_sub(40);
+        let tail: Vec<&str> = said.lines().skip(from).collect();
+        bail!("{target} breaks; the input is below {broken}…\n{}", tail.join("\n"));
+    }
+    let runs = said.lines().find_map(|line| line.strip_prefix("stat::number_of_executed_units:"));
+    let runs =
+        runs.and_then(|runs| runs.trim().parse().ok()).context("the fuzzer does not tell what it did")?;
+    // A target that reads nothing tries nothing.
+    anyhow::ensure!(runs > 100, "{target} was given {runs} inputs only");
+    Ok(runs)
+}
