@@ -14,12 +14,15 @@ pub(super) struct Tracepoint {
     pub(super) capability: &'static str,
 }
 
+/// The program that sees packets as they are dropped, for which there are others where the kernel gives no reason.
+pub(super) const DROPPED: &str = "packet_dropped";
+
 pub(super) const TRACEPOINTS: &[Tracepoint] = &[
     Tracepoint { program: "process_fork", tracepoints: &["sched_process_fork"], capability: "process fork" },
     Tracepoint { program: "process_exec", tracepoints: &["sched_process_exec"], capability: "process exec" },
     Tracepoint { program: "process_exit", tracepoints: &["sched_process_exit"], capability: "process exit" },
     Tracepoint { program: "tcp_state", tracepoints: &["inet_sock_set_state"], capability: "tcp connections" },
-    Tracepoint { program: "packet_dropped", tracepoints: &["kfree_skb"], capability: "connections refused" },
+    Tracepoint { program: DROPPED, tracepoints: &["kfree_skb"], capability: "connections refused" },
     Tracepoint {
         program: "signalled",
         tracepoints: &["signal_generate"],

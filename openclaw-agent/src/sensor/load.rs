@@ -5,6 +5,7 @@ use std::io;
 use aya::maps::{Array, HashMap, MapData, PerCpuArray, ProgramArray, RingBuf};
 use aya::programs::{Iter, Program, ProgramError, RawTracePoint};
 use aya::{Btf as AyaBtf, Ebpf, EbpfLoader, include_bytes_aligned};
+use openclaw_common::layout::MISSING;
 use openclaw_common::record::{
     Control, FILES_DONE, FILES_MOUNTED, FILES_NOTED, FILES_TRIED, PACKETS_DNS, PACKETS_UDP, READS_ALL,
     READS_NONE, READS_WATCHED, Watch, WatchKey, loss,
@@ -12,11 +13,13 @@ use openclaw_common::record::{
 use openclaw_detect::{EventKind, KindSet};
 
 use super::cgroup::{self, Attached};
-use super::hooks::{CGROUP_HOOKS, CgroupHook, MODULE_TRACEPOINTS, TAIL_CALLS, TRACEPOINTS, Tracepoint};
+use super::hooks::{
+    CGROUP_HOOKS, CgroupHook, DROPPED, MODULE_TRACEPOINTS, TAIL_CALLS, TRACEPOINTS, Tracepoint,
+};
 use super::iterator::Iterator;
 use super::losses::Losses;
 use super::objects::{self, Objects};
-use super::{calls, programs};
+use super::{calls, programs, refusals};
 use crate::capability::{Capability, State};
 use crate::kernel::layout::Resolved;
 
@@ -129,7 +132,7 @@ impl Sensor {
         sensor.set_tail_calls()?;
         sensor.objects = objects::attach(&mut sensor.ebpf, &mut sensor.hooks);
         sensor.watch_kinds(KindSet::NONE)?;
-        sensor.attach_tracepoints()?;
+        sensor.attach_tracepoints(resolved.layout.drop_no_socket != MISSING)?;
         sensor.attach_cgroup_hooks();
         sensor.attach_iterators();
         Ok((sensor, rings))
@@ -174,14 +177,22 @@ impl Sensor {
         Ok(())
     }
 
-    fn attach_tracepoints(&mut self) -> Result<(), LoadError> {
+    /// Attaches the tracepoints. `says_why`: the kernel tells with a packet why it is dropped.
+    fn attach_tracepoints(&mut self, says_why: bool) -> Result<(), LoadError> {
         for &Tracepoint { program: name, tracepoints, capability } in tracepoints() {
             let program = self.raw_tracepoint(name)?;
             let (tracepoint, attached) = attach_first(program, tracepoints);
             let hook = format!("raw_tracepoint:{tracepoint}");
+            let attached = attached.map(|()| hook.clone()).map_err(|error| describe(&error));
+            let attached = match name {
+                DROPPED if !says_why => refusals::attach(&mut self.ebpf).map_err(|error| {
+                    format!("this kernel does not say why it drops a packet, and {}", describe(&*error))
+                }),
+                _ => attached,
+            };
             self.hooks.push(match attached {
-                Ok(()) => Capability::new(capability, hook, State::Attached),
-                Err(error) => Capability::new(capability, hook, State::Missing).because(describe(&error)),
+                Ok(hook) => Capability::new(capability, hook, State::Attached),
+                Err(reason) => Capability::new(capability, hook, State::Missing).because(reason),
             });
         }
         Ok(())

@@ -8,6 +8,7 @@ mod load;
 mod losses;
 mod objects;
 mod programs;
+mod refusals;
 mod sys;
 mod witness;
 

@@ -134,7 +134,7 @@ fn attach_open(ebpf: &mut Ebpf, btf: &Btf) -> anyhow::Result<()> {
     attach_exit(ebpf, "file_returned", OPEN_FUNCTION, btf)
 }
 
-fn program<'a>(ebpf: &'a mut Ebpf, name: &str) -> anyhow::Result<&'a mut Program> {
+pub(super) fn program<'a>(ebpf: &'a mut Ebpf, name: &str) -> anyhow::Result<&'a mut Program> {
     ebpf.program_mut(name).with_context(|| format!("the object lacks {name}"))
 }
 

@@ -10,7 +10,7 @@ use openclaw_agent::kernel::layout::of_running_kernel;
 use serde_json::Value;
 
 use crate::credential::{Public, as_user};
-use crate::probe::says_why_it_drops;
+use crate::probe::probes_are_seen;
 use crate::support::agent::{Agent, Setup};
 use crate::support::deed::{command, copy, program};
 use crate::support::{live, wait_for};
@@ -33,7 +33,7 @@ fn the_doctor_finds_every_capability_full_on_this_kernel() {
     let output = setup.openclaw(&["doctor", "--output", "json"]).output().unwrap();
     let told = String::from_utf8(output.stdout).unwrap();
     let errors = String::from_utf8_lossy(&output.stderr);
-    let whole = says_why_it_drops();
+    let whole = probes_are_seen();
     assert_eq!(output.status.code(), Some(i32::from(!whole)), "{errors}\n{told}");
     let capabilities: Vec<Value> = serde_json::from_str(&told).unwrap();
     assert!(capabilities.len() > 10, "{told}");
@@ -62,7 +62,7 @@ fn status_tells_hooks_counts_rules_and_mode() {
     let works = |hook: &Value| {
         hook["state"] == "attached"
             || (hook["capability"] == "connections refused"
-                && !says_why_it_drops()
+                && !probes_are_seen()
                 && hook["state"] == "missing")
     };
     assert!(hooks.iter().all(works), "{hooks:?}");

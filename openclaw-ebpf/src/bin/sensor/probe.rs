@@ -2,9 +2,9 @@
 
 use aya_ebpf::{
     bindings::BPF_ANY,
-    macros::{map, raw_tracepoint},
+    macros::{fentry, map, raw_tracepoint},
     maps::LruHashMap,
-    programs::RawTracePointContext,
+    programs::{FEntryContext, RawTracePointContext},
 };
 use openclaw_common::{
     layout::MISSING,
@@ -40,29 +40,75 @@ const ACK: u8 = 0x10;
 
 /// `kfree_skb(struct sk_buff *skb, void *location, enum skb_drop_reason reason)`, with the reason since 5.17.
 ///
-/// An older kernel refuses to attach it, having no third argument.
+/// On an older kernel, which has no third argument, it sees nothing: there the functions below tell.
 #[raw_tracepoint(tracepoint = "kfree_skb")]
 pub fn packet_dropped(ctx: RawTracePointContext) -> i32 {
     let nobody_listens = offset!(drop_no_socket);
     if nobody_listens != MISSING && ctx.arg::<u32>(2) == nobody_listens {
-        refused(Ptr(ctx.arg(0)));
+        refused(Ptr(ctx.arg(0)), &[TCP, UDP]);
     }
     0
 }
 
+/// A function by which the kernel refuses a packet, seen where `kfree_skb` gives no reason: `$refuses` says whether
+/// it is for want of a socket, and which argument is the packet.
+macro_rules! refuses {
+    ($program:ident, $prototype:literal, $protocol:ident, $refuses:expr) => {
+        #[doc = concat!("`", $prototype, "`")]
+        #[fentry]
+        pub fn $program(ctx: FEntryContext) -> i32 {
+            let refuses = $refuses;
+            if let Some(packet) = refuses(&ctx) {
+                refused(Ptr(packet), &[$protocol]);
+            }
+            0
+        }
+    };
+}
+
+/// The packet that is answered with a reset, where there is no socket that it was for.
 #[inline(always)]
-fn refused(packet: Ptr) {
+fn reset(ctx: &FEntryContext) -> Option<u64> {
+    (ctx.arg::<u64>(0) == 0).then(|| ctx.arg(1))
+}
+
+/// The packet that is answered with that message of ICMP.
+#[inline(always)]
+fn answered(ctx: &FEntryContext, message: (u8, u8)) -> Option<u64> {
+    ((ctx.arg::<u8>(1), ctx.arg::<u8>(2)) == message).then(|| ctx.arg(0))
+}
+
+/// "Destination unreachable" and "port unreachable", of ICMP (RFC 792) and ICMPv6 (RFC 4443).
+const PORT_UNREACHABLE: (u8, u8) = (3, 3);
+const PORT_UNREACHABLE_V6: (u8, u8) = (1, 4);
+
+refuses!(tcp_v4_send_reset, "tcp_v4_send_reset(const struct sock *sk, struct sk_buff *skb)", TCP, reset);
+refuses!(tcp_v6_send_reset, "tcp_v6_send_reset(const struct sock *sk, struct sk_buff *skb)", TCP, reset);
+refuses!(
+    __icmp_send,
+    "__icmp_send(struct sk_buff *skb_in, int type, int code, __be32 info, const struct ip_options *opt)",
+    UDP,
+    |ctx: &FEntryContext| answered(ctx, PORT_UNREACHABLE)
+);
+refuses!(icmp6_send, "icmp6_send(struct sk_buff *skb, u8 type, u8 code, …)", UDP, |ctx: &FEntryContext| {
+    answered(ctx, PORT_UNREACHABLE_V6)
+});
+
+/// Tells of a packet that was refused, where it is of one of these protocols and asks for something.
+#[inline(always)]
+fn refused(packet: Ptr, protocols: &[u16]) {
     let head = packet.follow(offset!(skb_head));
     let network = header(head, packet.get(offset!(skb_network_header)));
     let transport = header(head, packet.get(offset!(skb_transport_header)));
     let mut ends = Endpoints { direction: INBOUND, ..Endpoints::default() };
     let protocol = addresses(network, &mut ends);
-    let asks = match protocol {
-        // What belongs to a connection that is gone asks for nothing.
-        TCP => transport.get::<u8>(FLAGS) & (SYN | ACK) == SYN,
-        UDP => true,
-        _ => false,
-    };
+    let asks = protocols.contains(&protocol)
+        && match protocol {
+            // What belongs to a connection that is gone asks for nothing.
+            TCP => transport.get::<u8>(FLAGS) & (SYN | ACK) == SYN,
+            UDP => true,
+            _ => false,
+        };
     if !asks {
         return;
     }
