@@ -316,6 +316,22 @@ fn findings_are_listed_filtered_and_shown_without_an_agent() {
 }
 
 #[test]
+fn a_shell_is_told_the_fields_that_a_condition_can_go_on_with() {
+    let host = Host::new();
+    assert!(host.stdout("completion bash").contains("COMPLETE=\"bash\""));
+    let mut command = Command::new(env!("CARGO_BIN_EXE_openclaw"));
+    command.args(["--", "openclaw", "events", "--where", "process.pid == 1 and destination.po"]);
+    let output = command
+        .env("HOME", host.path())
+        .env("COMPLETE", "bash")
+        .env("_CLAP_COMPLETE_INDEX", "3")
+        .output()
+        .unwrap();
+    let offered = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(offered, "process.pid == 1 and destination.port");
+}
+
+#[test]
 fn a_reader_that_has_had_enough_is_no_error() {
     let host = Host::new();
     let mut command = Command::new("sh");

@@ -3,8 +3,10 @@
 use std::io;
 
 use anyhow::{Result, ensure};
+use clap_complete::engine::ArgValueCompleter;
 use tracing::warn;
 
+use super::completion;
 use super::context::Context;
 use crate::api::{Request, Response};
 use crate::output::{Format, Printer};
@@ -23,7 +25,7 @@ pub(super) struct Args {
     #[arg(long, short)]
     follow: bool,
     /// Only events for which this condition of the rule language is true
-    #[arg(long, value_name = "CONDITION")]
+    #[arg(long, value_name = "CONDITION", add = ArgValueCompleter::new(completion::condition))]
     r#where: Option<String>,
     /// How events are printed
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]

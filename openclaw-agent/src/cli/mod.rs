@@ -1,6 +1,7 @@
 //! The `openclaw` command: one file for each subcommand.
 
 mod blocklist;
+mod completion;
 mod config;
 mod context;
 mod doctor;
@@ -23,7 +24,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anstream::eprintln;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::output::style;
 use context::Context;
@@ -71,10 +72,12 @@ enum Command {
     Response(response::Args),
     Config(config::Args),
     Security(security::Args),
+    Completion(completion::Args),
 }
 
 /// Parses the command line, does what it says, and returns the exit code.
 pub fn main() -> ExitCode {
+    completion::answer(Cli::command);
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         // Help and version are such errors too, and exit with 0.
@@ -97,6 +100,7 @@ pub fn main() -> ExitCode {
         Command::Response(args) => response::run(args, &context),
         Command::Config(args) => config::run(&args, &context),
         Command::Security(args) => security::run(&args, &context),
+        Command::Completion(args) => completion::run(&args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -128,8 +132,6 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory as _;
-
     use super::*;
 
     #[test]
@@ -166,6 +168,7 @@ mod tests {
             "response list",
             "response undo abc",
             "response undo --all",
+            "completion bash",
             "config check",
             "config show --config x.yml",
         ] {

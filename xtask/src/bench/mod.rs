@@ -50,7 +50,10 @@ pub(crate) fn command(arguments: &Arguments) -> Result<()> {
         let step = Step::begin("rules and records on one core (Criterion)");
         let packages = ["--package", "openclaw-detect", "--package", "openclaw-agent"];
         process::run(
-            process::cargo().arg("bench").args(packages).args(["--bench", "evaluate", "--bench", "pipeline"]),
+            process::cargo()
+                .arg("bench")
+                .args(packages)
+                .args(["--bench", "evaluate", "--bench", "capture", "--bench", "pipeline"]),
         )?;
         step.done("");
     }

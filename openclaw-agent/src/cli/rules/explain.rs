@@ -5,9 +5,11 @@ use std::path::PathBuf;
 
 use anstream::print;
 use anyhow::{Context as _, Result, bail};
+use clap_complete::engine::ArgValueCompleter;
 use openclaw_detect::explain::{Explanation, Part, explain as explain_rule};
 use openclaw_detect::{EventKind, RecordedEvent, Rule};
 
+use crate::cli::completion;
 use crate::cli::context::Context;
 use crate::cli::replay::read_events;
 use crate::output::Format;
@@ -24,6 +26,7 @@ Examples:
   sudo openclaw rules explain suspicious_process --finding 0199f3a2")]
 pub(super) struct Args {
     /// The rule's name
+    #[arg(add = ArgValueCompleter::new(completion::rule))]
     rule: String,
     /// A capture, or a file of events as `openclaw events --output json` prints them: what the rule makes of them all,
     /// and its parts on the last
