@@ -320,7 +320,7 @@ impl Process {
             self.outbound.retain(|_, sum| *sum > middle);
         }
         let sum = self.outbound.entry(to).or_default();
-        *sum += bytes;
+        *sum = sum.saturating_add(bytes);
         *sum
     }
 }
@@ -407,6 +407,14 @@ mod tests {
         shell.join_tree_of(&session);
         cron.join_tree_of(&init);
         assert_eq!([&sshd, &session, &shell, &cron].map(Process::tree_id), ["10-1", "11-1", "11-1", "13-1"]);
+    }
+
+    #[test]
+    fn a_sum_of_bytes_that_is_too_large_stays_at_its_end() {
+        let mut process = process(0);
+        let to = std::net::Ipv4Addr::LOCALHOST.into();
+        process.add_outbound(to, u64::MAX);
+        assert_eq!(process.add_outbound(to, 5), u64::MAX);
     }
 
     #[test]
