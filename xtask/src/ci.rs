@@ -17,7 +17,7 @@ pub(crate) struct Arguments {
     fix: bool,
 }
 
-/// Format, clippy, some seconds of fuzzing, tests.
+/// Format, clippy, some inputs of fuzzing, tests.
 ///
 /// # Errors
 /// At the first check that fails.

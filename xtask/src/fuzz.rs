@@ -19,8 +19,9 @@ const TARGETS: [&str; 5] = ["rules", "condition", "configuration", "capture", "r
 /// Seconds that each target is tried where nothing else is said.
 const SECONDS: u32 = 60;
 
-/// Seconds in a run of all checks: enough to notice that a target breaks at once, and that it still runs.
-const SECONDS_IN_CI: u32 = 5;
+/// Inputs in a run of all checks, the same ones each time: enough to notice that a target breaks at once, and that it
+/// still runs. What only luck finds is for who asks for longer.
+const INPUTS_IN_CI: u32 = 10_000;
 
 /// Mebibytes that a target may take: what is read must not cost more.
 const MEMORY: u32 = 1024;
@@ -55,23 +56,34 @@ pub(crate) fn command(arguments: &Arguments) -> Result<()> {
     };
     let toolchain = setup::for_build()?;
     kernel::build(&toolchain)?;
-    run(&targets, arguments.seconds)
+    run(&targets, Bound::Seconds(arguments.seconds))
 }
 
-/// Every target for some seconds. The kernel programs must have been built.
+/// How long a target is tried.
+#[derive(Debug, Clone, Copy)]
+enum Bound {
+    Seconds(u32),
+    /// So many inputs, made by the same numbers each time.
+    Inputs(u32),
+}
+
+/// Every target for some inputs. The kernel programs must have been built.
 ///
 /// # Errors
 /// As [`command`].
 pub(crate) fn run_shortly() -> Result<()> {
-    run(&TARGETS, SECONDS_IN_CI)
+    run(&TARGETS, Bound::Inputs(INPUTS_IN_CI))
 }
 
-fn run(targets: &[&str], seconds: u32) -> Result<()> {
+fn run(targets: &[&str], bound: Bound) -> Result<()> {
     packages::ensure(&[Purpose::Fuzzing])?;
     let program = build()?;
     for target in targets {
-        let step = Step::begin(&format!("fuzzing {target} for {seconds} s"));
-        let runs = fuzz(&program, target, seconds)?;
+        let step = Step::begin(&match bound {
+            Bound::Seconds(seconds) => format!("fuzzing {target} for {seconds} s"),
+            Bound::Inputs(_) => format!("fuzzing {target}"),
+        });
+        let runs = fuzz(&program, target, bound)?;
         step.done(&format!("{runs} inputs"));
     }
     Ok(())
@@ -112,7 +124,7 @@ fn host() -> Result<String> {
 }
 
 /// Tries one target. Returns how many inputs it was given.
-fn fuzz(program: &Path, target: &str, seconds: u32) -> Result<u64> {
+fn fuzz(program: &Path, target: &str, bound: Bound) -> Result<u64> {
     let corpus = kept().join(target);
     let seeds = folder().join("seeds").join(target);
     std::fs::create_dir_all(&corpus).with_context(|| format!("cannot create {}", corpus.display()))?;
@@ -121,8 +133,11 @@ fn fuzz(program: &Path, target: &str, seconds: u32) -> Result<u64> {
     command
         .arg(&corpus)
         .arg(&seeds)
+        .args(match bound {
+            Bound::Seconds(seconds) => vec![format!("-max_total_time={seconds}")],
+            Bound::Inputs(inputs) => vec![format!("-runs={inputs}"), "-seed=1".to_owned()],
+        })
         .args([
-            &format!("-max_total_time={seconds}"),
             &format!("-rss_limit_mb={MEMORY}"),
             &format!("-timeout={TIMEOUT}"),
             &format!("-artifact_prefix={broken}"),
