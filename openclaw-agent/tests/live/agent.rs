@@ -13,7 +13,7 @@ use crate::credential::{Public, as_user};
 use crate::probe::probes_are_seen;
 use crate::support::agent::{Agent, Setup};
 use crate::support::deed::{command, copy, program};
-use crate::support::{live, wait_for};
+use crate::support::{live, live_once, wait_for};
 
 /// A child that is killed when it is dropped.
 struct Killed(Child);
@@ -82,7 +82,7 @@ fn status_tells_hooks_counts_rules_and_mode() {
 
 #[test]
 fn who_follows_events_is_shown_those_that_the_condition_names() {
-    live!();
+    live_once!();
     let agent = Setup::new().without_events().start();
     let follow = ["events", "--follow", "--output", "json", "--where", "process.name == \"followed\""];
     let mut child = agent.command(&follow).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
@@ -110,7 +110,7 @@ fn who_follows_events_is_shown_those_that_the_condition_names() {
 
 #[test]
 fn a_user_who_is_not_root_is_refused_what_the_agent_would_tell() {
-    live!();
+    live_once!();
     let agent = Agent::start();
     // All is in this user's sight but the socket: configuration, program, and the folders down to it.
     let public = Public::new(0o755);
@@ -134,7 +134,7 @@ fn a_user_who_is_not_root_is_refused_what_the_agent_would_tell() {
 
 #[test]
 fn a_condition_with_a_mistake_is_refused_with_its_place() {
-    live!();
+    live_once!();
     let agent = Setup::new().without_events().start();
     let output = agent.openclaw(&["events", "--follow", "--where", "process.nmae == \"x\""]);
     let errors = String::from_utf8_lossy(&output.stderr);
@@ -144,7 +144,7 @@ fn a_condition_with_a_mistake_is_refused_with_its_place() {
 
 #[test]
 fn a_second_agent_is_refused_and_the_first_one_named() {
-    live!();
+    live_once!();
     let agent = Agent::start();
     let output = agent.setup().command().output().unwrap();
     let errors = String::from_utf8_lossy(&output.stderr);
@@ -173,7 +173,7 @@ fn what_happened_right_before_sigterm_is_told_before_the_agent_ends() {
 
 #[test]
 fn a_finding_right_before_sigint_is_kept() {
-    live!();
+    live_once!();
     let mut agent = Setup::new().watch("process.name == \"last-finding\"").without_events().start();
     let folder = tempfile::tempdir().unwrap();
     let program = crate::support::deed::link(folder.path(), "last-finding");

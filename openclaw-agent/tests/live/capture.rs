@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use crate::support::agent::Setup;
 use crate::support::deed::{self, Deed, command, link};
-use crate::support::{live, wait_for};
+use crate::support::{live_once, wait_for};
 
 /// Rules that fire on one event, on several, on what is new, and on what a process that is older would be.
 const RULES: &str = "rules:
@@ -104,7 +104,7 @@ fn read_by_all(path: &Path) {
 
 #[test]
 fn a_recording_gives_replayed_byte_for_byte_the_findings_that_it_gave_when_it_happened() {
-    live!();
+    live_once!();
     let setup = Setup::new();
     let folder = setup.folder().to_path_buf();
     let path = |name: &str| folder.join(name).to_str().unwrap().to_owned();
@@ -148,7 +148,7 @@ fn a_recording_gives_replayed_byte_for_byte_the_findings_that_it_gave_when_it_ha
 
 #[test]
 fn a_recording_ends_by_itself_at_its_limit_and_leaves_a_file_that_is_there_alone() {
-    live!();
+    live_once!();
     let setup = Setup::new();
     let file = setup.folder().join("few.capture");
     let file = file.to_str().unwrap();

@@ -9,8 +9,8 @@ use crate::support::agent::{Agent, Setup};
 use crate::support::cgroup::Cgroup;
 use crate::support::container::{Podman, Runc};
 use crate::support::deed::{Deed, command, program};
-use crate::support::live;
 use crate::support::skip::{needs, skip};
+use crate::support::{live, live_once};
 
 /// What an agent is to be configured with to find the state of these containers.
 fn runc_in(runc: &Runc) -> String {
@@ -55,7 +55,7 @@ fn a_container_of_runc_is_told_with_its_name_and_labels_from_its_first_program_t
 
 #[test]
 fn a_rule_over_a_containers_name_fires_once_for_its_first_program_though_the_name_comes_later() {
-    live!();
+    live_once!();
     let (program, busybox) = (needs!("runc"), needs!("busybox"));
     let runc = Runc::new(program, &busybox, &["/bin/sleep", "60"]);
     let condition = format!("process.name == \"sleep\" and container.name == \"{}\"", runc.id);
@@ -70,7 +70,7 @@ fn a_rule_over_a_containers_name_fires_once_for_its_first_program_though_the_nam
 
 #[test]
 fn a_container_that_is_older_than_the_agent_is_known_and_no_news() {
-    live!();
+    live_once!();
     let (program, busybox) = (needs!("runc"), needs!("busybox"));
     let runc = Runc::new(program, &busybox, &["/bin/sleep", "60"]);
     if let Err(reason) = runc.start() {
@@ -88,7 +88,7 @@ fn a_container_that_is_older_than_the_agent_is_known_and_no_news() {
 
 #[test]
 fn a_container_of_podman_is_told_with_name_image_and_labels() {
-    live!();
+    live_once!();
     let (program, busybox) = (needs!("podman"), needs!("busybox"));
     needs!("runc");
     let podman = match Podman::new(program, &busybox, "localhost/openclaw-test:1") {

@@ -13,7 +13,7 @@ use crate::support::agent::{Agent, Setup};
 use crate::support::deed::{Deed, Deeds, hear, say};
 use crate::support::network::Cable;
 use crate::support::skip::needs;
-use crate::support::{live, wait_for};
+use crate::support::{live, live_once, wait_for};
 
 pub(crate) const DEEDS: Deeds =
     &[("dns serve", serve), ("dns ask", ask), ("dns ask by tcp", ask_by_tcp), ("dns babble", babble)];
@@ -197,7 +197,7 @@ fn question_and_answer_over_tcp_are_told_of_both_sides() {
 
 #[test]
 fn a_destination_has_the_name_that_was_asked_for() {
-    live!();
+    live_once!();
     needs!("ip");
     let agent = Agent::start();
     let server = Server::new();
@@ -218,7 +218,7 @@ fn a_destination_has_the_name_that_was_asked_for() {
 
 #[test]
 fn rules_over_names_fire_though_nobody_follows_events() {
-    live!();
+    live_once!();
     needs!("ip");
     let rules = "rules:\n  - name: asked\n    condition: dns.question.name endswith \".evil.test\"\n    severity: \
                  info\n    action: alert\n  - name: connected\n    condition: destination.domain == \
@@ -234,7 +234,7 @@ fn rules_over_names_fire_though_nobody_follows_events() {
 
 #[test]
 fn what_is_no_dns_is_counted_and_the_next_question_is_told() {
-    live!();
+    live_once!();
     needs!("ip");
     let agent = Agent::start();
     let server = Server::new();

@@ -16,7 +16,7 @@ use crate::process::{exec_of, run};
 use crate::support::agent::{Agent, Setup};
 use crate::support::deed::{self, Deed, Deeds, command, hear, link, program, say};
 use crate::support::skip::{needs, skip};
-use crate::support::{live, overlay, wait_for};
+use crate::support::{live, live_once, overlay, wait_for};
 
 pub(crate) const DEEDS: Deeds = &[
     ("exec from memory", |args| {
@@ -343,7 +343,7 @@ fn the_hash_of_a_program_is_told_and_matched_when_it_is_known_and_at_once_the_ne
 
 #[test]
 fn a_program_that_was_replaced_has_the_hash_of_what_it_is_now() {
-    live!();
+    live_once!();
     let cat = needs!("cat");
     let agent = Agent::start();
     let folder = tempfile::tempdir().unwrap();
@@ -362,7 +362,7 @@ fn a_program_that_was_replaced_has_the_hash_of_what_it_is_now() {
 
 #[test]
 fn a_program_in_memory_is_hashed_like_one_on_disk() {
-    live!();
+    live_once!();
     let cat = needs!("cat");
     let agent = Agent::start();
     let deed = Deed::new("exec from memory", &[cat.to_str().unwrap()]);
@@ -374,7 +374,7 @@ fn a_program_in_memory_is_hashed_like_one_on_disk() {
 
 #[test]
 fn a_program_that_is_larger_than_the_limit_is_not_hashed_and_counted() {
-    live!();
+    live_once!();
     let agent = Setup::new().sensor("hash_limit: 64KiB").start();
     let pid = run(&mut command(program(), "nothing"));
     agent.settle();

@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::credential::as_user;
 use crate::support::agent::{self, Setup};
 use crate::support::deed::{self, Deed, command, link, program};
-use crate::support::{PATIENCE, live, wait_for};
+use crate::support::{PATIENCE, live, live_once, wait_for};
 
 /// Has a command run where nothing is mounted at a place, or below it.
 fn without(mut command: Command, hidden: &str) -> Command {
@@ -195,7 +195,7 @@ fn refused(mut command: Command) -> String {
 
 #[test]
 fn who_is_not_root_is_told_to_become_it() {
-    live!();
+    live_once!();
     let folder = tempfile::tempdir().unwrap();
     let program = folder.path().join("openclaw");
     fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).unwrap();
@@ -210,7 +210,7 @@ fn who_is_not_root_is_told_to_become_it() {
 
 #[test]
 fn a_mistake_in_a_rule_is_shown_with_file_line_column_and_a_caret() {
-    live!();
+    live_once!();
     let rules =
         "rules:\n  - name: x\n    condition: process.nmae == \"x\"\n    severity: high\n    action: alert\n";
     let setup = Setup::new().rules(rules);
@@ -222,7 +222,7 @@ fn a_mistake_in_a_rule_is_shown_with_file_line_column_and_a_caret() {
 
 #[test]
 fn a_rule_file_that_is_no_yaml_is_refused_with_its_place() {
-    live!();
+    live_once!();
     let setup = Setup::new().rules("rules:\n  - name: [\n");
     let errors = refused(setup.command());
     assert!(errors.contains("rules-1.yml:"), "{errors}");
@@ -230,7 +230,7 @@ fn a_rule_file_that_is_no_yaml_is_refused_with_its_place() {
 
 #[test]
 fn rules_and_configuration_that_others_can_write_are_refused() {
-    live!();
+    live_once!();
     let setup = Setup::new().rules("rules: []\n");
     let rules = setup.folder().join("rules-1.yml");
     fs::set_permissions(&rules, Permissions::from_mode(0o666)).unwrap();
@@ -247,7 +247,7 @@ fn rules_and_configuration_that_others_can_write_are_refused() {
 
 #[test]
 fn an_unknown_key_of_the_configuration_is_refused_with_the_nearest_name() {
-    live!();
+    live_once!();
     let setup = Setup::new();
     let command = setup.command();
     fs::write(setup.folder().join("openclaw.yml"), "security:\n  respnse:\n    mode: observe\n").unwrap();
@@ -257,7 +257,7 @@ fn an_unknown_key_of_the_configuration_is_refused_with_the_nearest_name() {
 
 #[test]
 fn a_webhook_that_is_down_is_counted_and_stops_nothing() {
-    live!();
+    live_once!();
     let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let agent =
         Setup::new().webhook(&format!("http://{nobody}/")).watch("process.name == \"undelivered\"").start();
@@ -276,7 +276,7 @@ fn a_webhook_that_is_down_is_counted_and_stops_nothing() {
 
 #[test]
 fn a_socket_in_a_place_that_cannot_be_is_refused_with_its_path() {
-    live!();
+    live_once!();
     let setup = Setup::new();
     let command = setup.command();
     fs::write(setup.folder().join("openclaw.yml"), "api:\n  socket: /proc/nowhere/openclaw.sock\n").unwrap();

@@ -9,7 +9,7 @@ use crate::support::network::{Cable, Namespace};
 use crate::support::skip::{needs, skip};
 use crate::support::socket::Socket;
 use crate::support::webhook::Webhook;
-use crate::support::{is_guest, live, wait_for};
+use crate::support::{is_guest, live, live_once, wait_for};
 
 /// Ports of a scan, at which nobody listens.
 const PORTS: std::ops::Range<u16> = 4000..4025;
@@ -108,7 +108,7 @@ fn packets_for_closed_udp_ports_are_told_and_the_same_again_is_counted() {
 
 #[test]
 fn a_rule_over_refused_connections_fires_without_a_process_and_its_finding_is_printed_posted_and_kept() {
-    live!();
+    live_once!();
     needs!("ip");
     needs_probes!();
     let cable = Cable::new();

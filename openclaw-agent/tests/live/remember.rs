@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::support::agent::{Agent, Setup};
 use crate::support::deed::{command, link};
-use crate::support::{live, wait_for};
+use crate::support::{live_once, wait_for};
 
 /// Runs a program that does nothing and ends.
 fn run(program: &Path) -> u32 {
@@ -35,7 +35,7 @@ fn by_us(event: &Value) -> bool {
 
 #[test]
 fn the_third_program_in_time_is_found_with_what_it_was_counted_by() {
-    live!();
+    live_once!();
     let folder = tempfile::tempdir().unwrap();
     let [counted] = programs(folder.path(), ["oc-counted"]);
     let agent = Setup::new().rules(&rules("counted", COUNTED)).without_events().start();
@@ -52,7 +52,7 @@ fn the_third_program_in_time_is_found_with_what_it_was_counted_by() {
 
 #[test]
 fn what_was_counted_and_learnt_survives_a_reload_and_a_restart() {
-    live!();
+    live_once!();
     let folder = tempfile::tempdir().unwrap();
     let [counted, known, unknown] = programs(folder.path(), ["oc-counted", "oc-known", "oc-unknown"]);
     let new = "event: process_create\n    condition: process.name startswith \"oc-\"\n    \
@@ -85,7 +85,7 @@ fn what_was_counted_and_learnt_survives_a_reload_and_a_restart() {
 
 #[test]
 fn steps_of_one_tree_of_processes_are_a_sequence() {
-    live!();
+    live_once!();
     let folder = tempfile::tempdir().unwrap();
     let [outer, first, second] = programs(folder.path(), ["oc-outer", "oc-first", "oc-second"]);
     let sequence = "sequence:\n      within: 1m\n      by: [process.tree]\n      steps:\n      \
@@ -108,7 +108,7 @@ fn running(agent: &Agent) -> u64 {
 
 #[test]
 fn rules_are_read_again_when_asked_all_of_them_or_none() {
-    live!();
+    live_once!();
     let folder = tempfile::tempdir().unwrap();
     let [late] = programs(folder.path(), ["oc-late"]);
     let agent = Setup::new().rules(&rules("a", "condition: process.name == \"oc-early\"")).start();

@@ -16,7 +16,7 @@ use crate::support::deed::{self, Deed, Deeds, command, link, program};
 use crate::support::network::Cable;
 use crate::support::skip::{needs, skip};
 use crate::support::webhook::Webhook;
-use crate::support::{is_guest, live, wait_for};
+use crate::support::{is_guest, live, live_once, wait_for};
 
 pub(crate) const DEEDS: Deeds = &[("spawn", spawn)];
 
@@ -119,7 +119,7 @@ fn netcat_is_found(netcat: &Path, argument: &str, executable: &Path) {
 
 #[test]
 fn debians_netcat_is_found_by_the_name_of_its_link() {
-    live!();
+    live_once!();
     let netcat = needs!("nc");
     let executable = std::fs::canonicalize(&netcat).unwrap();
     if executable.file_name() == Some("nc".as_ref()) {
@@ -140,7 +140,7 @@ fn busybox_that_is_called_by_the_name_of_netcat_is_found() {
 
 #[test]
 fn a_copy_under_the_name_of_netcat_is_found() {
-    live!();
+    live_once!();
     let folder = tempfile::tempdir().unwrap();
     let netcat = folder.path().join("ncat");
     deed::copy(&program(), &netcat);
@@ -149,7 +149,7 @@ fn a_copy_under_the_name_of_netcat_is_found() {
 
 #[test]
 fn netcat_that_an_authorized_process_begins_is_not_found() {
-    live!();
+    live_once!();
     for (agent, _webhook) in agents() {
         let folder = tempfile::tempdir().unwrap();
         let (systemd, other) = (link(folder.path(), "systemd"), link(folder.path(), "other"));
@@ -208,7 +208,7 @@ fn an_exfiltration_is_found_while_it_runs_within_a_second_of_its_hundredth_megab
 
 #[test]
 fn data_that_goes_to_a_trusted_address_is_no_exfiltration() {
-    live!();
+    live_once!();
     needs!("ip");
     let cable = Cable::new();
     let [(trusting, _), (other, webhook)] = agents();
@@ -264,7 +264,7 @@ fn a_user_who_runs_a_setuid_program_is_found_once_with_all_that_it_begins() {
 
 #[test]
 fn a_daemon_that_gave_root_up_and_takes_it_back_is_found() {
-    live!();
+    live_once!();
     let [(agent, webhook), _] = agents();
     let mut deed = Deed::new("drop and return", &[]);
     deed.hear();
@@ -279,7 +279,7 @@ fn a_daemon_that_gave_root_up_and_takes_it_back_is_found() {
 
 #[test]
 fn roots_own_processes_are_no_escalation() {
-    live!();
+    live_once!();
     let agent = Setup::new().rules(RULES).start();
     let mut child = command(program(), "exit").spawn().unwrap();
     child.wait().unwrap();
@@ -301,7 +301,7 @@ fn roots_own_processes_are_no_escalation() {
 
 #[test]
 fn the_rules_that_ship_find_the_same_without_being_named() {
-    live!();
+    live_once!();
     let webhook = Webhook::new();
     let agent = Setup::new().shipped().webhook(&webhook.url).without_events().start();
     let folder = tempfile::tempdir().unwrap();

@@ -10,7 +10,7 @@ use crate::support::agent::{Agent, Setup};
 use crate::support::deed::{Deed, Deeds, hear, say};
 use crate::support::network::{Cable, Namespace};
 use crate::support::skip::{needs, skip};
-use crate::support::{live, wait_for};
+use crate::support::{live, live_once, wait_for};
 
 pub(crate) const DEEDS: Deeds = &[
     ("udp send", send),
@@ -217,7 +217,7 @@ fn sockets_that_are_older_than_the_agent_have_their_owners() {
 
 #[test]
 fn what_is_sent_over_udp_counts_for_rules_over_outbound_bytes() {
-    live!();
+    live_once!();
     let agent = Setup::new().watch("network.outbound.bytes >= 150 and network.transport == 'udp'").start();
     let (_server, there) = server(None, "udp answer", "127.0.0.1:0".parse().unwrap());
     let mut clients = Vec::new();

@@ -28,6 +28,18 @@ macro_rules! live {
 }
 pub(crate) use live;
 
+/// The same, for a test that asks nothing of the kernel which others do not ask too: guests, where each takes many times
+/// as long, leave it out but in a full run.
+macro_rules! live_once {
+    () => {
+        $crate::support::live!();
+        if $crate::support::is_guest() && std::env::var_os("OPENCLAW_FULL").is_none() {
+            $crate::support::skip::skip!("one kernel is enough: it asks nothing of it that others do not");
+        }
+    };
+}
+pub(crate) use live_once;
+
 /// How long a thing may take that must come. Long, since machines under emulation are slow.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 

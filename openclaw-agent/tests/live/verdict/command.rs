@@ -9,7 +9,7 @@ use crate::support::helper::Helper;
 use crate::support::network::Cable;
 use crate::support::skip::needs;
 use crate::support::socket::Socket;
-use crate::support::{live, wait_for};
+use crate::support::{live, live_once, wait_for};
 
 /// What a command that does one thing prints.
 #[track_caller]
@@ -61,7 +61,7 @@ fn a_process_is_isolated_listed_and_released_by_command_in_both_modes() {
 
 #[test]
 fn an_address_is_blocked_listed_and_unblocked_by_command() {
-    live!();
+    live_once!();
     needs!("ip");
     let (cgroup, cable) = (Cgroup::new(), Cable::new());
     let agent = observing(&cgroup);
@@ -85,7 +85,7 @@ fn an_address_is_blocked_listed_and_unblocked_by_command() {
 
 #[test]
 fn a_verdict_of_either_kind_is_undone_by_its_id() {
-    live!();
+    live_once!();
     needs!("ip");
     let (cgroup, cable) = (Cgroup::new(), Cable::new());
     let agent = observing(&cgroup);
@@ -135,7 +135,7 @@ fn what_a_killed_agent_left_in_force_is_undone_by_command() {
 
 #[test]
 fn verdicts_outlive_an_agent_that_is_stopped() {
-    live!();
+    live_once!();
     needs!("ip");
     let (cgroup, cable) = (Cgroup::new(), Cable::new());
     let (mut agent, mut helper, session) = blocked(observing(&cgroup), &cgroup, &cable);
@@ -145,7 +145,7 @@ fn verdicts_outlive_an_agent_that_is_stopped() {
 
 #[test]
 fn verdicts_end_with_an_agent_that_is_to_release_on_exit() {
-    live!();
+    live_once!();
     needs!("ip");
     let (cgroup, cable) = (Cgroup::new(), Cable::new());
     let release = Setup::new().observe(&cgroup).without_events().start_as(|mut command| {

@@ -5,7 +5,7 @@ use openclaw_detect::{Action, Finding, ProcessId};
 
 use super::{Stage, layout};
 use crate::support::helper::Helper;
-use crate::support::{deed, live, wait_for};
+use crate::support::{deed, live, live_once, wait_for};
 
 fn finding(helper: &Helper) -> Finding {
     let stat = std::fs::read_to_string(format!("/proc/{}/stat", helper.pid)).unwrap();
@@ -20,7 +20,7 @@ fn outcomes(responder: &mut Responder, finding: &Finding) -> Vec<Outcome> {
 
 #[test]
 fn a_finding_is_answered_in_enforce_mode_and_only_recorded_in_observe_mode() {
-    live!();
+    live_once!();
     let stage = Stage::new();
     let helper = Helper::new(&stage.cgroup, &stage.cable.near);
     let finding = finding(&helper);
@@ -46,7 +46,7 @@ fn a_finding_is_answered_in_enforce_mode_and_only_recorded_in_observe_mode() {
 
 #[test]
 fn an_answer_that_is_not_sure_enough_is_refused_in_both_modes() {
-    live!();
+    live_once!();
     let stage = Stage::new();
     let helper = Helper::new(&stage.cgroup, &stage.cable.near);
     for enforce in [true, false] {
@@ -72,7 +72,7 @@ fn a_pid_that_belongs_to_another_process_by_now_is_not_acted_upon() {
 
 #[test]
 fn a_protected_executable_is_not_isolated_whoever_asks() {
-    live!();
+    live_once!();
     let stage = Stage::new();
     let helper = Helper::new(&stage.cgroup, &stage.cable.near);
     let executable = std::env::current_exe().unwrap().canonicalize().unwrap();
@@ -88,7 +88,7 @@ fn a_protected_executable_is_not_isolated_whoever_asks() {
 
 #[test]
 fn a_tree_with_a_protected_executable_in_it_is_not_isolated_whoever_asks() {
-    live!();
+    live_once!();
     let stage = Stage::new();
     let folder = tempfile::tempdir().unwrap();
     let vital = folder.path().canonicalize().unwrap().join("vital");
@@ -140,7 +140,7 @@ fn a_process_that_the_cgroup_does_not_bound_is_refused_with_the_reason() {
 
 #[test]
 fn where_the_cgroup_is_none_answers_are_refused_in_both_modes() {
-    live!();
+    live_once!();
     let stage = Stage::new();
     let helper = Helper::new(&stage.cgroup, &stage.cable.near);
     for enforce in [true, false] {
@@ -156,7 +156,7 @@ fn where_the_cgroup_is_none_answers_are_refused_in_both_modes() {
 
 #[test]
 fn pins_in_a_folder_that_is_not_roots_are_neither_believed_nor_removed() {
-    live!();
+    live_once!();
     let stage = Stage::new();
     let mut responder = stage.responder();
     let network = "10.211.77.2".parse().unwrap();

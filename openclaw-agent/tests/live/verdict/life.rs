@@ -9,7 +9,7 @@ use openclaw_agent::respond::{ActionKind, NoLookup, Outcome, Responder, undo_all
 use super::{MINUTE, Stage};
 use crate::support::helper::Helper;
 use crate::support::socket::Socket;
-use crate::support::{live, wait_for};
+use crate::support::{live, live_once, wait_for};
 
 const AGENT: &str = "OPENCLAW_TEST_AGENT";
 
@@ -227,7 +227,7 @@ fn an_agent_notices_that_its_verdicts_were_undone_from_outside() {
 
 #[test]
 fn what_was_undone_from_outside_does_not_come_back_with_the_next_verdict() {
-    live!();
+    live_once!();
     let stage = Stage::new();
     let mut responder = stage.responder();
     let first = responder.block("10.211.77.2".parse().unwrap(), None, Some(MINUTE));
@@ -264,7 +264,7 @@ fn a_second_agent_leaves_the_verdicts_of_the_first_alone_until_that_has_ended() 
 
 #[test]
 fn pins_that_another_agent_made_after_all_were_removed_are_not_taken_for_ones_own() {
-    live!();
+    live_once!();
     let stage = Stage::new();
     let mut first = stage.responder();
     first.block("10.211.77.2".parse().unwrap(), None, Some(MINUTE));
@@ -279,7 +279,7 @@ fn pins_that_another_agent_made_after_all_were_removed_are_not_taken_for_ones_ow
 
 #[test]
 fn one_folder_that_cannot_be_removed_does_not_keep_the_verdicts() {
-    live!();
+    live_once!();
     let stage = Stage::new();
     let mut responder = stage.responder();
     responder.block("10.211.77.2".parse().unwrap(), None, Some(MINUTE));
@@ -292,7 +292,7 @@ fn one_folder_that_cannot_be_removed_does_not_keep_the_verdicts() {
 
 #[test]
 fn a_cgroup_that_is_misspelt_leaves_earlier_verdicts_where_they_are() {
-    live!();
+    live_once!();
     let stage = Stage::new();
     let mut helper = Helper::new(&stage.cgroup, &stage.cable.near);
     let listener = stage.cable.far.inside(|| Socket::listen(stage.cable.far.v4(0)).unwrap());
@@ -308,7 +308,7 @@ fn a_cgroup_that_is_misspelt_leaves_earlier_verdicts_where_they_are() {
 
 #[test]
 fn verdicts_follow_when_another_cgroup_is_configured() {
-    live!();
+    live_once!();
     let stage = Stage::new();
     let elsewhere = crate::support::cgroup::Cgroup::new();
     let mut helper = Helper::new(&elsewhere, &stage.cable.near);
@@ -326,7 +326,7 @@ fn verdicts_follow_when_another_cgroup_is_configured() {
 
 #[test]
 fn a_stopping_agent_leaves_its_verdicts_unless_it_is_told_to_release_them() {
-    live!();
+    live_once!();
     let stage = Stage::new();
     let mut responder = stage.responder();
     responder.block("10.211.77.2".parse().unwrap(), None, Some(MINUTE));
