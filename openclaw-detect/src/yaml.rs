@@ -31,6 +31,10 @@ pub(crate) struct Key {
     pub(crate) span: Span,
 }
 
+/// How deep lists and mappings may lie in one another. The language needs half of it, and reading each level takes some
+/// 40 KiB of the stack in an unoptimised build.
+const MAX_DEPTH: usize = 16;
+
 /// The tree of the document in `text`; none where it is empty.
 pub(crate) fn parse(text: &str) -> Result<Option<Node>, Problem> {
     let has_content = text.lines().any(|line| {
@@ -39,7 +43,9 @@ pub(crate) fn parse(text: &str) -> Result<Option<Node>, Problem> {
     if !has_content {
         return Ok(None);
     }
-    match serde_saphyr::from_str::<Spanned<Raw>>(text) {
+    let budget = serde_saphyr::budget! { max_depth: MAX_DEPTH };
+    let options = serde_saphyr::options! { budget: budget };
+    match serde_saphyr::from_str_with_options::<Spanned<Raw>>(text, options) {
         Ok(raw) => Ok(Some(node(raw, text))),
         Err(error) => {
             let span = error.location().map_or(Span::default(), |location| place(location, text));
@@ -64,6 +70,11 @@ fn explain(span: Span, message: &str) -> Problem {
         (message, "name each key once")
     } else if message.contains("multiple YAML documents") {
         ("there is more than one document in the file", "take `---` out, or make a file of each")
+    } else if message.contains("budget breached: Depth") || message.contains("recursion limit exceeded") {
+        let message = format!("lists and keys lie more than {MAX_DEPTH} deep in one another");
+        return Problem::error(span, message).help("no key of a rule file lies so deep");
+    } else if message.contains("budget breached") {
+        return Problem::error(span, "this file has more values than are read").help("split it");
     } else {
         (message, "")
     };

@@ -18,12 +18,20 @@ fn refused(text: String) -> String {
 
 #[test]
 fn nesting_without_end_is_refused() {
-    for open in ["[", "{a: ", "- "] {
-        refused(format!("rules: {}", open.repeat(100_000)));
-        refused(open.repeat(100_000));
+    let too_deep = "lists and keys lie more than 16 deep in one another";
+    for depth in [40, 100_000] {
+        for (open, close) in [("[", "]"), ("{a: ", "}")] {
+            let text = format!("{}x{}", open.repeat(depth), close.repeat(depth));
+            assert_eq!(refused(format!("rules: {text}")), too_deep);
+            assert_eq!(refused(text), too_deep);
+            refused(open.repeat(depth));
+        }
+        assert_eq!(refused(format!("rules:\n{}", "- ".repeat(depth))), too_deep);
     }
-    let deep: String = (0..50_000).map(|depth| format!("{}a:\n", " ".repeat(depth.min(2000)))).collect();
-    refused(deep);
+    for depth in [40, 2000] {
+        let text = (0..depth).map(|depth| format!("{}a:\n", " ".repeat(depth))).collect();
+        assert_eq!(refused(text), too_deep);
+    }
 }
 
 #[test]

@@ -54,13 +54,19 @@ impl Tree {
     }
 }
 
+/// How deep lists and mappings may lie in one another: reading each level takes much of the stack, and no key of the
+/// configuration lies so deep.
+const MAX_DEPTH: usize = 24;
+
 impl Node {
     /// Reads YAML or JSON (which is YAML too) into a tree. An empty text is an empty mapping.
     ///
     /// # Errors
     /// The first thing that is no YAML, and where.
     pub(crate) fn parse(text: &str) -> Result<Node, (Place, String)> {
-        serde_saphyr::from_str::<Spanned<Tree>>(text).map(Node::from).map_err(|error| {
+        let budget = serde_saphyr::budget! { max_depth: MAX_DEPTH };
+        let options = serde_saphyr::options! { budget: budget };
+        serde_saphyr::from_str_with_options::<Spanned<Tree>>(text, options).map(Node::from).map_err(|error| {
             let at = error.location().map(place).unwrap_or_default();
             let message = error.without_snippet().to_string();
             (at, message.lines().next().unwrap_or_default().to_owned())
