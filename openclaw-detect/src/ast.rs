@@ -51,9 +51,18 @@ impl fmt::Display for Test {
         write!(f, "{} {not}{}", self.field.text, self.operator.name())?;
         match &self.operand {
             Operand::None => Ok(()),
-            Operand::One(one) => write!(f, " {one}"),
+            operand => write!(f, " {operand}"),
+        }
+    }
+}
+
+impl fmt::Display for Operand {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Operand::None => Ok(()),
+            Operand::One(one) => one.fmt(f),
             Operand::Many(many, _) => {
-                f.write_str(" [")?;
+                f.write_str("[")?;
                 for (i, one) in many.iter().enumerate() {
                     write!(f, "{}{one}", if i > 0 { ", " } else { "" })?;
                 }
@@ -123,7 +132,7 @@ pub(crate) struct Literal {
 macro_rules! operators {
     ($($variant:ident = $name:literal,)*) => {
         /// How a field is compared.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         pub(crate) enum Operator { $($variant,)* }
 
         impl Operator {

@@ -1,15 +1,18 @@
 //! Does the condition make sense? Fields exist, operators and values fit their types, lists are known; what
 //! does is made ready for evaluation.
 
+use std::sync::Arc;
+
 use crate::ast::{Expr, Literal, Operand, Operator, Test, Word};
 use crate::compile::{Comparison, Matcher, Node};
 use crate::contradiction;
-use crate::definitions::{Definitions, MAX_COMPARISONS};
+use crate::definitions::{Definitions, MAX_COMPARISONS, MAX_DEPTH};
 use crate::diagnostic::{Level, Problem, Span};
 use crate::field::Type;
 use crate::lists::{Lists, MAX_MEMBERS};
 use crate::literal;
 use crate::network::{AddressSet, Network};
+use crate::shared::Comparison as Shape;
 use crate::suggest::did_you_mean;
 use crate::text::{TextMatcher, glob, ignoring_case, regular_expression};
 use crate::{EventKind, Field};
@@ -19,9 +22,26 @@ pub(crate) fn check(expr: &Expr, definitions: &Definitions) -> (Option<Node>, Ve
     let mut checker =
         Checker { definitions, lists: &definitions.lists, comparisons: 0, problems: Vec::new() };
     let node = checker.expr(expr);
+    if let Some(node) = &node
+        && let Err(message) = definitions.shared.take_comparisons(node.comparisons())
+    {
+        checker.problems.push(Problem::error(Span::default(), message).help("put long lists under `lists:`"));
+    }
+    if node.is_some() && definitions.depth(expr) > MAX_DEPTH {
+        let message = format!(
+            "the parts of this condition, with its macros, lie more than {MAX_DEPTH} deep in one another"
+        );
+        checker.problems.push(Problem::error(Span::default(), message).help("make it of fewer macros"));
+    }
     let failed = checker.problems.iter().any(|problem| problem.level == Level::Error);
     (node.filter(|_| !failed), checker.problems)
 }
+
+/// Regular expressions and patterns of one comparison: each is looked for by itself.
+const MAX_PATTERNS: usize = 1000;
+
+/// Wrong values of one comparison that are told one by one.
+const MAX_WRONG: usize = 20;
 
 struct Checker<'a> {
     definitions: &'a Definitions,
@@ -72,7 +92,7 @@ impl<'a> Checker<'a> {
         match expr {
             Expr::And(parts) => {
                 let nodes = self.parts(parts)?;
-                self.problems.extend(contradiction::find(parts, &nodes));
+                self.problems.extend(contradiction::find(parts, &nodes, &self.definitions.shared));
                 Some(Node::and(nodes))
             }
             Expr::Or(parts) => self.parts(parts).map(Node::or),
@@ -89,7 +109,7 @@ impl<'a> Checker<'a> {
                 Some(_) => format!("expected an operator after `{}`", name.text),
                 None => format!("there is no macro `{}`", name.text),
             };
-            let help = did_you_mean(&name.text, self.definitions.macro_names());
+            let help = self.definitions.shared.did_you_mean(&name.text, self.definitions.macro_names());
             self.problems.push(
                 Problem::error(name.span, message)
                     .help("a comparison is a field, an operator and a value, such as process.name == \"nc\"")
@@ -143,18 +163,50 @@ impl<'a> Checker<'a> {
             );
             return None;
         }
+        let matcher = self.matcher(test, field)?;
+        let negated = test.negated != (test.operator == Operator::NotEqual);
+        Some(Node::Test(field, matcher).negate_if(negated))
+    }
+
+    /// What the field's value must be. With lists it is what other comparisons with the same lists were made into.
+    fn matcher(&mut self, test: &'a Test, field: Field) -> Option<Matcher> {
+        let shape = self.names_a_list(test).then(|| Shape {
+            operator: test.operator,
+            value_type: field.value_type(),
+            operand: test.operand.to_string(),
+        });
+        if let Some(known) = shape.as_ref().and_then(|shape| self.definitions.shared.matcher(shape)) {
+            return Some(known);
+        }
         let items = self.items(test, field)?;
+        if shape.is_some()
+            && let Err(message) = self.definitions.shared.take_members(items.len())
+        {
+            self.problems.push(Problem::error(test.field.span, message));
+            return None;
+        }
+        if field == Field::EventAction {
+            self.known_actions(&items);
+        }
         let matcher = match field.value_type() {
-            Type::Str | Type::List => Matcher::Text(self.text(test, &items)?),
+            Type::Str | Type::List => Matcher::Text(Arc::new(self.text(test, &items)?)),
             Type::Int => self.number(test, &items)?,
             Type::Bool => self.bool(&items)?,
             Type::Ip => self.addresses(test, &items)?,
         };
-        let negated = test.negated != (test.operator == Operator::NotEqual);
-        if field == Field::EventAction {
-            self.known_actions(&items);
+        if let Some(shape) = shape {
+            self.definitions.shared.keep(shape, matcher.clone());
         }
-        Some(Node::Test(field, matcher).negate_if(negated))
+        Some(matcher)
+    }
+
+    /// Whether a list is among the values on the right side.
+    fn names_a_list(&self, test: &Test) -> bool {
+        match &test.operand {
+            Operand::None => false,
+            Operand::One(one) => test.operator == Operator::In && self.lists.contains(&one.text),
+            Operand::Many(many, _) => many.iter().any(|one| self.lists.contains(&one.text)),
+        }
     }
 
     /// The values on the right side, lists replaced by their members.
@@ -203,7 +255,7 @@ impl<'a> Checker<'a> {
         let text = &literal.text;
         let name_like = text.chars().all(|c| c.is_alphanumeric() || c == '_')
             && text.chars().next().is_some_and(char::is_alphabetic);
-        let near = did_you_mean(text, self.lists.names());
+        let near = || self.definitions.shared.did_you_mean(text, self.lists.names());
         let problem = match field.value_type() {
             Type::Ip if Network::parse(text).is_none() => {
                 Problem::error(literal.span, format!("`{text}` is no address, no network and no list"))
@@ -218,20 +270,17 @@ impl<'a> Checker<'a> {
                     .help(format!("define it under `lists:`, or write \"{text}\" where the text is meant"))
             }
             // A list's name is a plural, or nearly that of a list: `unix_chkpwd` is neither.
-            Type::Str | Type::List
-                if name_like
-                    && text.contains('_')
-                    && (near.is_some() || text.ends_with('s'))
-                    && field != Field::EventAction =>
-            {
-                let problem =
-                    Problem::warning(literal.span, format!("there is no list `{text}`: taken as a text"));
-                self.problems.push(problem.maybe_help(near));
+            Type::Str | Type::List if name_like && text.contains('_') && field != Field::EventAction => {
+                let near = near();
+                if near.is_some() || text.ends_with('s') {
+                    let message = format!("there is no list `{text}`: taken as a text");
+                    self.problems.push(Problem::warning(literal.span, message).maybe_help(near));
+                }
                 return true;
             }
             _ => return true,
         };
-        self.problems.push(problem.maybe_help(near));
+        self.problems.push(problem.maybe_help(near()));
         false
     }
 
@@ -239,8 +288,11 @@ impl<'a> Checker<'a> {
         for item in items {
             if !item.quoted {
                 let message = format!("`{}` is {}: texts stand in quotes", test.field.text, "a text");
-                self.problems
-                    .push(Problem::error(item.span, message).help(format!("write \"{}\"", item.text)));
+                let help = match self.lists.contains(item.text) {
+                    true => format!("write [{0}] for the members of the list, or \"{0}\"", item.text),
+                    false => format!("write \"{}\"", item.text),
+                };
+                self.problems.push(Problem::error(item.span, message).help(help));
                 return None;
             }
             let partial = !matches!(test.operator, Operator::Equal | Operator::NotEqual | Operator::In);
@@ -251,11 +303,20 @@ impl<'a> Checker<'a> {
                 return None;
             }
         }
+        if matches!(test.operator, Operator::IContains | Operator::Matches | Operator::Glob) {
+            self.patterns(test, items.len())?;
+        }
         let texts = || items.iter().map(|item| Box::from(item.text));
         Some(match test.operator {
-            Operator::Contains => TextMatcher::Contains(texts().collect()),
-            Operator::StartsWith => TextMatcher::StartsWith(texts().collect()),
-            Operator::EndsWith => TextMatcher::EndsWith(texts().collect()),
+            Operator::Contains => match TextMatcher::contains(texts().collect()) {
+                Ok(matcher) => matcher,
+                Err(message) => {
+                    self.problems.push(Problem::error(test.operator_span, message));
+                    return None;
+                }
+            },
+            Operator::StartsWith => TextMatcher::starts_with(texts().collect()),
+            Operator::EndsWith => TextMatcher::ends_with(texts().collect()),
             Operator::IContains => TextMatcher::Matches(self.each(items, ignoring_case)?.into()),
             Operator::Matches => TextMatcher::Matches(self.each(items, regular_expression)?.into()),
             Operator::Glob => {
@@ -264,6 +325,18 @@ impl<'a> Checker<'a> {
             }
             _ => TextMatcher::one_of(texts().collect()),
         })
+    }
+
+    /// Takes so many patterns from what all rules may have; none where that is too much.
+    fn patterns(&mut self, test: &Test, count: usize) -> Option<()> {
+        let taken = if count > MAX_PATTERNS {
+            Err(format!("{count} patterns in one comparison, more than {MAX_PATTERNS}"))
+        } else {
+            self.definitions.shared.take_patterns(count)
+        };
+        let help = "`contains`, `startswith` and `endswith` take long lists";
+        let problem = |message| Problem::error(test.operator_span, message).help(help);
+        taken.map_err(|message| self.problems.push(problem(message))).ok()
     }
 
     fn number(&mut self, test: &Test, items: &[Item<'_>]) -> Option<Matcher> {
@@ -292,6 +365,7 @@ impl<'a> Checker<'a> {
             Operator::GreaterOrEqual => Comparison::GreaterOrEqual,
             Operator::In => {
                 numbers.sort_unstable();
+                numbers.dedup();
                 return Some(Matcher::NumberIn(numbers.into()));
             }
             _ => Comparison::Equal,
@@ -328,19 +402,31 @@ impl<'a> Checker<'a> {
                 self.problems.push(Problem { level: Level::Warning, ..item.problem(message) });
             }
         }
-        Some(Matcher::Address(AddressSet::new(&networks)))
+        Some(Matcher::Address(Arc::new(AddressSet::new(&networks))))
     }
 
     /// Every value read by `read`, or all the mistakes in them.
     fn each<T>(&mut self, items: &[Item<'_>], read: impl Fn(&str) -> Result<T, String>) -> Option<Vec<T>> {
         let mut values = Vec::with_capacity(items.len());
+        let mut wrong = 0;
         for item in items {
             match read(item.text) {
                 Ok(value) => values.push(value),
-                Err(message) => self.problems.push(item.problem(message)),
+                Err(message) => {
+                    wrong += 1;
+                    if wrong <= MAX_WRONG {
+                        self.problems.push(item.problem(message));
+                    }
+                }
             }
         }
-        (values.len() == items.len()).then_some(values)
+        if wrong > MAX_WRONG
+            && let Some(first) = items.first()
+        {
+            let message = format!("{} more values of this comparison are wrong", wrong - MAX_WRONG);
+            self.problems.push(Problem::error(first.span, message));
+        }
+        (wrong == 0).then_some(values)
     }
 
     /// Warns of an action that no event has.

@@ -1,20 +1,23 @@
 //! A condition made ready to be asked often.
 
+use std::sync::Arc;
+
 use crate::Field;
 use crate::network::AddressSet;
 use crate::text::TextMatcher;
 
-/// A condition or a part of one, with every text, number and pattern prepared.
+/// A condition or a part of one, with every text, number and pattern prepared. Cheap to clone: rules share what they
+/// have in common.
 #[derive(Debug, Clone)]
 pub(crate) enum Node {
     /// All are true.
-    And(Box<[Node]>),
+    And(Arc<[Node]>),
     /// At least one is true.
-    Or(Box<[Node]>),
+    Or(Arc<[Node]>),
     /// It is false.
-    Not(Box<Node>),
+    Not(Arc<Node>),
     /// It is not true: an exception that is neither true nor false is none.
-    Unless(Box<Node>),
+    Unless(Arc<Node>),
     /// The event has the field.
     Exists(Field),
     /// The field's value passes.
@@ -25,15 +28,15 @@ pub(crate) enum Node {
 #[derive(Debug, Clone)]
 pub(crate) enum Matcher {
     /// A text, or an item of a list of texts.
-    Text(TextMatcher),
+    Text(Arc<TextMatcher>),
     /// A number that compares so with this one.
     Number(Comparison, i64),
     /// One of these numbers, which are in order.
-    NumberIn(Box<[i64]>),
+    NumberIn(Arc<[i64]>),
     /// Yes, or no.
     Bool(bool),
     /// One of these addresses.
-    Address(AddressSet),
+    Address(Arc<AddressSet>),
 }
 
 /// How two numbers compare.
@@ -62,14 +65,14 @@ impl Node {
     /// The opposite, where `negated`.
     #[must_use]
     pub(crate) fn negate_if(self, negated: bool) -> Node {
-        if negated { Node::Not(Box::new(self)) } else { self }
+        if negated { Node::Not(Arc::new(self)) } else { self }
     }
 
     /// The condition but where one of `exceptions` is true.
     #[must_use]
     pub(crate) fn unless(self, exceptions: impl IntoIterator<Item = Node>) -> Node {
         let mut parts = vec![self];
-        parts.extend(exceptions.into_iter().map(|exception| Node::Unless(Box::new(exception))));
+        parts.extend(exceptions.into_iter().map(|exception| Node::Unless(Arc::new(exception))));
         // What it is about is asked first: exceptions are for the few events that remain.
         if parts.len() == 1 { parts.remove(0) } else { Node::And(parts.into()) }
     }
@@ -83,15 +86,13 @@ impl Node {
         }
     }
 
-    /// Whether a regular expression or a pattern is among its comparisons.
-    pub(crate) fn has_pattern(&self) -> bool {
+    /// How many patterns are looked for one by one in an event's fields.
+    pub(crate) fn scanned(&self) -> usize {
         match self {
-            Node::And(parts) | Node::Or(parts) => parts.iter().any(Node::has_pattern),
-            Node::Not(inner) | Node::Unless(inner) => inner.has_pattern(),
-            Node::Test(_, Matcher::Text(text)) => {
-                matches!(text, TextMatcher::Matches(_) | TextMatcher::Glob { .. })
-            }
-            Node::Exists(_) | Node::Test(..) => false,
+            Node::And(parts) | Node::Or(parts) => parts.iter().map(Node::scanned).sum(),
+            Node::Not(inner) | Node::Unless(inner) => inner.scanned(),
+            Node::Test(_, Matcher::Text(text)) => text.scanned(),
+            Node::Exists(_) | Node::Test(..) => 0,
         }
     }
 

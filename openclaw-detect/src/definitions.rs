@@ -1,6 +1,6 @@
 //! What rule files define for all rules: lists of values, and macros, which are conditions with names.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use crate::ast::Expr;
 use crate::check::check;
@@ -8,17 +8,19 @@ use crate::compile::Node;
 use crate::diagnostic::{Problem, Span};
 use crate::graph::{Graph, order};
 use crate::lists::Lists;
+use crate::shared::Shared;
 
 /// Comparisons that a condition may have, those of its macros included: macros made of macros grow fast.
 pub(crate) const MAX_COMPARISONS: usize = 4096;
 
-/// How deep macros may be made of macros.
-const MAX_DEPTH: usize = 32;
+/// How deep the parts of a condition may lie in one another, those of its macros included: what bounds the stack.
+pub(crate) const MAX_DEPTH: usize = 256;
 
 /// Lists and macros, ready to be named.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Definitions {
     pub(crate) lists: Lists,
+    pub(crate) shared: Shared,
     macros: BTreeMap<String, Macro>,
 }
 
@@ -29,7 +31,7 @@ pub(crate) struct Macro {
     text: String,
     /// None where there is a mistake in it, which is told where it is defined.
     pub(crate) node: Option<Node>,
-    /// How deep it is made of others.
+    /// How deep its parts lie in one another.
     depth: usize,
 }
 
@@ -47,7 +49,7 @@ impl Definitions {
     }
 
     /// The names of all macros.
-    pub(crate) fn macro_names(&self) -> impl Iterator<Item = &str> {
+    pub(crate) fn macro_names(&self) -> impl Iterator<Item = &str> + Clone {
         self.macros.keys().map(String::as_str)
     }
 
@@ -75,25 +77,29 @@ impl Definitions {
     ) {
         let graph: Graph<'_> = macros.iter().map(|(name, expr)| (name.as_str(), named(expr))).collect();
         let order = order(&graph);
+        let circles: HashMap<&str, &str> = order.circles.into_iter().collect();
         for name in order.sorted {
             let expr = &macros[name];
-            let circle = order.circles.iter().find(|(from, _)| *from == name);
-            let (node, problems) = match circle {
-                Some((_, to)) => (None, vec![in_a_circle(name, to, expr)]),
+            let (node, problems) = match circles.get(name) {
+                Some(to) => (None, vec![in_a_circle(name, to, expr)]),
                 None => check(expr, self),
             };
-            let below = named(expr).into_iter().filter_map(|name| self.macros.get(name));
-            let depth = 1 + below.map(|below| below.depth).max().unwrap_or(0);
             problems.into_iter().for_each(|problem| report(name, problem));
-            let too_deep = node.is_some() && depth > MAX_DEPTH;
-            if too_deep {
-                let message = format!("the macro `{name}` is made of macros more than {MAX_DEPTH} deep");
-                report(name, Problem::error(Span::default(), message));
-            }
             // What is made of one with a mistake has that mistake, which is told no second time.
-            let node = node.filter(|_| !too_deep);
-            let depth = if node.is_some() { depth } else { 0 };
+            let depth = if node.is_some() { self.depth(expr) } else { 0 };
             self.macros.insert(name.to_owned(), Macro { text: expr.to_string(), node, depth });
+        }
+    }
+
+    /// How deep the parts of a condition lie in one another, those of its macros included.
+    pub(crate) fn depth(&self, expr: &Expr) -> usize {
+        1 + match expr {
+            Expr::And(parts) | Expr::Or(parts) => {
+                parts.iter().map(|part| self.depth(part)).max().unwrap_or(0)
+            }
+            Expr::Not(inner) => self.depth(inner),
+            Expr::Macro(name) => self.macros.get(&name.text).map_or(0, |found| found.depth),
+            Expr::Test(_) => 0,
         }
     }
 }

@@ -151,6 +151,11 @@ impl Problem {
 
     /// The mistake at its place in `text`, which is the whole of `file`.
     pub(crate) fn in_file(self, file: &str, text: &str) -> Diagnostic {
+        self.at(file, text, &Lines::of(text))
+    }
+
+    /// The mistake at its place in `text`, which is the whole of `file` and has these lines.
+    pub(crate) fn at(self, file: &str, text: &str, lines: &Lines) -> Diagnostic {
         let start = floor(text, self.span.start);
         let end = floor(text, self.span.end).max(start);
         let line_start = text[..start].rfind('\n').map_or(0, |at| at + 1);
@@ -159,7 +164,7 @@ impl Problem {
         Diagnostic {
             level: self.level,
             file: file.to_owned(),
-            line: text[..line_start].matches('\n').count() + 1,
+            line: lines.line(Span::new(start, start)),
             column: text[line_start..start].chars().count() + 1,
             length: text[start..end.min(line_end)].chars().count().max(1),
             message: self.message,
@@ -198,17 +203,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_line_of_a_place_is_the_one_that_is_shown() {
-        for text in ["", "one", "one\n", "\n\ntwo\nthree"] {
-            let lines = Lines::of(text);
-            for at in 0..=text.len() {
-                let place = Span::new(at, at);
-                assert_eq!(
-                    lines.line(place),
-                    Problem::error(place, "").in_file("f", text).line,
-                    "{text:?} {at}"
-                );
-            }
+    fn a_line_begins_behind_each_end_of_one() {
+        let text = "one\n\ntwo\nthree";
+        let lines = Lines::of(text);
+        for at in 0..=text.len() {
+            assert_eq!(lines.line(Span::new(at, at)), text[..at].matches('\n').count() + 1, "{at}");
         }
     }
 

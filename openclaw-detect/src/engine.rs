@@ -148,25 +148,26 @@ impl Engine {
 
     /// What the sensor must watch for these rules.
     pub fn interest(&self) -> Interest {
-        let mut interest = Interest { kinds: KindSet::NONE, reads: ReadInterest::None };
+        let mut kinds = KindSet::NONE;
+        let mut read = Vec::new();
         for compiled in self.rules.compiled() {
-            interest.kinds = interest.kinds.union(compiled.rule.kinds);
+            kinds = kinds.union(compiled.rule.kinds);
             if compiled.turns() {
-                interest.kinds = interest.kinds.union(LIFE);
+                kinds = kinds.union(LIFE);
             }
             for clause in &compiled.clauses {
                 clause.condition.fields(&mut |field| {
                     if field == Field::DestinationDomain {
                         // Names come from DNS.
-                        interest.kinds = interest.kinds.union(KindSet::of(&[EventKind::DnsQuery]));
+                        kinds = kinds.union(KindSet::of(&[EventKind::DnsQuery]));
                     }
                 });
                 if clause.kinds.contains(EventKind::FileAccess) {
-                    interest.reads = interest.reads.union(reads(&clause.condition, true));
+                    read.push(reads(&clause.condition, true));
                 }
             }
         }
-        interest
+        Interest { kinds, reads: ReadInterest::any(read) }
     }
 
     /// Asks the rules of this event's kind, and calls `on_match` with each that fires, in their order.

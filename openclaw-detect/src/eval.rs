@@ -32,7 +32,7 @@ pub(crate) fn evaluate<E: Event + ?Sized>(node: &Node, event: &E) -> Truth {
     match node {
         Node::And(parts) => {
             let mut least = Truth::True;
-            for part in parts {
+            for part in parts.iter() {
                 least = least.min(evaluate(part, event));
                 if least == Truth::False {
                     break;
@@ -42,7 +42,7 @@ pub(crate) fn evaluate<E: Event + ?Sized>(node: &Node, event: &E) -> Truth {
         }
         Node::Or(parts) => {
             let mut greatest = Truth::False;
-            for part in parts {
+            for part in parts.iter() {
                 greatest = greatest.max(evaluate(part, event));
                 if greatest == Truth::True {
                     break;

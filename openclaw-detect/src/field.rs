@@ -56,6 +56,18 @@ macro_rules! fields {
                 match self { $(Field::$variant => $changes,)* }
             }
 
+            /// Whether its value is put together when somebody asks for it, which takes memory.
+            pub(crate) const fn is_put_together(self) -> bool {
+                matches!(
+                    self,
+                    Field::ProcessAncestors
+                        | Field::ProcessParentEntityId
+                        | Field::ProcessCapabilitiesEffective
+                        | Field::ProcessCapabilitiesPermitted
+                        | Field::ProcessPreviousCapabilities
+                )
+            }
+
             /// One line of help.
             pub const fn help(self) -> &'static str {
                 match self { $(Field::$variant => $help,)* }

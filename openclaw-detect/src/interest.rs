@@ -29,17 +29,18 @@ pub enum ReadInterest {
 }
 
 impl ReadInterest {
-    /// The reads that are of interest to either.
+    /// The reads that are of interest to one of these.
     #[must_use]
-    pub fn union(self, other: ReadInterest) -> ReadInterest {
-        match (self, other) {
-            (ReadInterest::All, _) | (_, ReadInterest::All) => ReadInterest::All,
-            (ReadInterest::None, reads) | (reads, ReadInterest::None) => reads,
-            (ReadInterest::Prefixes(mut a), ReadInterest::Prefixes(b)) => {
-                a.extend(b);
-                ReadInterest::prefixes(a)
+    pub fn any(each: impl IntoIterator<Item = ReadInterest>) -> ReadInterest {
+        let mut all = Vec::new();
+        for reads in each {
+            match reads {
+                ReadInterest::None => {}
+                ReadInterest::All => return ReadInterest::All,
+                ReadInterest::Prefixes(prefixes) => all.extend(prefixes),
             }
         }
+        ReadInterest::prefixes(all)
     }
 
     /// The reads that are of interest to both.
@@ -48,16 +49,11 @@ impl ReadInterest {
             (ReadInterest::None, _) | (_, ReadInterest::None) => ReadInterest::None,
             (ReadInterest::All, reads) | (reads, ReadInterest::All) => reads,
             (ReadInterest::Prefixes(a), ReadInterest::Prefixes(b)) => {
-                let mut both = Vec::new();
-                for x in &a {
-                    for y in &b {
-                        if x.starts_with(y.as_str()) {
-                            both.push(x.clone());
-                        } else if y.starts_with(x.as_str()) {
-                            both.push(y.clone());
-                        }
-                    }
-                }
+                let within = |of: &[String], all: &[String]| {
+                    of.iter().filter(|prefix| begins_with_one_of(prefix, all)).cloned().collect::<Vec<_>>()
+                };
+                let mut both = within(&a, &b);
+                both.extend(within(&b, &a));
                 ReadInterest::prefixes(both)
             }
         }
@@ -80,11 +76,15 @@ impl ReadInterest {
         match self {
             ReadInterest::None => false,
             ReadInterest::All => true,
-            ReadInterest::Prefixes(prefixes) => {
-                prefixes.iter().any(|prefix| path.starts_with(prefix.as_str()))
-            }
+            ReadInterest::Prefixes(prefixes) => begins_with_one_of(path, prefixes),
         }
     }
+}
+
+/// Whether the path begins with one of these, which are in order and none begins with another.
+fn begins_with_one_of(path: &str, prefixes: &[String]) -> bool {
+    let after = prefixes.partition_point(|prefix| prefix.as_str() <= path);
+    after.checked_sub(1).is_some_and(|at| path.starts_with(prefixes[at].as_str()))
 }
 
 /// The reads of which the condition can be `wanted`: true, or false.
@@ -101,9 +101,7 @@ pub(crate) fn reads(node: &Node, wanted: bool) -> ReadInterest {
         // For an `AND` to be false, or an `OR` to be true, one part is enough.
         Node::And(parts) if wanted => all(parts, wanted),
         Node::Or(parts) if !wanted => all(parts, wanted),
-        Node::And(parts) | Node::Or(parts) => {
-            parts.iter().fold(ReadInterest::None, |union, part| union.union(reads(part, wanted)))
-        }
+        Node::And(parts) | Node::Or(parts) => ReadInterest::any(parts.iter().map(|part| reads(part, wanted))),
         Node::Exists(field) => some(!wanted || field.kinds().contains(EventKind::FileAccess)),
         Node::Test(field, _) if !field.kinds().contains(EventKind::FileAccess) => ReadInterest::None,
         Node::Test(Field::EventAction, Matcher::Text(text)) => some(text.matches("read") == wanted),

@@ -40,6 +40,7 @@ mod rule_file;
 pub mod rule_test;
 pub mod ruleset;
 pub mod schema;
+mod shared;
 mod state;
 mod suggest;
 mod text;

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use crate::ast::Expr;
 use crate::compiled::Compiled;
 use crate::definitions::Definitions;
-use crate::diagnostic::{Diagnostic, Diagnostics, Lines, Problem, Span};
+use crate::diagnostic::{Diagnostic, Diagnostics, Level, Lines, Problem, Span};
 use crate::pack::{self, Pack};
 use crate::parser;
 use crate::reader::Reader;
@@ -19,6 +19,9 @@ pub(crate) const FILE_KEYS: &[&str] = &["pack", "lists", "macros", "rules", "ove
 
 /// Bytes that a rule file may have.
 const MAX_BYTES: usize = 16 << 20;
+
+/// Errors, and warnings, of one file that are told: in a file with more of them something else is wrong.
+const MAX_MISTAKES: usize = 1000;
 
 /// What was made of all sources.
 #[derive(Debug, Default)]
@@ -49,6 +52,15 @@ pub(crate) struct Loader<'a> {
     names: HashMap<String, usize>,
     /// Mistakes with the number of their source.
     diagnostics: Vec<(usize, Diagnostic)>,
+    /// How many each source has.
+    mistakes: Vec<Mistakes>,
+}
+
+/// How many mistakes a source has.
+#[derive(Debug, Clone, Copy, Default)]
+struct Mistakes {
+    errors: usize,
+    warnings: usize,
 }
 
 impl<'a> Loader<'a> {
@@ -64,6 +76,7 @@ impl<'a> Loader<'a> {
             drafts: Vec::new(),
             names: HashMap::new(),
             diagnostics: Vec::new(),
+            mistakes: vec![Mistakes::default(); sources.len()],
         };
         let documents: Vec<_> = (0..sources.len()).map(|source| loader.document(source)).collect();
         let each = |of: fn(&mut Self, usize, &Key, &Node), loader: &mut Self| {
@@ -106,7 +119,25 @@ impl<'a> Loader<'a> {
 
     fn report(&mut self, source: usize, problem: Problem) {
         let Source { name, text } = &self.sources[source];
-        self.diagnostics.push((source, problem.in_file(name, text)));
+        let told = match problem.level {
+            Level::Error => &mut self.mistakes[source].errors,
+            Level::Warning => &mut self.mistakes[source].warnings,
+        };
+        *told += 1;
+        let problem = match *told {
+            ..MAX_MISTAKES => problem,
+            MAX_MISTAKES => {
+                let message = format!("this file has {}s after this one, which are not told", problem.level);
+                Problem { message, help: None, ..problem }
+            }
+            _ => return,
+        };
+        self.diagnostics.push((source, problem.at(name, text, &self.lines[source])));
+    }
+
+    /// Whether the source has so many errors that no more are looked for.
+    fn is_given_up(&self, source: usize) -> bool {
+        self.mistakes[source].errors >= MAX_MISTAKES
     }
 
     fn report_all(&mut self, source: usize, problems: Vec<Problem>) {
@@ -207,7 +238,8 @@ impl<'a> Loader<'a> {
                 if self.definitions.lists.append(&list.name, texts(&members)) {
                     self.members.entry(list.name.clone()).or_default().extend(members);
                 } else {
-                    let near = did_you_mean(&list.name, self.definitions.lists.names());
+                    let near =
+                        self.definitions.shared.did_you_mean(&list.name, self.definitions.lists.names());
                     let message = format!("there is no list `{}` to append to", list.name);
                     let help = "define it in this file, or in one before";
                     self.report(source, Problem::error(list.span, message).help(help).maybe_help(near));
@@ -317,6 +349,9 @@ impl<'a> Loader<'a> {
             return;
         }
         for item in self.items(source, key, value, "name") {
+            if self.is_given_up(source) {
+                return;
+            }
             let (draft, problems) = rule_file::read(item, &self.sources[source].text, &self.definitions);
             self.report_all(source, problems);
             let Some((name, span)) = &draft.name else { continue };
@@ -340,6 +375,9 @@ impl<'a> Loader<'a> {
             return;
         }
         for item in self.items(source, key, value, "rule") {
+            if self.is_given_up(source) {
+                return;
+            }
             let text = &self.sources[source].text;
             let (name, span) = match rule_file::overridden(item, text, &self.definitions) {
                 Ok(found) => found,
@@ -349,7 +387,8 @@ impl<'a> Loader<'a> {
                 }
             };
             let Some(draft) = self.names.get(&name).copied() else {
-                let near = did_you_mean(&name, self.names.keys().map(String::as_str));
+                let names = self.names.keys().map(String::as_str);
+                let near = self.definitions.shared.did_you_mean(&name, names);
                 let problem = Problem::error(span, format!("there is no rule `{name}` to override"))
                     .help("`openclaw rules list` shows the rules");
                 self.report(source, problem.maybe_help(near));
@@ -368,6 +407,9 @@ impl<'a> Loader<'a> {
         for (source, draft) in std::mem::take(&mut self.drafts) {
             let enabled = draft.enabled;
             let named = draft.name.as_ref().map_or(Span::default(), |(_, span)| *span);
+            if self.is_given_up(source) {
+                continue;
+            }
             let mut problems = Vec::new();
             let file = (self.sources[source].name.as_str(), &self.lines[source]);
             let pack = self.pack_of(source).map(Pack::title);

@@ -354,14 +354,25 @@ impl Draft {
     }
 }
 
-/// Warns of a pattern that is looked for in each event, since nothing rarer must be there first.
+/// Comparisons of a rule that cost no more than a pattern.
+const CHEAP_COMPARISONS: usize = 64;
+
+/// Warns of patterns that are looked for, or of many comparisons that are made, in each event, since nothing rarer must
+/// be there first.
 fn costs_much(condition: &compile::Node, kinds: KindSet, span: Span) -> Option<Problem> {
-    let often = if condition.has_pattern() { asked_often(condition, kinds) } else { Vec::new() };
-    let names: Vec<_> = often.into_iter().map(EventKind::name).collect();
-    let message = format!("this costs much: its patterns are looked for at each {}", names.join(", "));
-    let help =
-        "add what is seldom true, such as `==`, `in` or `startswith`, or letters that the pattern must hold";
-    (!names.is_empty()).then(|| Problem::warning(span, message).help(help))
+    let comparisons = condition.comparisons();
+    let (what, help) = if condition.scanned() > 0 {
+        let help = "add what is seldom true, such as `==`, `in` or `startswith`, or letters that the pattern must hold";
+        ("its patterns are looked for".to_owned(), help)
+    } else if comparisons > CHEAP_COMPARISONS {
+        let help = "put the values of one field in one `in [..]`, or add what is seldom true";
+        (format!("its {comparisons} comparisons are made"), help)
+    } else {
+        return None;
+    };
+    let often: Vec<_> = asked_often(condition, kinds).into_iter().map(EventKind::name).collect();
+    let message = format!("this costs much: {what} at each {}", often.join(", "));
+    (!often.is_empty()).then(|| Problem::warning(span, message).help(help))
 }
 
 fn fields(by: &By) -> Vec<Field> {

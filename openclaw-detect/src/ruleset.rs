@@ -535,7 +535,7 @@ rules:
             text.push_str(&format!("  m{n}: m{}\n", n - 1));
         }
         let found = mistakes(&text);
-        assert!(found.len() == 1 && found[0].contains("is made of macros more than 32 deep"), "{found:?}");
+        assert!(found.len() == 1 && found[0].contains("lie more than 256 deep in one another"), "{found:?}");
     }
 
     proptest! {

@@ -1,9 +1,15 @@
 //! How texts are compared: exactly, by part, by pattern, by regular expression.
 
+use std::cmp::Ordering;
+
+use aho_corasick::AhoCorasick;
 use regex::{Regex, RegexBuilder};
 
 /// How large a compiled regular expression may grow, in bytes.
 const REGEX_LIMIT: usize = 1 << 20;
+
+/// More parts than this are looked for all at once.
+const FEW_PARTS: usize = 8;
 
 /// A test of a text, prepared once.
 #[derive(Debug, Clone)]
@@ -13,10 +19,10 @@ pub(crate) enum TextMatcher {
     /// It is one of these, which are in order.
     OneOf(Box<[Box<str>]>),
     /// One of these is in it.
-    Contains(Box<[Box<str>]>),
-    /// It begins with one of these.
+    Contains(Parts),
+    /// It begins with one of these, which are in order, and none begins with another.
     StartsWith(Box<[Box<str>]>),
-    /// It ends with one of these.
+    /// It ends with one of these, which are in the order of what they are backwards, and none ends with another.
     EndsWith(Box<[Box<str>]>),
     /// One of these regular expressions finds something in it.
     Matches(Box<[Regex]>),
@@ -29,15 +35,55 @@ pub(crate) enum TextMatcher {
     },
 }
 
+/// Parts of texts.
+#[derive(Debug, Clone)]
+pub(crate) struct Parts {
+    texts: Box<[Box<str>]>,
+    /// Finds them all at once, where they are many.
+    search: Option<AhoCorasick>,
+}
+
+impl Parts {
+    fn new(texts: Vec<Box<str>>) -> Result<Parts, String> {
+        let search = (texts.len() > FEW_PARTS).then(|| AhoCorasick::new(texts.iter().map(|text| &**text)));
+        let search = search.transpose().map_err(|error| format!("these are too many parts: {error}"))?;
+        Ok(Parts { texts: texts.into(), search })
+    }
+
+    /// The parts.
+    pub(crate) fn texts(&self) -> &[Box<str>] {
+        &self.texts
+    }
+
+    fn are_in(&self, text: &str) -> bool {
+        match &self.search {
+            Some(search) => search.is_match(text),
+            None => self.texts.iter().any(|part| text.contains(&**part)),
+        }
+    }
+}
+
+/// How two texts compare from their ends.
+fn backwards(a: &str, b: &str) -> Ordering {
+    a.bytes().rev().cmp(b.bytes().rev())
+}
+
 impl TextMatcher {
     /// Whether `text` passes.
     pub(crate) fn matches(&self, text: &str) -> bool {
         match self {
             TextMatcher::Equals(value) => **value == *text,
             TextMatcher::OneOf(values) => values.binary_search_by(|value| (**value).cmp(text)).is_ok(),
-            TextMatcher::Contains(parts) => parts.iter().any(|part| text.contains(&**part)),
-            TextMatcher::StartsWith(parts) => parts.iter().any(|part| text.starts_with(&**part)),
-            TextMatcher::EndsWith(parts) => parts.iter().any(|part| text.ends_with(&**part)),
+            TextMatcher::Contains(parts) => parts.are_in(text),
+            // What a text begins with is not behind it, and of what stands between the two all begins so too.
+            TextMatcher::StartsWith(begins) => {
+                let after = begins.partition_point(|begin| **begin <= *text);
+                after.checked_sub(1).is_some_and(|at| text.starts_with(&*begins[at]))
+            }
+            TextMatcher::EndsWith(ends) => {
+                let after = ends.partition_point(|end| backwards(end, text) != Ordering::Greater);
+                after.checked_sub(1).is_some_and(|at| text.ends_with(&*ends[at]))
+            }
             TextMatcher::Matches(patterns) | TextMatcher::Glob { patterns, .. } => {
                 patterns.iter().any(|pattern| pattern.is_match(text))
             }
@@ -51,6 +97,37 @@ impl TextMatcher {
         match <[Box<str>; 1]>::try_from(values) {
             Ok([value]) => TextMatcher::Equals(value),
             Err(values) => TextMatcher::OneOf(values.into()),
+        }
+    }
+
+    /// A part that is one of `values`.
+    ///
+    /// # Errors
+    /// They are more than can be looked for at once.
+    pub(crate) fn contains(values: Vec<Box<str>>) -> Result<TextMatcher, String> {
+        Parts::new(values).map(TextMatcher::Contains)
+    }
+
+    /// A beginning that is one of `values`.
+    pub(crate) fn starts_with(mut values: Vec<Box<str>>) -> TextMatcher {
+        values.sort_unstable();
+        // In this order a beginning stands right before what begins with it.
+        values.dedup_by(|longer, shorter| longer.starts_with(&**shorter));
+        TextMatcher::StartsWith(values.into())
+    }
+
+    /// An end that is one of `values`.
+    pub(crate) fn ends_with(mut values: Vec<Box<str>>) -> TextMatcher {
+        values.sort_unstable_by(|a, b| backwards(a, b));
+        values.dedup_by(|longer, shorter| longer.ends_with(&**shorter));
+        TextMatcher::EndsWith(values.into())
+    }
+
+    /// How many patterns are looked for one by one.
+    pub(crate) fn scanned(&self) -> usize {
+        match self {
+            TextMatcher::Matches(patterns) | TextMatcher::Glob { patterns, .. } => patterns.len(),
+            _ => 0,
         }
     }
 
@@ -196,6 +273,20 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn of_many_texts_one_is_in_a_text_begins_it_or_ends_it_as_each_alone_would(
+            values in prop::collection::vec("[ab]{1,4}", 0..20), text in "[ab]{0,6}"
+        ) {
+            let boxed = || values.iter().map(|value| value.as_str().into()).collect::<Vec<Box<str>>>();
+            let any = |is: fn(&str, &str) -> bool| values.iter().any(|value| is(&text, value));
+            let contains = TextMatcher::contains(boxed()).unwrap();
+            prop_assert_eq!(contains.matches(&text), any(|text, part| text.contains(part)));
+            let starts_with = TextMatcher::starts_with(boxed());
+            prop_assert_eq!(starts_with.matches(&text), any(|text, begin| text.starts_with(begin)));
+            let ends_with = TextMatcher::ends_with(boxed());
+            prop_assert_eq!(ends_with.matches(&text), any(|text, end| text.ends_with(end)));
+        }
+
         #[test]
         fn a_text_that_fits_a_pattern_begins_with_the_patterns_prefix(
             pattern in "[a-c/*?\\[\\]{},!\\\\-]{0,8}", text in "[a-c/*?]{0,6}"

@@ -3,53 +3,12 @@
 #[path = "../benches/generated/mod.rs"]
 mod generated;
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
+mod counting;
 
+use counting::{allocations, held};
 use openclaw_detect::{
     Engine, Event, EventKind, Field, ProcessId, RecordedEvent, RuleSet, Source, Timestamp, Value, json,
 };
-
-thread_local! {
-    static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
-    /// Bytes that the thread holds, as far as it is the one that gives them back.
-    static HELD: Cell<isize> = const { Cell::new(0) };
-}
-
-/// The system's allocator, which counts what each thread asks of it.
-struct Counting;
-
-// SAFETY: every call goes to the system's allocator as it came.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.set(ALLOCATIONS.get() + 1);
-        HELD.set(HELD.get() + layout.size() as isize);
-        // SAFETY: the caller keeps the contract, which is the same.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        HELD.set(HELD.get() - layout.size() as isize);
-        // SAFETY: the caller keeps the contract, which is the same.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
-
-fn allocations(work: impl FnOnce()) -> usize {
-    let before = ALLOCATIONS.get();
-    work();
-    ALLOCATIONS.get() - before
-}
-
-/// What something holds when it is made, and the bytes that it takes.
-fn held<T>(make: impl FnOnce() -> T) -> (T, isize) {
-    let before = HELD.get();
-    let made = make();
-    (made, HELD.get() - before)
-}
 
 fn event(kind: EventKind, pid: u32, name: &str) -> RecordedEvent {
     RecordedEvent::new(kind, Timestamp(1))

@@ -1,19 +1,43 @@
-//! Rule files that are made to hurt end in an error with a place, soon and in little memory.
+//! Rule files that are made to hurt end in an error with a place, in time and memory that their size bounds.
+//!
+//! Nothing here is timed: how often memory is asked for stands for the work that is done.
 
-use std::time::{Duration, Instant};
+mod counting;
 
-use openclaw_detect::{RuleSet, Source};
+use counting::{allocations, peak};
+use openclaw_detect::{Diagnostics, Engine, RuleSet, Source};
 
-/// Loads the text, which must be refused in a moment; returns what is said of it.
+/// Memory that a text may take, beside what its own bytes do.
+const MEMORY: usize = 256 << 20;
+
+/// Loads the text, with no more work than a text of its size may make, and hands it to an engine.
+#[track_caller]
+fn load(text: String) -> Result<(), Diagnostics> {
+    let bytes = text.len();
+    let source = [Source { name: "x.yml".to_owned(), text }];
+    let mut loaded = Ok(());
+    let mut asked = 0;
+    let peak = peak(|| {
+        asked = allocations(|| loaded = RuleSet::load(&source).map(|rules| drop(Engine::new(rules))));
+    });
+    assert!(peak <= MEMORY + 64 * bytes, "{} MiB for {bytes} bytes", peak >> 20);
+    assert!(asked <= 10_000_000 + 20 * bytes, "{asked} allocations for {bytes} bytes");
+    loaded
+}
+
+/// Loads the text, which must be refused; returns what is said of it.
 #[track_caller]
 fn refused(text: String) -> String {
-    let begun = Instant::now();
-    let loaded = RuleSet::load(&[Source { name: "x.yml".to_owned(), text }]);
-    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
-    let errors = loaded.err().map(|errors| errors.0).unwrap_or_default();
+    let errors = load(text).err().map(|errors| errors.0).unwrap_or_default();
     let Some(first) = errors.first() else { panic!("it was not refused") };
     assert!(first.line >= 1 && first.column >= 1);
     first.message.clone()
+}
+
+/// Loads the text, which is in order.
+#[track_caller]
+fn loaded(text: String) {
+    load(text).unwrap_or_else(|mistakes| panic!("{}", mistakes.0[0]));
 }
 
 #[test]
@@ -70,4 +94,70 @@ fn a_regular_expression_that_would_fill_the_memory_is_refused() {
     for pattern in ["(?:a{1000}){1000}", "((a{100}){100}){100}", "\\w{5000}"] {
         refused(format!("rules:\n- name: a\n  condition: process.name matches '{pattern}'\n"));
     }
+}
+
+/// What is loaded from a text that `line` makes, once for each number.
+fn many(begin: &str, count: usize, line: impl Fn(usize) -> String) -> String {
+    (0..count).map(line).fold(begin.to_owned(), |text, line| text + &line)
+}
+
+#[test]
+fn as_many_mistakes_as_a_file_can_hold_are_no_work_without_end() {
+    let macros_of_themselves = many("macros:\n", 60_000, |n| format!("  m{n}: m{n}\n"));
+    assert!(refused(macros_of_themselves).contains("is made of itself"));
+    let no_macros = many("rules:\n", 20_000, |n| format!("- {{name: r{n}, condition: nope{n}}}\n"));
+    assert!(refused(no_macros).contains("there is no macro"));
+    let rules = many("rules:\n", 10_000, |n| format!("- {{name: r{n}, condition: process.pid == {n}}}\n"));
+    let no_rules = many(&(rules + "overrides:\n"), 10_000, |n| format!("- {{rule: x{n}, severity: low}}\n"));
+    assert!(refused(no_rules).contains("there is no rule `x0`"));
+    let lists = many("lists:\n", 10_000, |n| format!("  company_list_{n}: [a]\n"));
+    let no_lists = many(&(lists + "rules:\n"), 10_000, |n| {
+        format!("- {{name: r{n}, condition: process.name in list_{n}}}\n")
+    });
+    assert!(refused(no_lists).contains("there is no list"));
+}
+
+#[test]
+fn macros_of_macros_are_refused_before_all_rules_have_them() {
+    let comparisons =
+        |count| (0..count).map(|n| format!("process.name == 'x{n}'")).collect::<Vec<_>>().join(" or ");
+    let many_of_it = vec!["m0"; 64].join(" or ");
+    let macros = format!("macros:\n  m0: {}\n  m1: {many_of_it}\nrules:\n", comparisons(64));
+    let rules =
+        many(&macros, 10_000, |n| format!("- {{name: r{n}, condition: m1 and process.pid == {n}}}\n"));
+    assert!(refused(rules).contains("all rules together have more than 1000000 comparisons"));
+}
+
+#[test]
+fn comparisons_of_long_lists_are_refused_before_they_fill_the_memory() {
+    let members = |name: &str| many(&format!("  {name}:\n"), 100_000, |n| format!("    - {name}{n}\n"));
+    let lists = format!("lists:\n{}{}rules:\n", members("a"), members("b"));
+    let operators = ["in", "contains", "startswith", "endswith", "not in", "== 'x' or process.name in"];
+    let rules = operators.iter().enumerate().map(|(n, operator)| {
+        let either = if n < 4 { "[a, b]" } else { "[b, a]" };
+        format!("- {{name: r{n}, condition: \"process.name {operator} {either}\"}}\n")
+    });
+    assert!(refused(lists + &rules.collect::<String>()).contains("values, more than 100000"));
+}
+
+#[test]
+fn what_can_never_be_true_is_not_looked_for_without_end() {
+    let list = |name: &str| many(&format!("  {name}:\n"), 50_000, |n| format!("    - {name}{n}\n"));
+    let lists = format!("lists:\n{}{}rules:\n", list("a"), list("b"));
+    let rules = many(&lists, 200, |n| {
+        format!(
+            "- {{name: r{n}, condition: \"process.name in a and process.name endswith [b] and process.pid == {n}\"}}\n"
+        )
+    });
+    loaded(rules);
+}
+
+#[test]
+fn lists_that_many_rules_name_are_there_once() {
+    let list = many("lists:\n  many:\n", 90_000, |n| format!("    - name{n}\n"));
+    let rules = many(&(list + "rules:\n"), 5_000, |n| {
+        format!("- {{name: r{n}, condition: process.name in many and process.pid == {n}}}\n")
+    });
+    // Each for itself these would be 450 million members.
+    loaded(rules);
 }

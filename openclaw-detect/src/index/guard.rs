@@ -1,5 +1,7 @@
 //! What must be so for a condition to be true: one cheap fact, by which the condition is found.
 
+use std::collections::BTreeSet;
+
 use regex_syntax::hir::literal::{ExtractKind, Extractor, Seq};
 
 use crate::compile::{Comparison, Matcher, Node};
@@ -31,6 +33,14 @@ pub(super) struct Guard {
     pub(super) facts: Vec<(Field, Fact)>,
     /// How often one of them is thought to hold: the rarest guard of a condition is the best.
     weight: u32,
+}
+
+impl Guard {
+    /// That one of its facts holds, or one of `other`.
+    fn or(mut self, other: Guard) -> Guard {
+        self.facts.extend(other.facts);
+        Guard { weight: self.weight.saturating_add(other.weight), ..self }
+    }
 }
 
 /// Facts of one condition. What needs more is asked where the field is there: a long list is dearer in the index
@@ -75,11 +85,14 @@ fn rarest(parts: &[Node], kind: EventKind, truth: bool) -> Option<Guard> {
 fn any(parts: &[Node], kind: EventKind, truth: bool) -> Option<Guard> {
     let mut all = Guard::default();
     for part in parts {
-        let Guard { facts, weight } = wanted(part, kind, truth)?;
-        all.facts.extend(facts);
-        all.weight = all.weight.saturating_add(weight);
+        all = all.or(wanted(part, kind, truth)?);
     }
-    (all.facts.len() <= MAX_FACTS).then_some(all)
+    if all.facts.len() <= MAX_FACTS {
+        return Some(all);
+    }
+    // One of the fields is there wherever one of the facts holds.
+    let fields: BTreeSet<Field> = all.facts.iter().map(|(field, _)| *field).collect();
+    Some(fields.into_iter().fold(Guard::default(), |all, field| all.or(present(field, kind))))
 }
 
 fn present(field: Field, kind: EventKind) -> Guard {
@@ -87,7 +100,7 @@ fn present(field: Field, kind: EventKind) -> Guard {
         return Guard::default();
     }
     // What every event has says nothing.
-    let weight = if field.kinds() == crate::KindSet::ALL { 900 } else { 500 };
+    let weight = if field.kinds() == crate::KindSet::ALL { 900 } else { weight(field, &Fact::Present) };
     Guard { facts: vec![(field, Fact::Present)], weight }
 }
 
@@ -118,7 +131,7 @@ fn of_text(text: &TextMatcher) -> Option<Vec<Fact>> {
         TextMatcher::OneOf(texts) => each(texts, Fact::Text),
         TextMatcher::StartsWith(texts) => each(texts, Fact::Begins),
         TextMatcher::EndsWith(texts) => each(texts, Fact::Ends),
-        TextMatcher::Contains(texts) => each(texts, |text| Fact::Holds(text.as_bytes().into())),
+        TextMatcher::Contains(parts) => each(parts.texts(), |text| Fact::Holds(text.as_bytes().into())),
         TextMatcher::Matches(patterns) => {
             let mut facts = Vec::new();
             for pattern in patterns {
@@ -162,7 +175,9 @@ fn weight(field: Field, fact: &Fact) -> u32 {
         4..=5 => 20,
         _ => 5,
     };
-    match fact {
+    // To look such a field up takes memory, at every event of the kind.
+    let asking = if field.is_put_together() { 300 } else { 0 };
+    let holding = match fact {
         // Each kind has few actions.
         Fact::Text(_) if field == Field::EventAction => 300,
         Fact::Text(_) | Fact::Address(_) => 2,
@@ -173,7 +188,8 @@ fn weight(field: Field, fact: &Fact) -> u32 {
         Fact::Number(0 | 1) => 200,
         Fact::Number(_) => 4,
         Fact::Present => 500,
-    }
+    };
+    asking + holding
 }
 
 #[cfg(test)]
@@ -228,10 +244,21 @@ mod tests {
             ("destination in [192.0.2.7]", NetworkConnection, &["destination.ip Address(192.0.2.7)"]),
             ("destination in [10.0.0.0/8]", NetworkConnection, &["destination.ip Present"]),
             ("network.bytes_sent > 5", NetworkConnection, &["network.bytes_sent Present"]),
+            (
+                "process.ancestors == 'nginx' and process.name in ['sh', 'bash']",
+                ProcessCreate,
+                &["process.name Text(\"bash\")", "process.name Text(\"sh\")"],
+            ),
         ] {
             let expected: Vec<String> = expected.iter().map(|fact| (*fact).to_owned()).collect();
             assert_eq!(facts(text, kind), Some(expected), "{text}");
         }
+        let many = |field: &str, count| {
+            (0..count).map(|n| format!("{field} == 'x{n}'")).collect::<Vec<_>>().join(" or ")
+        };
+        let many = format!("{} or {}", many("process.name", 200), many("file.path", 100));
+        let present = ["process.name Present", "file.path Present"].map(str::to_owned);
+        assert_eq!(facts(&many, FileAccess), Some(present.to_vec()), "it has too many facts");
         assert_eq!(facts("process.tty not exists", ProcessCreate), None);
         assert_eq!(facts("process.tty not exists or process.name == 'x'", ProcessCreate), None);
     }

@@ -1,0 +1,131 @@
+//! What the conditions of a set of rules share: a comparison with a list is made ready once, and all of them together
+//! are bounded, so that no file takes more memory or time than its size lets one expect.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::ast::Operator;
+use crate::compile::Matcher;
+use crate::field::Type;
+use crate::suggest;
+
+/// Comparisons in all conditions of a set of rules, those of their macros included.
+const MAX_COMPARISONS: usize = 1_000_000;
+
+/// Members of lists in all comparisons that differ.
+const MAX_MEMBERS: usize = 1_000_000;
+
+/// Regular expressions and patterns in all conditions.
+const MAX_PATTERNS: usize = 50_000;
+
+/// Steps that are taken to find what was most likely meant, and what cannot be true: they only make messages better.
+const MAX_EFFORT: usize = 5_000_000;
+
+/// What is shared. Its clones are one with it.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Shared(Arc<Mutex<State>>);
+
+#[derive(Debug, Default)]
+struct State {
+    /// Comparisons with lists.
+    matchers: HashMap<Comparison, Matcher>,
+    used: Used,
+}
+
+/// How much was taken of each bound.
+#[derive(Debug, Default)]
+struct Used {
+    comparisons: usize,
+    members: usize,
+    patterns: usize,
+    effort: usize,
+}
+
+/// What makes two comparisons with lists the same: how, with what type of field, and with what as it is written.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Comparison {
+    pub(crate) operator: Operator,
+    pub(crate) value_type: Type,
+    pub(crate) operand: String,
+}
+
+impl Shared {
+    fn with<T>(&self, act: impl FnOnce(&mut State) -> T) -> T {
+        act(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// What the comparison was made into before.
+    pub(crate) fn matcher(&self, comparison: &Comparison) -> Option<Matcher> {
+        self.with(|state| state.matchers.get(comparison).cloned())
+    }
+
+    /// Keeps what a comparison was made into.
+    pub(crate) fn keep(&self, comparison: Comparison, matcher: Matcher) {
+        self.with(|state| state.matchers.insert(comparison, matcher));
+    }
+
+    /// Takes comparisons.
+    ///
+    /// # Errors
+    /// There are too many, as the message says.
+    pub(crate) fn take_comparisons(&self, count: usize) -> Result<(), String> {
+        self.with(|state| take(&mut state.used.comparisons, count, MAX_COMPARISONS, "comparisons"))
+    }
+
+    /// Takes members of lists.
+    ///
+    /// # Errors
+    /// There are too many, as the message says.
+    pub(crate) fn take_members(&self, count: usize) -> Result<(), String> {
+        self.with(|state| take(&mut state.used.members, count, MAX_MEMBERS, "members of lists"))
+    }
+
+    /// Takes regular expressions and patterns.
+    ///
+    /// # Errors
+    /// There are too many, as the message says.
+    pub(crate) fn take_patterns(&self, count: usize) -> Result<(), String> {
+        self.with(|state| take(&mut state.used.patterns, count, MAX_PATTERNS, "patterns"))
+    }
+
+    /// Whether so many steps may be taken for a better message.
+    pub(crate) fn take_effort(&self, steps: usize) -> bool {
+        self.with(|state| take(&mut state.used.effort, steps, MAX_EFFORT, "").is_ok())
+    }
+
+    /// "did you mean `NAME`?", where there is a near one; not after many mistakes, since that takes long.
+    pub(crate) fn did_you_mean<'a>(
+        &self,
+        word: &str,
+        candidates: impl Iterator<Item = &'a str> + Clone,
+    ) -> Option<String> {
+        let steps = candidates.clone().map(|candidate| word.len().min(128) * candidate.len()).sum();
+        self.take_effort(steps).then(|| suggest::did_you_mean(word, candidates)).flatten()
+    }
+}
+
+/// Takes from a bound, if that much is left of it.
+fn take(used: &mut usize, count: usize, at_most: usize, what: &str) -> Result<(), String> {
+    let sum = used.saturating_add(count);
+    if sum > at_most {
+        return Err(format!("all rules together have more than {at_most} {what}"));
+    }
+    *used = sum;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_taken_is_bounded_in_all_and_clones_take_from_the_same() {
+        let shared = Shared::default();
+        let clone = shared.clone();
+        assert_eq!(shared.take_members(MAX_MEMBERS - 1), Ok(()));
+        assert!(clone.take_members(2).unwrap_err().contains("more than 1000000 members of lists"));
+        assert_eq!(clone.take_members(1), Ok(()), "what was refused is not taken");
+        assert_eq!(shared.did_you_mean("nmae", ["name"].into_iter()).unwrap(), "did you mean `name`?");
+        assert!(clone.take_effort(MAX_EFFORT / 2) && !clone.take_effort(MAX_EFFORT));
+    }
+}
