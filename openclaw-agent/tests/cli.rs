@@ -71,7 +71,7 @@ impl Host {
                 .with_process(ProcessId { pid: 4711, start: 1 })
                 .with(Field::ProcessName, "nc")
                 .with(Field::ProcessCommandLine, "nc \x1b[31m -l 4444");
-            let found = Match { rule: rules.get(rule).unwrap(), evidence: Evidence::default() };
+            let found = Match { rule: rules.get(rule).unwrap(), evidence: Evidence::default(), told: true };
             writer.finding(Finding::new(id.to_owned(), found, &event));
         }
         thread.finish();

@@ -120,6 +120,17 @@ pub(crate) enum Operand {
     Many(Vec<Literal>, Span),
 }
 
+impl Operand {
+    /// The values.
+    pub(crate) fn literals(&self) -> &[Literal] {
+        match self {
+            Operand::None => &[],
+            Operand::One(one) => std::slice::from_ref(one),
+            Operand::Many(many, _) => many,
+        }
+    }
+}
+
 /// A value as it is written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Literal {

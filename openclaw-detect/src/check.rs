@@ -202,32 +202,22 @@ impl<'a> Checker<'a> {
 
     /// Whether a list is among the values on the right side.
     fn names_a_list(&self, test: &Test) -> bool {
-        match &test.operand {
-            Operand::None => false,
-            Operand::One(one) => test.operator == Operator::In && self.lists.contains(&one.text),
-            Operand::Many(many, _) => many.iter().any(|one| self.lists.contains(&one.text)),
-        }
+        expands_lists(test) && test.operand.literals().iter().any(|one| self.lists.contains(&one.text))
     }
 
     /// The values on the right side, lists replaced by their members.
     fn items(&mut self, test: &'a Test, field: Field) -> Option<Vec<Item<'a>>> {
-        let (literals, listed) = match &test.operand {
-            Operand::None => (&[][..], false),
-            Operand::One(one) => (std::slice::from_ref(one), false),
-            Operand::Many(many, span) => {
-                if is_comparison(test.operator) {
-                    self.problems.push(
-                        Problem::error(*span, format!("`{}` compares with one value", test.operator.name()))
-                            .help("write `in` or `not in` for a list of values"),
-                    );
-                    return None;
-                }
-                (&many[..], true)
-            }
-        };
-        let expands = listed || test.operator == Operator::In;
+        let expands = expands_lists(test);
+        if let Operand::Many(_, span) = &test.operand
+            && is_comparison(test.operator)
+        {
+            let message = format!("`{}` compares with one value", test.operator.name());
+            let help = "write `in` or `not in` for a list of values";
+            self.problems.push(Problem::error(*span, message).help(help));
+            return None;
+        }
         let mut items = Vec::new();
-        for literal in literals {
+        for literal in test.operand.literals() {
             if expands && self.lists.contains(&literal.text) {
                 items.extend(self.lists.members(&literal.text).into_iter().map(|text| Item {
                     text,
@@ -443,6 +433,11 @@ impl<'a> Checker<'a> {
             }
         }
     }
+}
+
+/// Whether what names a list on the right side stands for its members.
+fn expands_lists(test: &Test) -> bool {
+    matches!(test.operand, Operand::Many(..)) || test.operator == Operator::In
 }
 
 /// Whether the operator compares with exactly one value.

@@ -2,6 +2,7 @@
 
 use crate::compile::Node;
 use crate::diagnostic::{Problem, Span};
+use crate::fingerprint::Identity;
 use crate::rule::When;
 use crate::{EventKind, Field, KindSet, Rule, RuleTest};
 
@@ -12,6 +13,8 @@ pub(crate) struct Compiled {
     /// Its conditions, in the order in which an event is to be taken: the one that ends a sequence first, then the
     /// last step of it.
     pub(crate) clauses: Vec<Clause>,
+    /// What tells all its conditions from what they were before.
+    pub(crate) identity: Identity,
     pub(crate) tests: Vec<RuleTest>,
     /// Whether it is true of a process and a remote address, or of a process alone.
     pub(crate) by_remote: bool,
@@ -19,12 +22,27 @@ pub(crate) struct Compiled {
     pub(crate) by_connection: bool,
 }
 
+/// What a rule asks, and when it fires: rules with the same question fire on the same events.
+pub(crate) type Question = (Identity, String);
+
 /// A condition of a rule.
 #[derive(Debug, Clone)]
 pub(crate) struct Clause {
     pub(crate) part: Part,
     pub(crate) condition: Node,
     pub(crate) kinds: KindSet,
+    identity: Identity,
+}
+
+impl Clause {
+    pub(crate) fn new(part: Part, condition: Node, kinds: KindSet, identity: Identity) -> Self {
+        let part_and_kinds = match part {
+            Part::Condition => format!("condition on {kinds}"),
+            Part::Step(number) => format!("step {number} on {kinds}"),
+            Part::Until => format!("until on {kinds}"),
+        };
+        Clause { part, condition, kinds, identity: identity.with(&part_and_kinds) }
+    }
 }
 
 /// Which condition of a rule it is.
@@ -49,7 +67,17 @@ impl Compiled {
                 by_connection |= is_of_connection(field) && !is_of_remote(field);
             });
         }
-        Compiled { rule, clauses, tests, by_remote, by_connection }
+        let identity = Identity::join(clauses.iter().map(|clause| clause.identity));
+        Compiled { rule, clauses, identity, tests, by_remote, by_connection }
+    }
+
+    pub(crate) fn question(&self) -> Question {
+        let When::Sequence(sequence) = &self.rule.when else {
+            return (self.identity, format!("{:?}", self.rule.when));
+        };
+        // Its steps are told by the identity.
+        let by: Vec<_> = sequence.steps.iter().map(|step| &step.by).collect();
+        (self.identity, format!("{:?} {:?} {by:?}", sequence.ordered, sequence.within))
     }
 
     /// Whether it fires when its condition turns true, so that who the processes are must be known.
@@ -66,7 +94,6 @@ pub(crate) fn kinds(
     problems: &mut Vec<Problem>,
 ) -> KindSet {
     let possible = crate::kinds::can_be_true(condition);
-    let names = |kinds: KindSet| kinds.iter().map(EventKind::name).collect::<Vec<_>>().join(", ");
     if possible.is_empty() {
         let message = "this condition can never be true: no kind of event has its fields and actions";
         problems.push(Problem::error(condition_span, message));
@@ -76,7 +103,7 @@ pub(crate) fn kinds(
         let kinds = crate::kinds::without_event(condition);
         if kinds.is_empty() {
             let message = "none of the condition's fields changes at an event of which it can be true";
-            let help = format!("say when to ask: `event:` with one or more of {}", names(possible));
+            let help = format!("say when to ask: `event:` with one or more of {possible}");
             problems.push(Problem::error(condition_span, message).help(help));
         }
         return kinds;
@@ -86,7 +113,7 @@ pub(crate) fn kinds(
         let message = format!("the condition can never be true of {kind}");
         let problem =
             if kinds.is_empty() { Problem::error(span, message) } else { Problem::warning(span, message) };
-        problems.push(problem.help(format!("it can be of {}", names(possible))));
+        problems.push(problem.help(format!("it can be of {possible}")));
     }
     kinds
 }

@@ -6,6 +6,7 @@ use crate::ast::Expr;
 use crate::check::check;
 use crate::compile::Node;
 use crate::diagnostic::{Problem, Span};
+use crate::fingerprint::{Builder, Identity};
 use crate::graph::{Graph, order};
 use crate::lists::Lists;
 use crate::shared::Shared;
@@ -17,7 +18,7 @@ pub(crate) const MAX_COMPARISONS: usize = 4096;
 pub(crate) const MAX_DEPTH: usize = 256;
 
 /// Lists and macros, ready to be named.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Default)]
 pub(crate) struct Definitions {
     pub(crate) lists: Lists,
     pub(crate) shared: Shared,
@@ -33,6 +34,7 @@ pub(crate) struct Macro {
     pub(crate) node: Option<Node>,
     /// How deep its parts lie in one another.
     depth: usize,
+    identity: Identity,
 }
 
 impl Macro {
@@ -87,8 +89,32 @@ impl Definitions {
             problems.into_iter().for_each(|problem| report(name, problem));
             // What is made of one with a mistake has that mistake, which is told no second time.
             let depth = if node.is_some() { self.depth(expr) } else { 0 };
-            self.macros.insert(name.to_owned(), Macro { text: expr.to_string(), node, depth });
+            let identity = self.identity(expr);
+            self.macros.insert(name.to_owned(), Macro { text: expr.to_string(), node, depth, identity });
         }
+    }
+
+    /// What tells the condition from what it was before, by its own text and by what stands behind the names in it.
+    pub(crate) fn identity(&self, expr: &Expr) -> Identity {
+        let mut question = Builder::default().text(&expr.to_string());
+        let mut whole = Builder::default();
+        each(expr, &mut |part| match part {
+            Expr::Macro(name) => {
+                if let Some(found) = self.macros.get(&name.text) {
+                    question = std::mem::take(&mut question).part(found.identity.question);
+                    whole = std::mem::take(&mut whole).part(found.identity.whole);
+                }
+            }
+            Expr::Test(test) => {
+                for list in test.operand.literals().iter().filter(|one| self.lists.contains(&one.text)) {
+                    let members = self.shared.fingerprint(&list.text, || self.lists.fingerprint(&list.text));
+                    whole = std::mem::take(&mut whole).part(members);
+                }
+            }
+            Expr::And(_) | Expr::Or(_) | Expr::Not(_) => {}
+        });
+        let question = question.done();
+        Identity { question, whole: whole.part(question).done() }
     }
 
     /// How deep the parts of a condition lie in one another, those of its macros included.
@@ -127,10 +153,19 @@ fn named(expr: &Expr) -> Vec<&str> {
 }
 
 fn each_macro<'a>(expr: &'a Expr, visit: &mut impl FnMut(&'a crate::ast::Word)) {
+    each(expr, &mut |part| {
+        if let Expr::Macro(name) = part {
+            visit(name);
+        }
+    });
+}
+
+/// Calls `visit` with the condition and each part of it, from left to right.
+fn each<'a>(expr: &'a Expr, visit: &mut impl FnMut(&'a Expr)) {
+    visit(expr);
     match expr {
-        Expr::And(parts) | Expr::Or(parts) => parts.iter().for_each(|part| each_macro(part, visit)),
-        Expr::Not(inner) => each_macro(inner, visit),
-        Expr::Macro(name) => visit(name),
-        Expr::Test(_) => {}
+        Expr::And(parts) | Expr::Or(parts) => parts.iter().for_each(|part| each(part, visit)),
+        Expr::Not(inner) => each(inner, visit),
+        Expr::Macro(_) | Expr::Test(_) => {}
     }
 }

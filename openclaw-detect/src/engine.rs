@@ -1,17 +1,19 @@
 //! Runs the rules over events: which rules see an event, and when they fire.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
 
 use crate::compiled::{Clause, Compiled};
 use crate::eval::{Truth, evaluate};
 use crate::index::{Candidates, Index};
 use crate::interest::{Interest, ReadInterest, reads};
-use crate::memory::{Key as KeyBuffer, Limits, Memory, Snapshot};
-use crate::rule::When;
+use crate::memory::{Key as KeyBuffer, Limits, Memory, Remembered, Snapshot};
 use crate::ruleset::RuleSet;
 use crate::state::{Key, Ports, State};
 use crate::{Event, EventKind, Evidence, Field, KindSet, Match, ProcessId, Value};
+
+/// Rules that do not run of which it is kept what they remembered.
+const MAX_PARKED: usize = 64;
 
 /// The rules at work. One engine serves one thread; its memory is bounded.
 #[derive(Debug)]
@@ -25,6 +27,11 @@ pub struct Engine {
     state: State,
     /// What each rule remembers.
     memories: Vec<Memory>,
+    /// What all of them take, in bytes, about.
+    bytes: usize,
+    max_bytes: usize,
+    /// What rules remembered that do not run any more, those last that were gone last.
+    parked: VecDeque<(String, Remembered)>,
     /// Kept for its memory.
     key: KeyBuffer,
     suppressed: u64,
@@ -43,7 +50,7 @@ pub struct EngineStats {
     pub remembered: usize,
     /// How many of all those were forgotten to make room. A rule may fire once more than it should, or count anew.
     pub evicted: u64,
-    /// Firings that were not told, as `suppress` has it.
+    /// Firings that were not told, as `suppress` has it; some of them were answered.
     pub suppressed: u64,
 }
 
@@ -63,13 +70,16 @@ impl Engine {
             .collect();
         let all = rules.compiled().iter().flat_map(|compiled| &compiled.clauses);
         let index = Index::new(all.map(|clause| (&clause.condition, clause.kinds)));
-        let memories = rules.iter().map(|rule| Memory::new(rule, &limits)).collect();
+        let memories = rules.compiled().iter().map(|compiled| Memory::new(compiled, &limits)).collect();
         Engine {
             candidates: Candidates::new(clauses.len()),
             state: State::new(limits.truths),
             key: KeyBuffer::default(),
             suppressed: 0,
             evicted_before: 0,
+            bytes: 0,
+            max_bytes: limits.all_bytes,
+            parked: VecDeque::new(),
             rules,
             clauses,
             index,
@@ -97,48 +107,105 @@ impl Engine {
 
     /// What its rules remember, but for which are true at present: those are found anew from the processes.
     pub fn snapshot(&self) -> Snapshot {
-        let remembered = self.rules.iter().zip(&self.memories);
-        let remembered =
-            remembered.filter_map(|(rule, memory)| Some((rule.name.clone(), memory.remembered(rule)?)));
-        Snapshot::new(remembered.collect())
+        let mut snapshot = self.begin_snapshot();
+        for rule in 0..self.rules.len() {
+            self.add_to_snapshot(&mut snapshot, rule);
+        }
+        snapshot
     }
 
-    /// Takes back what was kept, for rules of the same name that count in the same way.
+    /// A snapshot of what rules remembered that run no more, for those to be added that do.
+    pub fn begin_snapshot(&self) -> Snapshot {
+        Snapshot::new(self.parked.iter().cloned().collect())
+    }
+
+    /// Adds what the rule of that number remembers. A thread that must not stand still for long makes its snapshot so,
+    /// rule by rule.
+    pub fn add_to_snapshot(&self, snapshot: &mut Snapshot, rule: usize) {
+        if let (Some(compiled), Some(memory)) = (self.rules.compiled().get(rule), self.memories.get(rule))
+            && let Some(remembered) = memory.remembered()
+        {
+            snapshot.rules.insert(compiled.rule.name.clone(), remembered);
+        }
+    }
+
+    /// Takes back what was kept, for rules of the same name as far as it means the same. What was kept of rules that do
+    /// not run stays, for when they run again.
     pub fn restore(&mut self, snapshot: &Snapshot) {
         if !snapshot.is_of_this_version() {
             return;
         }
-        for (rule, memory) in self.rules.iter().zip(&mut self.memories) {
-            if let Some(kept) = snapshot.rules.get(&rule.name) {
-                memory.take_back(rule, kept);
+        let own = self.numbers();
+        for (name, kept) in &snapshot.rules {
+            match own.get(name) {
+                Some(&number) => self.memories[number].take_back(&self.rules.compiled()[number].rule, kept),
+                None => self.park(name.clone(), kept.clone()),
             }
         }
+        self.keep_within_bounds();
     }
 
-    /// Goes on where another engine is now: what its rules remember is this one's, for rules of the same name that
-    /// count in the same way, and so is what is true at present, for rules that are the same.
+    /// The rules' numbers by their names.
+    fn numbers(&self) -> HashMap<String, usize> {
+        self.rules.iter().enumerate().map(|(number, rule)| (rule.name.clone(), number)).collect()
+    }
+
+    /// Goes on where another engine is now: what its rules remember is this one's, for rules of the same name as far as
+    /// it means the same, and so is what is true at present, for rules that ask the same.
     pub fn take_over(&mut self, before: &mut Engine) {
         let evicted = before.stats().evicted;
-        let own: HashMap<&str, usize> =
-            self.rules.iter().enumerate().map(|(number, rule)| (rule.name.as_str(), number)).collect();
+        let own = self.numbers();
         let mut conditions = HashMap::new();
-        for (old, rule) in before.rules.iter().enumerate() {
-            let Some(&new) = own.get(rule.name.as_str()) else { continue };
-            let now = &self.rules.compiled()[new].rule;
-            if now.shape() == rule.shape() {
-                std::mem::swap(&mut self.memories[new], &mut before.memories[old]);
+        for (name, kept) in std::mem::take(&mut before.parked) {
+            match own.get(&name) {
+                Some(&number) => self.memories[number].take_back(&self.rules.compiled()[number].rule, &kept),
+                None => self.park(name, kept),
             }
-            if now.when == When::Turns
-                && (&now.condition, &now.exceptions) == (&rule.condition, &rule.exceptions)
-            {
+        }
+        let memories = std::mem::take(&mut before.memories);
+        for (old, (compiled, memory)) in before.rules.compiled().iter().zip(memories).enumerate() {
+            let Some(&new) = own.get(&compiled.rule.name) else {
+                if let Some(remembered) = memory.remembered() {
+                    self.park(compiled.rule.name.clone(), remembered);
+                }
+                continue;
+            };
+            if self.rules.compiled()[new].turns() && compiled.turns() && self.memories[new].asks_as(&memory) {
                 conditions.insert(before.first_condition(old), self.first_condition(new));
             }
+            self.memories[new].take_over(memory);
         }
         std::mem::swap(&mut self.state, &mut before.state);
         self.state.renumber(|old| conditions.get(&old).copied());
         self.suppressed = before.suppressed;
+        self.keep_within_bounds();
         self.evicted_before = 0;
         self.evicted_before = evicted.saturating_sub(self.stats().evicted);
+    }
+
+    /// Keeps what a rule remembered that does not run.
+    fn park(&mut self, name: String, remembered: Remembered) {
+        self.parked.retain(|(parked, _)| *parked != name);
+        self.parked.push_back((name, remembered));
+        if self.parked.len() > MAX_PARKED {
+            self.parked.pop_front();
+        }
+    }
+
+    /// Counts anew what all rules take, and has those that take most make room.
+    fn keep_within_bounds(&mut self) {
+        self.bytes = self.memories.iter().map(Memory::bytes).sum();
+        while self.bytes > self.max_bytes {
+            self.make_room();
+        }
+    }
+
+    /// The rule that takes most makes room for the others: for so many keys at once that looking for it is seldom.
+    fn make_room(&mut self) {
+        let Some(largest) = self.memories.iter_mut().max_by_key(|memory| memory.bytes()) else { return };
+        let before = largest.bytes();
+        largest.make_room((self.max_bytes / 64).max(1));
+        self.bytes = self.bytes + largest.bytes() - before;
     }
 
     /// The number of the first condition of a rule.
@@ -206,25 +273,31 @@ impl Engine {
             let memory = &mut self.memories[rule as usize];
             let Clause { part, condition, .. } = &compiled.clauses[clause as usize];
             let truth = evaluate(condition, event);
+            let before = memory.bytes();
             let fired = if compiled.turns() {
                 turns(&mut self.state, number, compiled, truth, event).then(Evidence::default)
             } else if truth != Truth::True {
-                None
+                continue;
             } else if learning {
                 memory.learn(&compiled.rule, event, &mut self.key);
                 None
             } else {
                 memory.see(&compiled.rule, *part, event, &mut self.key)
             };
-            let Some(evidence) = fired.filter(|_| !learning) else { continue };
-            match memory.tell(&compiled.rule, event, &mut self.key) {
-                Some(suppressed) => {
-                    on_match(Match { rule: &compiled.rule, evidence: Evidence { suppressed, ..evidence } });
+            if let Some(evidence) = fired.filter(|_| !learning) {
+                let before = memory.tell(&compiled.rule, event, &mut self.key);
+                self.suppressed += u64::from(before.is_none());
+                if before.is_some() || compiled.rule.answers() {
+                    let evidence = Evidence { suppressed: before.unwrap_or_default(), ..evidence };
+                    on_match(Match { rule: &compiled.rule, evidence, told: before.is_some() });
                 }
-                None => self.suppressed += 1,
             }
+            self.bytes = self.bytes + memory.bytes() - before;
         }
         self.candidates.clear();
+        if self.bytes > self.max_bytes {
+            self.make_room();
+        }
         if kind == EventKind::ProcessExit
             && !self.state.is_empty()
             && let Some(process) = event.process()
@@ -516,6 +589,25 @@ mod tests {
             ["a"],
             "a rule that asks otherwise begins anew"
         );
+    }
+
+    #[test]
+    fn what_is_true_by_lists_and_macros_is_asked_anew_when_these_are_others() {
+        let rules = |list: &str, name: &str| {
+            format!(
+                "lists: {{bad: [{list}]}}\nmacros: {{evil: process.name == '{name}'}}\nrules: [{{name: a, condition: process.name in bad or evil}}]"
+            )
+        };
+        for (list, name, fires) in
+            [("x", "e", false), ("x, y", "e", true), ("y", "e", true), ("x", "y", true), ("x, x", "e", false)]
+        {
+            let mut before = engine(&rules("x", "e"));
+            assert_eq!(fired(&mut before, &exec(1, "x", "bash")), ["a"]);
+            let mut after = engine(&rules(list, name));
+            after.take_over(&mut before);
+            let now = if fires { "y" } else { "x" };
+            assert_eq!(fired(&mut after, &exec(1, now, "bash")).len(), usize::from(fires), "[{list}] {name}");
+        }
     }
 
     #[test]

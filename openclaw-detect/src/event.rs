@@ -217,6 +217,17 @@ impl fmt::Display for EventKind {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct KindSet(u64);
 
+/// The names of the kinds, joined by commas.
+impl fmt::Display for KindSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut separator = "";
+        self.iter().try_for_each(|kind| {
+            f.write_str(std::mem::replace(&mut separator, ", "))?;
+            f.write_str(kind.name())
+        })
+    }
+}
+
 impl KindSet {
     /// No kind.
     pub const NONE: KindSet = KindSet(0);

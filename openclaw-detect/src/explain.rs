@@ -11,7 +11,7 @@ use crate::engine::Engine;
 use crate::eval::{Truth, evaluate};
 use crate::rule::When;
 use crate::ruleset::RuleSet;
-use crate::{Event, EventKind, Field, RecordedEvent, Rule, Value, message, parser};
+use crate::{Event, Field, RecordedEvent, Rule, Value, message, parser};
 
 /// What a rule made of events.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -57,20 +57,28 @@ pub fn explain(rules: &RuleSet, name: &str, events: &[RecordedEvent]) -> Option<
     let last = events.last()?;
     let mut engine = Engine::new(rules.only(name));
     let mut fired = Vec::new();
+    let mut kept_back = false;
     for (number, event) in (1..).zip(events) {
-        engine.evaluate(event, |_| fired.push(number));
+        let before = engine.stats().suppressed;
+        engine.evaluate(event, |found| {
+            if found.told {
+                fired.push(number);
+            }
+        });
+        kept_back = engine.stats().suppressed > before;
     }
     let conditions = conditions(rule)
         .into_iter()
         .filter_map(|(name, text)| {
-            let part = part(&parser::parse(text).ok()?, rules.definitions(), last)?;
+            let (part, _) = part(&parser::parse(text).ok()?, rules.definitions(), last)?;
             Some(Explained { name, part })
         })
         .collect::<Vec<_>>();
     let mut notes = Vec::new();
     if !rule.kinds.contains(last.kind()) {
-        let kinds: Vec<_> = rule.kinds.iter().map(EventKind::name).collect();
-        notes.push(format!("it does not run on {}: it runs on {}", last.kind(), kinds.join(", ")));
+        notes.push(format!("it does not run on {}: it runs on {}", last.kind(), rule.kinds));
+    } else if kept_back {
+        notes.push("it fired, and was not told: `suppress` keeps it back".to_owned());
     } else if rule.when == When::Turns && is_true(&conditions) && fired.last() != Some(&events.len()) {
         notes.push("it was true of the process already: it fires when it turns true".to_owned());
     }
@@ -103,29 +111,41 @@ fn conditions(rule: &Rule) -> Vec<(String, &str)> {
 }
 
 /// What is made of a condition on an event; none where it has a mistake, which no rule that was loaded has.
-fn part(expr: &Expr, definitions: &Definitions, event: &RecordedEvent) -> Option<Part> {
-    let truth = match evaluate(&check(expr, definitions).0?, event) {
+fn part(expr: &Expr, definitions: &Definitions, event: &RecordedEvent) -> Option<(Part, Truth)> {
+    let all = |parts: &[Expr]| -> Option<(Vec<Part>, Vec<Truth>)> {
+        let parts = parts.iter().map(|inner| part(inner, definitions, event));
+        Some(parts.collect::<Option<Vec<_>>>()?.into_iter().unzip())
+    };
+    let mut saw = None;
+    let (text, parts, truth) = match expr {
+        Expr::And(parts) => {
+            let (parts, truths) = all(parts)?;
+            ("AND".to_owned(), parts, truths.into_iter().min()?)
+        }
+        Expr::Or(parts) => {
+            let (parts, truths) = all(parts)?;
+            ("OR".to_owned(), parts, truths.into_iter().max()?)
+        }
+        Expr::Not(inner) => {
+            let (inner, truth) = part(inner, definitions, event)?;
+            ("NOT".to_owned(), vec![inner], truth.not())
+        }
+        Expr::Test(test) => {
+            saw = Field::from_name(&test.field.text).and_then(|field| event.get(field)).map(shown);
+            (expr.to_string(), Vec::new(), evaluate(&check(expr, definitions).0?, event))
+        }
+        Expr::Macro(name) => {
+            let inner = parser::parse(definitions.get_macro(&name.text)?.text()).ok()?;
+            let (inner, truth) = part(&inner, definitions, event)?;
+            (name.text.clone(), vec![inner], truth)
+        }
+    };
+    let is_true = match truth {
         Truth::True => Some(true),
         Truth::False => Some(false),
         Truth::Unknown => None,
     };
-    let all = |parts: &[Expr]| {
-        parts.iter().map(|inner| part(inner, definitions, event)).collect::<Option<Vec<_>>>()
-    };
-    let (text, saw, parts) = match expr {
-        Expr::And(parts) => ("AND".to_owned(), None, all(parts)?),
-        Expr::Or(parts) => ("OR".to_owned(), None, all(parts)?),
-        Expr::Not(inner) => ("NOT".to_owned(), None, vec![part(inner, definitions, event)?]),
-        Expr::Test(test) => {
-            let value = Field::from_name(&test.field.text).and_then(|field| event.get(field));
-            (expr.to_string(), value.map(shown), Vec::new())
-        }
-        Expr::Macro(name) => {
-            let inner = parser::parse(definitions.get_macro(&name.text)?.text()).ok()?;
-            (name.text.clone(), None, vec![part(&inner, definitions, event)?])
-        }
-    };
-    Some(Part { text, truth, saw, parts })
+    Some((Part { text, truth: is_true, saw, parts }, truth))
 }
 
 /// A value, for people.
@@ -149,7 +169,7 @@ fn shown(value: Value<'_>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{ProcessId, Source, Timestamp};
+    use crate::{EventKind, ProcessId, Source, Timestamp};
 
     fn load(text: &str) -> RuleSet {
         RuleSet::load(&[Source { name: "x.yml".to_owned(), text: text.to_owned() }]).unwrap()
@@ -197,6 +217,12 @@ mod tests {
             notes("turns", &["x", "x"]),
             "it was true of the process already: it fires when it turns true"
         );
+        let other = RecordedEvent::new(EventKind::ProcessCreate, Timestamp(3_600_000_000_000))
+            .with_process(ProcessId { pid: 7, start: 1 })
+            .with(Field::ProcessName, "other")
+            .with(Field::ProcessPid, 7);
+        let later = explain(&rules, "counts", &[exec("x"), exec("x"), other]).unwrap();
+        assert_eq!(later.notes, ["it counts 0 of 5, by process.pid 7"], "an hour later");
         assert_eq!(notes("excepted", &["x"]), "");
         assert_eq!(notes("counts", &["x", "x"]), "it counts 2 of 5, by process.pid 7");
         assert_eq!(notes("follows", &["x", "y"]), "step 2 of 3 was reached, by process.entity_id 7-1");
@@ -204,7 +230,7 @@ mod tests {
         assert_eq!(notes("learns", &["x"]), "it learns for another 1h");
         assert_eq!(
             notes("quiet", &["x", "x", "x"]),
-            "it keeps quiet for another 1h: 2 firings were not told"
+            "it fired, and was not told: `suppress` keeps it back; it keeps quiet for another 1h: 2 firings were not told"
         );
     }
 }

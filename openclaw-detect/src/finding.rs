@@ -38,6 +38,9 @@ pub struct Finding {
     pub process: Option<ProcessId>,
     /// The other side of the connection, where there is one: what `block` would cut off.
     pub remote: Option<IpAddr>,
+    /// Whether it is kept from being told, as the rule's `suppress` has it, and is there to be answered alone.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub quiet: bool,
     /// What it rests on beside the event.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub evidence: Option<Evidence>,
@@ -47,7 +50,11 @@ pub struct Finding {
 
 impl Finding {
     /// The finding of a rule that fired on an event. `id` must be unique, and in the order of time.
-    pub fn new(id: String, Match { rule, evidence }: Match<'_>, event: &(impl Event + ?Sized)) -> Finding {
+    pub fn new(
+        id: String,
+        Match { rule, evidence, told }: Match<'_>,
+        event: &(impl Event + ?Sized),
+    ) -> Finding {
         let evidence = Some(evidence).filter(|evidence| *evidence != Evidence::default());
         let basis = basis(rule, evidence.as_ref());
         Finding {
@@ -63,6 +70,7 @@ impl Finding {
             tags: rule.tags.clone(),
             process: event.process(),
             remote: remote(event),
+            quiet: !told,
             evidence,
             event: json::to_json(event),
         }
@@ -120,7 +128,11 @@ mod tests {
             .with(Field::ProcessCommandLine, "nc -lvp 4444");
         let finding = Finding::new(
             "1".to_owned(),
-            Match { rule: rules.get("suspicious_process").unwrap(), evidence: Evidence::default() },
+            Match {
+                rule: rules.get("suspicious_process").unwrap(),
+                evidence: Evidence::default(),
+                told: true,
+            },
             &event,
         );
         assert_eq!(finding.title, "suspicious_process: nc");

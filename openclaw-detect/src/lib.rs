@@ -17,6 +17,7 @@ pub mod event;
 pub mod explain;
 pub mod field;
 pub mod finding;
+mod fingerprint;
 #[cfg(test)]
 mod generate;
 mod graph;

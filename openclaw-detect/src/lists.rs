@@ -1,7 +1,8 @@
 //! Named lists of values that several rules share.
 
-use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
 
+use crate::fingerprint::Fingerprint;
 use crate::graph::{Graph, order};
 
 /// Members that a list may have, with those of the lists that it names.
@@ -35,6 +36,12 @@ impl Lists {
     /// The names of all lists.
     pub(crate) fn names(&self) -> impl Iterator<Item = &str> + Clone {
         self.0.keys().map(String::as_str)
+    }
+
+    /// What tells a list from one with other members, whatever their order.
+    pub(crate) fn fingerprint(&self, name: &str) -> Fingerprint {
+        let members: BTreeSet<&str> = self.members(name).into_iter().collect();
+        Fingerprint::of(members)
     }
 
     /// How many lists there are.

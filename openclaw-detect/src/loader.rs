@@ -1,9 +1,10 @@
 //! Rule files: from YAML to rules that were checked, and all the mistakes in them.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use crate::ast::Expr;
-use crate::compiled::Compiled;
+use crate::compiled::{Compiled, Question};
 use crate::definitions::Definitions;
 use crate::diagnostic::{Diagnostic, Diagnostics, Level, Lines, Problem, Span};
 use crate::pack::{self, Pack};
@@ -27,7 +28,7 @@ const MAX_MISTAKES: usize = 1000;
 #[derive(Debug, Default)]
 pub(crate) struct Loaded {
     pub(crate) rules: Vec<Compiled>,
-    pub(crate) definitions: Definitions,
+    pub(crate) definitions: Arc<Definitions>,
     pub(crate) disabled: usize,
     pub(crate) diagnostics: Diagnostics,
 }
@@ -403,7 +404,7 @@ impl<'a> Loader<'a> {
         let mut rules: Vec<Compiled> = Vec::new();
         let mut disabled = 0;
         // What each rule asks, and which was the first to ask it.
-        let mut questions: HashMap<String, usize> = HashMap::new();
+        let mut questions: HashMap<Question, usize> = HashMap::new();
         for (source, draft) in std::mem::take(&mut self.drafts) {
             let enabled = draft.enabled;
             let named = draft.name.as_ref().map_or(Span::default(), |(_, span)| *span);
@@ -416,7 +417,7 @@ impl<'a> Loader<'a> {
             let compiled = draft.finish(file, pack, &mut problems);
             match compiled {
                 Some(compiled) if enabled => {
-                    let first = *questions.entry(compiled.rule.question()).or_insert(rules.len());
+                    let first = *questions.entry(compiled.question()).or_insert(rules.len());
                     if let Some(Compiled { rule, .. }) = rules.get(first) {
                         let message = format!("this rule asks the same as `{}`", rule.name);
                         let help = format!("that is at {}: leave one of them out", rule.origin);
@@ -431,7 +432,8 @@ impl<'a> Loader<'a> {
         }
         self.diagnostics.sort_by_key(|(source, d)| (*source, d.line, d.column));
         let diagnostics = self.diagnostics.into_iter().map(|(_, diagnostic)| diagnostic).collect();
-        Loaded { rules, definitions: self.definitions, disabled, diagnostics: Diagnostics(diagnostics) }
+        let definitions = Arc::new(self.definitions);
+        Loaded { rules, definitions, disabled, diagnostics: Diagnostics(diagnostics) }
     }
 }
 

@@ -5,19 +5,23 @@ mod key;
 mod keyed;
 mod novelty;
 mod sequence;
+mod shape;
 mod snapshot;
 mod suppress;
 mod threshold;
+
+use std::time::Duration;
 
 pub(crate) use self::key::Key;
 use self::keyed::Keyed;
 use self::novelty::Novelty;
 use self::sequence::Progress;
+use self::shape::Shape;
 pub(crate) use self::snapshot::Remembered;
 pub use self::snapshot::Snapshot;
 use self::suppress::Told;
 use self::threshold::Window;
-use crate::compiled::Part;
+use crate::compiled::{Compiled, Part};
 use crate::literal::Time;
 use crate::rule::When;
 use crate::{Event, Evidence, Rule};
@@ -31,19 +35,22 @@ pub struct Limits {
     pub keys: usize,
     /// Values that a rule with `new` knows, those of all its keys together.
     pub values: usize,
-    /// Bytes of each rule, about: keys and values may be long.
+    /// Bytes of each of these, about: keys and values may be long.
     pub bytes: usize,
+    /// Bytes of all rules together, about, what is true at present apart.
+    pub all_bytes: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Limits { truths: 65_536, keys: 16_384, values: 65_536, bytes: 8 << 20 }
+        Limits { truths: 65_536, keys: 16_384, values: 65_536, bytes: 8 << 20, all_bytes: 64 << 20 }
     }
 }
 
 /// What one rule remembers.
 #[derive(Debug)]
 pub(crate) struct Memory {
+    shape: Shape,
     of: Of,
     told: Option<Keyed<Told>>,
 }
@@ -58,14 +65,16 @@ enum Of {
 
 impl Memory {
     /// Of a rule that has seen nothing.
-    pub(crate) fn new(rule: &Rule, limits: &Limits) -> Self {
+    pub(crate) fn new(compiled: &Compiled, limits: &Limits) -> Self {
+        let rule = &compiled.rule;
         let of = match &rule.when {
             When::Turns | When::Each => Of::Nothing,
             When::Threshold(_) => Of::Threshold(Keyed::new(limits.keys, limits.bytes)),
             When::Sequence(_) => Of::Sequence(Keyed::new(limits.keys, limits.bytes)),
             When::New(_) => Of::New(Novelty::new(limits)),
         };
-        Memory { of, told: rule.suppress.as_ref().map(|_| Keyed::new(limits.keys, limits.bytes)) }
+        let told = rule.suppress.as_ref().map(|_| Keyed::new(limits.keys, limits.bytes));
+        Memory { shape: Shape::of(compiled), of, told }
     }
 
     /// How many keys and values had to make room for others.
@@ -90,9 +99,38 @@ impl Memory {
         of + self.told.as_ref().map_or(0, Keyed::len)
     }
 
+    /// What it takes, in bytes, about.
+    pub(crate) fn bytes(&self) -> usize {
+        let of = match &self.of {
+            Of::Nothing => 0,
+            Of::Threshold(windows) => windows.bytes(),
+            Of::Sequence(progress) => progress.bytes(),
+            Of::New(novelty) => novelty.bytes(),
+        };
+        of + self.told.as_ref().map_or(0, Keyed::bytes)
+    }
+
+    /// The oldest of it makes room for what other rules remember, until it takes so many bytes less.
+    pub(crate) fn make_room(&mut self, bytes: usize) {
+        let goal = self.bytes().saturating_sub(bytes);
+        while self.bytes() > goal && self.len() > 0 {
+            match &mut self.of {
+                Of::Threshold(windows) if windows.len() > 0 => windows.evict_oldest(),
+                Of::Sequence(progress) if progress.len() > 0 => progress.evict_oldest(),
+                Of::New(novelty) if novelty.len() > 0 => novelty.evict_oldest(),
+                _ => self.told.iter_mut().for_each(Keyed::evict_oldest),
+            }
+        }
+    }
+
+    /// Whether all that the rule asks is as it was.
+    pub(crate) fn asks_as(&self, before: &Memory) -> bool {
+        self.shape.asks_as(&before.shape)
+    }
+
     /// What it remembers, to be kept; none where that is nothing.
-    pub(crate) fn remembered(&self, rule: &Rule) -> Option<Remembered> {
-        let mut kept = Remembered { shape: rule.shape(), ..Remembered::default() };
+    pub(crate) fn remembered(&self) -> Option<Remembered> {
+        let mut kept = Remembered { shape: self.shape.clone(), ..Remembered::default() };
         match &self.of {
             Of::Nothing => {}
             Of::Threshold(windows) => {
@@ -109,30 +147,54 @@ impl Memory {
         (!kept.is_empty()).then_some(kept)
     }
 
-    /// Takes back what was kept of a rule of the same shape.
+    /// Takes back what was kept of the rule, as far as it means the same.
     pub(crate) fn take_back(&mut self, rule: &Rule, kept: &Remembered) {
-        if kept.shape != rule.shape() {
-            return;
-        }
-        match (&mut self.of, &rule.when) {
-            (Of::Threshold(windows), When::Threshold(threshold)) => {
-                for (key, window) in &kept.windows {
-                    windows.with(&key.0, || Window::take_back(window, threshold.measure), |_| ());
+        if self.shape.continues(&kept.shape, matches!(self.of, Of::New(_))) {
+            match (&mut self.of, &rule.when) {
+                (Of::Threshold(windows), When::Threshold(threshold)) => {
+                    for (key, window) in &kept.windows {
+                        windows.with(&key.0, || Window::take_back(window, threshold.measure), |_| ());
+                    }
                 }
-            }
-            (Of::Sequence(progress), When::Sequence(sequence)) => {
-                let steps = sequence.steps.len();
-                for (key, kept) in kept.sequences.iter().filter(|(_, kept)| kept.times.len() == steps) {
-                    progress.with(&key.0, || Progress::take_back(kept), |_| ());
+                (Of::Sequence(progress), When::Sequence(sequence)) => {
+                    let steps = sequence.steps.len();
+                    for (key, kept) in kept.sequences.iter().filter(|(_, kept)| kept.times.len() == steps) {
+                        progress.with(&key.0, || Progress::take_back(kept), |_| ());
+                    }
                 }
+                (Of::New(novelty), When::New(_)) => novelty.take_back(&kept.learners, &kept.values),
+                _ => {}
             }
-            (Of::New(novelty), When::New(_)) => novelty.take_back(&kept.learners, &kept.values),
-            _ => {}
+            self.settle(&kept.shape);
         }
-        if let Some(told) = &mut self.told {
+        if let Some(told) = &mut self.told
+            && self.shape.tells_as(&kept.shape)
+        {
             for (key, (last, kept_back)) in &kept.told {
                 told.with(&key.0, || Told { last: *last, kept_back: *kept_back }, |_| ());
             }
+        }
+    }
+
+    /// Goes on with what the rule remembered before it was changed, as far as it means the same.
+    pub(crate) fn take_over(&mut self, before: Memory) {
+        let Memory { shape, of, told } = before;
+        if self.shape.continues(&shape, matches!(self.of, Of::New(_))) {
+            self.of = of;
+            self.settle(&shape);
+        }
+        if self.shape.tells_as(&shape) {
+            self.told = told;
+        }
+    }
+
+    /// What was counted of events that are no longer asked for, or by other lists, is still counted. Who has reached
+    /// the threshold with it may reach it with what is asked now.
+    fn settle(&mut self, before: &Shape) {
+        if let Of::Threshold(windows) = &mut self.of
+            && !self.shape.asks_as(before)
+        {
+            windows.change_all(Window::begin_to_fire_anew);
         }
     }
 
@@ -174,14 +236,16 @@ impl Memory {
         let by = key.described(rule.when.by());
         match (&self.of, &rule.when) {
             (Of::Threshold(windows), When::Threshold(threshold)) => {
-                let count = windows.get(key.bytes()).map_or(0, Window::amount);
+                let count = windows.get(key.bytes()).map_or(0, |window| window.amount(now, threshold));
                 all.push(format!("it counts {count} of {}{by}", threshold.at_least));
             }
             (Of::Sequence(progress), When::Sequence(sequence)) => {
-                let reached = progress.get(key.bytes()).map_or(0, Progress::reached);
-                all.push(match reached {
-                    0 => format!("no step was reached{by}"),
-                    _ => format!("step {reached} of {} was reached{by}", sequence.steps.len()),
+                let reached = progress.get(key.bytes()).map_or(0, |of| of.reached(now, sequence));
+                let steps = sequence.steps.len();
+                all.push(match (reached, sequence.ordered) {
+                    (0, _) => format!("no step was reached{by}"),
+                    (_, true) => format!("step {reached} of {steps} was reached{by}"),
+                    (_, false) => format!("{reached} of {steps} steps were seen{by}"),
                 });
             }
             (Of::New(novelty), When::New(new)) => {
@@ -212,6 +276,11 @@ impl Memory {
         let (Some(told), Some(suppress)) = (&mut self.told, &rule.suppress) else { return Some(0) };
         suppress::tell(told, suppress, event, key)
     }
+}
+
+/// Nanoseconds, as the times of events are.
+fn nanoseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::check::check;
 use crate::definitions::Definitions;
 use crate::diagnostic::{Problem, Span};
+use crate::fingerprint::Identity;
 use crate::suggest::did_you_mean;
 use crate::yaml::{Key, Node, Tree};
 use crate::{Action, EventKind, KindSet, Severity, compile, literal, parser};
@@ -18,6 +19,16 @@ pub(crate) struct Reader<'a> {
     pub(crate) file: &'a str,
     pub(crate) definitions: &'a Definitions,
     pub(crate) problems: Vec<Problem>,
+}
+
+/// A condition as it was read.
+#[derive(Debug, Clone)]
+pub(crate) struct Condition {
+    /// As it is written.
+    pub(crate) text: String,
+    /// Made ready.
+    pub(crate) node: compile::Node,
+    pub(crate) identity: Identity,
 }
 
 impl<'a> Reader<'a> {
@@ -51,6 +62,20 @@ impl<'a> Reader<'a> {
         let message = format!("expected keys under `{}`, found {}", key.name, value.describe());
         self.error_with_help(key.span, message, help);
         None
+    }
+
+    /// The entries of an item of the list under `key`.
+    pub(crate) fn item<'n>(&mut self, key: &Key, item: &'n Node, help: &str) -> Option<&'n [(Key, Node)]> {
+        self.mapping(&Key { name: key.name.clone(), span: item.span }, item, help)
+    }
+
+    /// Complains of keys that are missing.
+    pub(crate) fn need(&mut self, span: Span, of: &str, entries: &[(Key, Node)], needed: &[&str]) {
+        for name in needed {
+            if !entries.iter().any(|(key, _)| key.name == *name) {
+                self.error(span, format!("{of} has no `{name}`"));
+            }
+        }
     }
 
     /// A key that `of` does not have.
@@ -89,16 +114,20 @@ impl<'a> Reader<'a> {
         Some((name, value.span))
     }
 
-    /// The condition's text and what it is made into. Its mistakes are placed in the file.
-    pub(crate) fn condition(&mut self, key: &Key, value: &Node) -> Option<(String, compile::Node)> {
+    /// A condition. Its mistakes are placed in the file.
+    pub(crate) fn condition(&mut self, key: &Key, value: &Node) -> Option<Condition> {
         let text = self.scalar(key, value)?;
-        let (node, problems) = match parser::parse(text) {
-            Ok(expr) => check(&expr, self.definitions),
+        let (checked, problems) = match parser::parse(text) {
+            Ok(expr) => {
+                let (node, problems) = check(&expr, self.definitions);
+                (node.map(|node| (node, self.definitions.identity(&expr))), problems)
+            }
             Err(problem) => (None, vec![problem]),
         };
         let placed = |p: Problem| Problem { span: value.span_of(p.span, self.file), ..p };
         self.problems.extend(problems.into_iter().map(placed));
-        Some((text.trim().to_owned(), node?))
+        let (node, identity) = checked?;
+        Some(Condition { text: text.trim().to_owned(), node, identity })
     }
 
     /// A value, or a list of values, each with its place.
@@ -196,6 +225,9 @@ impl<'a> Reader<'a> {
 
     pub(crate) fn actions(&mut self, key: &Key, value: &Node) -> Vec<Action> {
         let mut actions = Vec::new();
+        if matches!(&value.value, Tree::Sequence(items) if items.is_empty()) {
+            self.error_with_help(value.span, "`action` names no action", "leave it out to alert");
+        }
         for (joined, span) in self.one_or_more(key, value) {
             for name in joined.split("_and_") {
                 match Action::from_name(name) {

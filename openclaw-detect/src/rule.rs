@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::literal::Time;
-use crate::{Field, KindSet, Timestamp, parser};
+use crate::{Field, KindSet, Timestamp};
 
 /// How bad it is, from least to worst.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -117,7 +117,7 @@ pub struct Rule {
     pub kinds: KindSet,
     /// What makes it fire.
     pub when: When,
-    /// How often it tells of the same.
+    /// How often it tells of the same. Its answers do not wait for that.
     pub suppress: Option<Suppress>,
     /// The pack that it belongs to, with its version.
     pub pack: Option<String>,
@@ -126,30 +126,14 @@ pub struct Rule {
 }
 
 impl Rule {
+    /// Whether it asks for more than to be told.
+    pub(crate) fn answers(&self) -> bool {
+        self.actions.iter().any(|action| *action != Action::Alert)
+    }
+
     /// Whether the rules are the same, wherever they are written.
     pub(crate) fn says_the_same_as(&self, other: &Rule) -> bool {
         Rule { origin: other.origin.clone(), ..self.clone() } == *other
-    }
-
-    /// What it asks: rules with the same question fire on the same events.
-    pub(crate) fn question(&self) -> String {
-        let printed = parser::parse(&self.condition).map(|condition| condition.to_string());
-        let condition = printed.as_ref().unwrap_or(&self.condition);
-        format!("{condition} {:?} {:?} {:?}", self.kinds, self.when, self.exceptions)
-    }
-
-    /// What gives the keys and times that the rule remembers their meaning. A rule whose condition is changed keeps
-    /// what it knows; one that counts otherwise does not.
-    pub(crate) fn shape(&self) -> String {
-        let when = match &self.when {
-            When::Sequence(sequence) => {
-                let by: Vec<_> = sequence.steps.iter().map(|step| &step.by).collect();
-                format!("sequence {by:?} {}", sequence.ordered)
-            }
-            When::New(new) => format!("new {:?} {:?}", new.field, new.by),
-            when => format!("{when:?}"),
-        };
-        format!("{when} {:?}", self.suppress.as_ref().map(|suppress| &suppress.by))
     }
 }
 
@@ -286,9 +270,12 @@ pub struct Evidence {
     /// The values by which events were counted together, or a value that is new. None where each stands for itself.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub key: Vec<KeyValue>,
-    /// When the first of the events happened.
+    /// When the first of the events happened; of different values, when the oldest of them was seen last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since: Option<Timestamp>,
+    /// How much a threshold counted: events, different values, or a sum.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub count: Option<u64>,
     /// How many firings of the same were not told since the last one that was.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub suppressed: u64,
@@ -315,6 +302,8 @@ pub struct Match<'a> {
     pub rule: &'a Rule,
     /// What it rests on.
     pub evidence: Evidence,
+    /// Whether it is to be told. What `suppress` keeps from being told is answered nonetheless.
+    pub told: bool,
 }
 
 /// Where a rule does not fire.

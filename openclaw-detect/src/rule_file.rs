@@ -9,8 +9,9 @@ use crate::compile;
 use crate::compiled::{self, Clause, Compiled, Part};
 use crate::definitions::Definitions;
 use crate::diagnostic::{Lines, Problem, Span};
+use crate::fingerprint::Identity;
 use crate::index::asked_often;
-use crate::reader::Reader;
+use crate::reader::{Condition, Reader};
 use crate::rule::{self, Exception, New, Sequence, Suppress, Threshold, When};
 use crate::yaml::{Key, Node, Tree};
 use crate::{Action, EventKind, Field, KindSet, Rule, RuleTest, Severity, rule_test};
@@ -52,11 +53,11 @@ pub(crate) struct Draft {
     /// Whether it is to run.
     pub(crate) enabled: bool,
     rule: Rule,
-    condition: Option<(compile::Node, Span)>,
+    condition: Option<(Condition, Span)>,
     event: Option<(KindSet, Span)>,
     stateful: Option<Stateful>,
     suppress: Option<(Duration, Option<Vec<Field>>)>,
-    exceptions: Vec<compile::Node>,
+    exceptions: Vec<Condition>,
     tests: Vec<RuleTest>,
     action_span: Span,
     /// Whether a mistake stands in the way.
@@ -136,8 +137,8 @@ impl Draft {
                 "name" => self.name = reader.name(key, value, "a rule"),
                 "description" => self.rule.description = reader.text(key, value),
                 "condition" => {
-                    if let Some((text, condition)) = reader.condition(key, value) {
-                        self.rule.condition = text;
+                    if let Some(condition) = reader.condition(key, value) {
+                        self.rule.condition.clone_from(&condition.text);
                         self.condition = Some((condition, Span::new(value.span.start, value.span.start)));
                     }
                 }
@@ -224,9 +225,7 @@ impl Draft {
             return reader.error_with_help(key.span, message, "begin each exception with `- name:`");
         };
         for item in items {
-            let help = "an exception has a name and a condition";
-            let Some(entries) = reader.mapping(&Key { name: key.name.clone(), span: item.span }, item, help)
-            else {
+            let Some(entries) = reader.item(key, item, "an exception has a name and a condition") else {
                 continue;
             };
             let (mut name, mut condition) = (None, None);
@@ -237,13 +236,13 @@ impl Draft {
                     _ => reader.unknown_key(key, "an exception", &["name", "condition"]),
                 }
             }
-            for needed in ["name", "condition"] {
-                if !entries.iter().any(|(key, _)| key.name == needed) {
-                    reader.error(item.span, format!("this exception has no `{needed}`"));
+            reader.need(item.span, "this exception", entries, &["name", "condition"]);
+            if let (Some((name, span)), Some(condition)) = (name, condition) {
+                if self.rule.exceptions.iter().any(|other| other.name == name) {
+                    let message = format!("the rule has an exception `{name}` already, which holds too");
+                    reader.problems.push(Problem::warning(span, message).help("give this one another name"));
                 }
-            }
-            if let (Some((name, _)), Some((text, condition))) = (name, condition) {
-                self.rule.exceptions.push(Exception { name, condition: text });
+                self.rule.exceptions.push(Exception { name, condition: condition.text.clone() });
                 self.exceptions.push(condition);
             }
         }
@@ -267,21 +266,21 @@ impl Draft {
         let clauses = match (self.stateful.take(), self.condition.take()) {
             (Some(Stateful::Sequence(sequence)), _) => self.sequence(sequence, problems),
             (stateful, Some((condition, span))) => {
-                let condition = condition.unless(std::mem::take(&mut self.exceptions));
+                let (condition, identity) = but_for(condition, &self.exceptions);
                 let kinds = compiled::kinds(&condition, self.event, span, problems);
                 let kinds = self.when(stateful, kinds, problems);
                 problems.extend(costs_much(&condition, kinds, span));
-                vec![Clause { part: Part::Condition, condition, kinds }]
+                vec![Clause::new(Part::Condition, condition, kinds, identity)]
             }
             (_, None) => return None,
         };
         if clauses.iter().any(|clause| clause.kinds.is_empty()) {
             return None;
         }
-        self.rule.suppress = self.suppress.take().map(|(time, by)| {
-            let by = by.unwrap_or_else(|| self.rule.when.by().to_vec());
-            Suppress { time, by }
-        });
+        self.rule.suppress = self
+            .suppress
+            .take()
+            .map(|(time, by)| Suppress { time, by: by.unwrap_or_else(|| same(&self.rule.when)) });
         let compiled = Compiled::new(self.rule, clauses, self.tests);
         if compiled.rule.actions.contains(&Action::Block)
             && !compiled.rule.kinds.contains(EventKind::NetworkConnection)
@@ -329,14 +328,15 @@ impl Draft {
     fn sequence(&mut self, sequence: stateful::Sequence, problems: &mut Vec<Problem>) -> Vec<Clause> {
         let exceptions = std::mem::take(&mut self.exceptions);
         let mut clauses = Vec::new();
-        let mut ready = |part: Part, step: Step, exceptions: &[compile::Node]| {
-            let condition = step.condition.unless(exceptions.iter().cloned());
+        let mut ready = |part: Part, step: Step, exceptions: &[Condition]| {
+            let text = step.condition.text.clone();
+            let (condition, identity) = but_for(step.condition, exceptions);
             let kinds = compiled::kinds(&condition, step.event, step.span, problems);
             let kinds =
                 step.by.iter().fold(kinds, |kinds, field| carrying(kinds, *field, step.event, problems));
             problems.extend(costs_much(&condition, kinds, step.span));
-            clauses.push(Clause { part, condition, kinds });
-            rule::Step { condition: step.text, kinds, by: fields(&step.by) }
+            clauses.push(Clause::new(part, condition, kinds, identity));
+            rule::Step { condition: text, kinds, by: fields(&step.by) }
         };
         let until = sequence.until.map(|step| ready(Part::Until, step, &[]));
         let numbered = (0u16..).zip(sequence.steps).collect::<Vec<_>>();
@@ -351,6 +351,22 @@ impl Draft {
         self.rule.when =
             When::Sequence(Sequence { steps, ordered: sequence.ordered, within: sequence.within, until });
         clauses
+    }
+}
+
+/// A condition but for exceptions.
+fn but_for(condition: Condition, exceptions: &[Condition]) -> (compile::Node, Identity) {
+    let identities: Vec<_> = exceptions.iter().map(|exception| exception.identity).collect();
+    let node = condition.node.unless(exceptions.iter().map(|exception| exception.node.clone()));
+    (node, condition.identity.unless(&identities))
+}
+
+/// What makes two firings of a rule the same, where its `suppress` does not say: the key of what it remembers; else the
+/// process that did it, and the two sides of its connection.
+fn same(when: &When) -> Vec<Field> {
+    match when {
+        When::Turns | When::Each => vec![Field::ProcessEntityId, Field::SourceIp, Field::DestinationIp],
+        when => when.by().to_vec(),
     }
 }
 
@@ -370,8 +386,8 @@ fn costs_much(condition: &compile::Node, kinds: KindSet, span: Span) -> Option<P
     } else {
         return None;
     };
-    let often: Vec<_> = asked_often(condition, kinds).into_iter().map(EventKind::name).collect();
-    let message = format!("this costs much: {what} at each {}", often.join(", "));
+    let often = KindSet::of(&asked_often(condition, kinds));
+    let message = format!("this costs much: {what} at each {often}");
     (!often.is_empty()).then(|| Problem::warning(span, message).help(help))
 }
 
@@ -387,15 +403,12 @@ fn carrying(
     problems: &mut Vec<Problem>,
 ) -> KindSet {
     let carrying = kinds.intersection(field.kinds());
-    let names = |kinds: KindSet| kinds.iter().map(EventKind::name).collect::<Vec<_>>().join(", ");
     if carrying.is_empty() && !kinds.is_empty() {
-        let message =
-            format!("`{}` is not carried by {}, on which this rule runs", field.name(), names(kinds));
-        problems.push(Problem::error(span, message).help(format!("it is by {}", names(field.kinds()))));
+        let message = format!("`{}` is not carried by {kinds}, on which this rule runs", field.name());
+        problems.push(Problem::error(span, message).help(format!("it is by {}", field.kinds())));
     } else if carrying != kinds && named.is_some() {
-        let lacking: Vec<_> =
-            kinds.iter().filter(|kind| !carrying.contains(*kind)).map(EventKind::name).collect();
-        let message = format!("{} has no `{}`, and does not count", lacking.join(", "), field.name());
+        let lacking: Vec<_> = kinds.iter().filter(|kind| !carrying.contains(*kind)).collect();
+        let message = format!("{} has no `{}`, and does not count", KindSet::of(&lacking), field.name());
         problems.push(Problem::warning(span, message));
     }
     carrying

@@ -92,7 +92,11 @@ fn fired(rules: &RuleSet, rule: &str, events: impl IntoIterator<Item = RecordedE
     let mut engine = Engine::new(rules.only(rule));
     let mut fired = Vec::new();
     for (number, event) in (1..).zip(events) {
-        engine.evaluate(&event, |_| fired.push(number));
+        engine.evaluate(&event, |found| {
+            if found.told {
+                fired.push(number);
+            }
+        });
     }
     fired
 }
@@ -161,8 +165,7 @@ pub(crate) fn read(reader: &mut Reader<'_>, key: &Key, value: &Node) -> Vec<Rule
 }
 
 fn test(reader: &mut Reader<'_>, key: &Key, item: &Node) -> Option<RuleTest> {
-    let place = Key { name: key.name.clone(), span: item.span };
-    let entries = reader.mapping(&place, item, "write {events: [{event: KIND, FIELD: VALUE}], expect: 1}")?;
+    let entries = reader.item(key, item, "write {events: [{event: KIND, FIELD: VALUE}], expect: 1}")?;
     let (mut name, mut events, mut expect, mut on) = (None, None, None, None);
     for (key, value) in entries {
         match key.name.as_str() {
@@ -177,11 +180,7 @@ fn test(reader: &mut Reader<'_>, key: &Key, item: &Node) -> Option<RuleTest> {
             _ => reader.unknown_key(key, "a test", KEYS),
         }
     }
-    for needed in ["events", "expect"] {
-        if !entries.iter().any(|(key, _)| key.name == needed) {
-            reader.error(item.span, format!("this test has no `{needed}`"));
-        }
-    }
+    reader.need(item.span, "this test", entries, &["events", "expect"]);
     let (events, expect) = (events?, expect?);
     if let Some(on) = on.as_ref().filter(|on| on.len() != expect) {
         reader.error(item.span, format!("`on` names {} events, and `expect` is {expect}", on.len()));
@@ -205,6 +204,11 @@ fn parsed(reader: &mut Reader<'_>, text: &str, span: Span) -> Option<usize> {
 fn events(reader: &mut Reader<'_>, key: &Key, value: &Node) -> Option<TestEvents> {
     match &value.value {
         Tree::Scalar(file) => Some(TestEvents::File(file.trim().to_owned())),
+        Tree::Sequence(items) if items.is_empty() => {
+            let help = "write [{event: KIND, FIELD: VALUE}], or FILE.jsonl";
+            reader.error_with_help(value.span, "a test without events shows nothing", help);
+            None
+        }
         Tree::Sequence(items) => {
             let written: Vec<_> = items.iter().map(|item| written(reader, key, item)).collect();
             written.into_iter().collect::<Option<_>>().map(|written| TestEvents::Inline(Inline(written)))
@@ -218,15 +222,14 @@ fn events(reader: &mut Reader<'_>, key: &Key, value: &Node) -> Option<TestEvents
 }
 
 fn written(reader: &mut Reader<'_>, key: &Key, item: &Node) -> Option<Written> {
-    let place = Key { name: key.name.clone(), span: item.span };
-    let entries = reader.mapping(&place, item, "write {event: process_create, process.name: nc}")?;
+    let entries = reader.item(key, item, "write {event: process_create, process.name: nc}")?;
     let mut kind = None;
     let mut written = Written { kind: EventKind::ProcessCreate, after: STEP, repeat: 1, fields: Vec::new() };
     let mut places = Vec::new();
     let before = reader.problems.len();
     for (key, value) in entries {
         match key.name.as_str() {
-            "event" => kind = reader.event(key, value),
+            "event" => kind = reader.event(key, value).map(|kinds| (kinds, value.span)),
             "after" => {
                 written.after = reader.duration(key, value, Duration::ZERO, "write 500ms, 10s or 1h")?;
             }
@@ -243,7 +246,13 @@ fn written(reader: &mut Reader<'_>, key: &Key, item: &Node) -> Option<Written> {
     if !entries.iter().any(|(key, _)| key.name == "event") {
         reader.error_with_help(item.span, "this event has no `event`", "write event: KIND");
     }
-    written.kind = kind?.iter().next()?;
+    let (kinds, span) = kind?;
+    let mut kinds = kinds.iter();
+    written.kind = kinds.next()?;
+    if kinds.next().is_some() {
+        reader.error_with_help(span, "an event is of one kind", "write one event for each kind");
+        return None;
+    }
     for (field, span, _) in &places {
         if !field.kinds().contains(written.kind) {
             reader.error(*span, format!("{} has no `{}`", written.kind, field.name()));

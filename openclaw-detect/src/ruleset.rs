@@ -92,7 +92,7 @@ impl RuleSet {
     #[must_use]
     pub fn only(&self, name: &str) -> RuleSet {
         let rules = self.0.rules.iter().filter(|compiled| compiled.rule.name == name).cloned().collect();
-        let definitions = self.0.definitions.clone();
+        let definitions = Arc::clone(&self.0.definitions);
         RuleSet(Arc::new(Loaded { rules, definitions, ..Loaded::default() }))
     }
 
@@ -310,10 +310,23 @@ rules:
                 "rules:\n- name: a\n  condition: process.name matches '^[a-z]+$'".to_owned(),
                 "3:14 this costs much: its patterns are looked for at each process_create [add what is seldom true, such as `==`, `in` or `startswith`, or letters that the pattern must hold]",
             ),
+            (rule("    action: []"), "4:13 `action` names no action [leave it out to alert]"),
+            (
+                rule("    exceptions: [{name: e, condition: process.uid == 1}, {name: e, condition: process.uid == 2}]"),
+                "4:65 the rule has an exception `e` already, which holds too [give this one another name]",
+            ),
+            (
+                rule("    tests: [{events: [], expect: 0}]"),
+                "4:22 a test without events shows nothing [write [{event: KIND, FIELD: VALUE}], or FILE.jsonl]",
+            ),
+            (
+                rule("    tests: [{events: [{event: [process_create, process_exit]}], expect: 0}]"),
+                "4:31 an event is of one kind [write one event for each kind]",
+            ),
             (rule("    tests: 5"), "4:5 expected a list of tests, found a value [begin each test with `- events:`]"),
             (rule("    tests: [{events: x.jsonl}]"), "4:13 this test has no `expect` []"),
-            (rule("    tests: [{events: [], expect: many}]"), "4:34 `many` is no count [write 0, 1, 2 …]"),
-            (rule("    tests: [{events: [], expect: 1, on: [1, 2]}]"), "4:13 `on` names 2 events, and `expect` is 1 []"),
+            (rule("    tests: [{events: [{event: process_exit}], expect: many}]"), "4:55 `many` is no count [write 0, 1, 2 …]"),
+            (rule("    tests: [{events: x.jsonl, expect: 1, on: [1, 2]}]"), "4:13 `on` names 2 events, and `expect` is 1 []"),
             (rule("    tests: [{events: [{process.pid: 1}], expect: 1}]"), "4:23 this event has no `event` [write event: KIND]"),
             (rule("    tests: [{events: [{event: process_create, file.path: x}], expect: 1}]"), "4:47 process_create has no `file.path` []"),
             (rule("    tests: [{events: [{event: process_create, process.pdi: 1}], expect: 1}]"), "4:47 unknown field `process.pdi` [did you mean `process.pid`?]"),

@@ -2,11 +2,12 @@
 //! are bounded, so that no file takes more memory or time than its size lets one expect.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 use crate::ast::Operator;
 use crate::compile::Matcher;
 use crate::field::Type;
+use crate::fingerprint::Fingerprint;
 use crate::suggest;
 
 /// Comparisons in all conditions of a set of rules, those of their macros included.
@@ -21,14 +22,16 @@ const MAX_PATTERNS: usize = 50_000;
 /// Steps that are taken to find what was most likely meant, and what cannot be true: they only make messages better.
 const MAX_EFFORT: usize = 5_000_000;
 
-/// What is shared. Its clones are one with it.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Shared(Arc<Mutex<State>>);
+/// What is shared.
+#[derive(Debug, Default)]
+pub(crate) struct Shared(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
     /// Comparisons with lists.
     matchers: HashMap<Comparison, Matcher>,
+    /// Those of lists, by name.
+    fingerprints: HashMap<String, Fingerprint>,
     used: Used,
 }
 
@@ -62,6 +65,11 @@ impl Shared {
     /// Keeps what a comparison was made into.
     pub(crate) fn keep(&self, comparison: Comparison, matcher: Matcher) {
         self.with(|state| state.matchers.insert(comparison, matcher));
+    }
+
+    /// The fingerprint of the list of that name, which `make` makes where nobody asked for it before.
+    pub(crate) fn fingerprint(&self, list: &str, make: impl FnOnce() -> Fingerprint) -> Fingerprint {
+        self.with(|state| *state.fingerprints.entry(list.to_owned()).or_insert_with(make))
     }
 
     /// Takes comparisons.
@@ -119,13 +127,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_taken_is_bounded_in_all_and_clones_take_from_the_same() {
+    fn what_is_taken_is_bounded_in_all() {
         let shared = Shared::default();
-        let clone = shared.clone();
         assert_eq!(shared.take_members(MAX_MEMBERS - 1), Ok(()));
-        assert!(clone.take_members(2).unwrap_err().contains("more than 1000000 members of lists"));
-        assert_eq!(clone.take_members(1), Ok(()), "what was refused is not taken");
+        assert!(shared.take_members(2).unwrap_err().contains("more than 1000000 members of lists"));
+        assert_eq!(shared.take_members(1), Ok(()), "what was refused is not taken");
         assert_eq!(shared.did_you_mean("nmae", ["name"].into_iter()).unwrap(), "did you mean `name`?");
-        assert!(clone.take_effort(MAX_EFFORT / 2) && !clone.take_effort(MAX_EFFORT));
+        assert!(shared.take_effort(MAX_EFFORT / 2) && !shared.take_effort(MAX_EFFORT));
     }
 }

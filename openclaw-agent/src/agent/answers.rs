@@ -117,6 +117,9 @@ impl Answers {
         {
             self.look_again = Some(Instant::now() + LOOK_AGAIN);
         }
+        if finding.quiet {
+            return self.answer_quietly(finding, actions);
+        }
         tracing::info!(
             id = finding.id,
             rule = finding.rule,
@@ -132,6 +135,20 @@ impl Answers {
             self.store.action(action.clone());
         }
         self.stdout.finding(finding, actions);
+    }
+
+    /// Keeps a finding that is not to be told. What was done for it is told by itself.
+    fn answer_quietly(&mut self, finding: Finding, actions: Vec<ActionRecord>) {
+        self.store.finding(finding);
+        for action in actions {
+            // What an earlier answer does already was told with that.
+            let is_news = action.outcome == Outcome::Done && action.verdict.is_none();
+            if is_news || action.outcome == Outcome::Failed {
+                self.tell(action);
+            } else {
+                self.store.action(action);
+            }
+        }
     }
 
     /// Tells of an action that no finding tells of: a person's, or one that has ended.

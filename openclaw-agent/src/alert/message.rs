@@ -49,8 +49,11 @@ const INTRUSION_RULES: [&str; 4] = ["brute_force", "ssrf", "path_traversal", "po
 
 impl Alert {
     /// The alert of a finding with what was answered so far, or `None` where it has no reason to be sent: the rule
-    /// does not ask for an alert, and neither severity nor kind does.
+    /// does not ask for an alert, and neither severity nor kind does, or its `suppress` keeps this one back.
     pub fn of_finding(finding: &Finding, actions: &[ActionRecord], host: &str) -> Option<Alert> {
+        if finding.quiet {
+            return None;
+        }
         let intrusion = INTRUSION_RULES.contains(&finding.rule.as_str())
             || finding.tags.iter().any(|tag| tag == "intrusion" || tag.starts_with("intrusion."));
         let trigger = if intrusion {
@@ -166,6 +169,7 @@ mod tests {
             tags: tags.iter().map(|tag| (*tag).to_owned()).collect(),
             process: None,
             remote: None,
+            quiet: false,
             evidence: None,
             event: json!({"process": {"name": "nc"}}),
         }

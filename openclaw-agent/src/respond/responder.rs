@@ -458,6 +458,7 @@ mod tests {
             tags: Vec::new(),
             process: None,
             remote: None,
+            quiet: false,
             evidence: None,
             event: Default::default(),
         };

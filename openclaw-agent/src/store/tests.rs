@@ -20,6 +20,7 @@ fn finding(id: &str, at: u64, severity: Severity) -> Finding {
         tags: vec!["attack.t1046".to_owned()],
         process: None,
         remote: None,
+        quiet: false,
         evidence: None,
         event: serde_json::json!({"process": {"name": "nc"}}),
     }

@@ -67,6 +67,7 @@ fn finding(process: ProcessId) -> Finding {
         tags: Vec::new(),
         process: Some(process),
         remote: Some("10.211.77.2".parse().unwrap()),
+        quiet: false,
         evidence: None,
         event: serde_json::Value::Null,
     }

@@ -85,7 +85,7 @@ impl Key {
     pub(super) fn evidence(&self, by: impl IntoIterator<Item = Field>, since: u64) -> Evidence {
         let named = by.into_iter().zip(shown(&self.bytes));
         let key = named.map(|(field, value)| KeyValue { field: field.name().to_owned(), value }).collect();
-        Evidence { key, since: Some(Timestamp(since)), suppressed: 0 }
+        Evidence { key, since: Some(Timestamp(since)), ..Evidence::default() }
     }
 }
 

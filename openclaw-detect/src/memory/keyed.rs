@@ -92,15 +92,42 @@ impl<V: Weigh> Keyed<V> {
             None => self.insert(key.into(), make()),
         };
         self.make_newest(at);
+        let result = self.change_at(at, act);
+        while (self.places.len() > self.max_keys || self.bytes > self.max_bytes) && self.places.len() > 1 {
+            self.evict_oldest();
+        }
+        result
+    }
+
+    /// The oldest makes room for what is not of this map.
+    pub(super) fn evict_oldest(&mut self) {
+        if self.oldest != NONE {
+            self.remove_slot(self.oldest);
+            self.evicted += 1;
+        }
+    }
+
+    /// Changes the value of a key, where there is one. It stays as old as it was.
+    pub(super) fn change<R>(&mut self, key: &[u8], act: impl FnOnce(&mut V) -> R) -> Option<R> {
+        let at = *self.places.get(key)?;
+        Some(self.change_at(at, act))
+    }
+
+    fn change_at<R>(&mut self, at: u32, act: impl FnOnce(&mut V) -> R) -> R {
         let Slot { key, value, .. } = &mut self.slots[at as usize];
         let before = Self::cost(key, value);
         let result = act(value);
         self.bytes = self.bytes - before + Self::cost(key, value);
-        while (self.places.len() > self.max_keys || self.bytes > self.max_bytes) && self.places.len() > 1 {
-            self.remove_slot(self.oldest);
-            self.evicted += 1;
-        }
         result
+    }
+
+    /// Changes all values.
+    pub(super) fn change_all(&mut self, act: impl Fn(&mut V)) {
+        for Slot { key, value, .. } in &mut self.slots {
+            self.bytes -= Self::cost(key, value);
+            act(value);
+            self.bytes += Self::cost(key, value);
+        }
     }
 
     /// Uses the value of a key, where there is one. It stays as old as it was.

@@ -2,7 +2,7 @@
 
 use super::key::Key;
 use super::keyed::{Keyed, Weigh};
-use super::snapshot;
+use super::{nanoseconds, snapshot};
 use crate::compiled::Part;
 use crate::rule::Sequence;
 use crate::{Event, Evidence};
@@ -37,8 +37,9 @@ pub(super) fn see<E: Event + ?Sized>(
     key: &mut Key,
 ) -> Option<Evidence> {
     let now = event.time().0;
-    let within = u64::try_from(sequence.within.as_nanos()).unwrap_or(u64::MAX);
-    all.forget(TIDY, |progress| progress.newest.saturating_add(within) < now);
+    let within = nanoseconds(sequence.within);
+    // What a clock that was set back has left in the future is over too.
+    all.forget(TIDY, |progress| progress.newest.abs_diff(now) > within);
     let step = match part {
         Part::Step(number) => usize::from(number),
         _ => {
@@ -62,9 +63,15 @@ pub(super) fn see<E: Event + ?Sized>(
 }
 
 impl Progress {
-    /// The last step, from 1, that was reached.
-    pub(super) fn reached(&self) -> usize {
-        self.times.iter().rposition(Option::is_some).map_or(0, |step| step + 1)
+    /// Of an ordered sequence the last step, from 1, that was reached, of an unordered one how many steps were seen, as
+    /// far as the rest can still come in time.
+    pub(super) fn reached(&self, now: u64, sequence: &Sequence) -> usize {
+        let within = nanoseconds(sequence.within);
+        let in_time = |time: &Option<u64>| time.is_some_and(|time| now.saturating_sub(time) <= within);
+        match sequence.ordered {
+            true => self.times.iter().rposition(in_time).map_or(0, |step| step + 1),
+            false => self.times.iter().filter(|time| in_time(time)).count(),
+        }
     }
 
     /// To be kept.

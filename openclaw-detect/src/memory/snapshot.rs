@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use super::shape::Shape;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 /// The version of what is kept. What another version has kept is not taken back.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// What the rules of an engine remember: windows, sequences, known values, and what was told. Taken by
 /// [`crate::Engine::snapshot`] and given back by [`crate::Engine::restore`]; how it is written is no promise.
@@ -37,13 +38,13 @@ impl Snapshot {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Remembered {
     /// What gives keys and times their meaning: a rule of another shape cannot take it over.
-    pub(crate) shape: String,
+    pub(super) shape: Shape,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) windows: Vec<(Bytes, Window)>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) sequences: Vec<(Bytes, Progress)>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub(super) learners: Times,
+    pub(super) learners: Vec<Learner>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) values: Times,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -56,15 +57,18 @@ impl Remembered {
     }
 }
 
+/// A key that learns: for how long it has, and when it was seen last, nanoseconds.
+pub(super) type Learner = (Bytes, (u64, u64));
+
 /// A threshold's window.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Window {
     pub(super) newest: u64,
     pub(super) is_reached: bool,
-    /// Amounts by slice.
+    /// Amounts by slice, each with the time of the first event in it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) amounts: Vec<(u64, u64)>,
-    /// Values by the slice in which each was seen last.
+    /// Values by the time at which each was seen last.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) values: Times,
 }

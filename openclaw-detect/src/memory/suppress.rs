@@ -4,10 +4,14 @@ use std::time::Duration;
 
 use super::key::Key;
 use super::keyed::{Keyed, Weigh};
+use super::nanoseconds;
 use crate::Event;
 use crate::rule::Suppress;
 
-/// What was told of a key.
+/// What was told of other keys long ago, forgotten with each firing.
+const TIDY: usize = 2;
+
+/// What was told of a key. The one that was told last is the newest.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Told {
     /// When, nanoseconds since the epoch.
@@ -39,17 +43,18 @@ pub(super) fn tell<E: Event + ?Sized>(
 ) -> Option<u64> {
     key.read_all(event, &suppress.by);
     let now = event.time().0;
-    let time = u64::try_from(suppress.time.as_nanos()).unwrap_or(u64::MAX);
-    let Some(before) = told.get(key.bytes()).copied() else {
-        told.with(key.bytes(), || Told { last: now, kept_back: 0 }, |_| ());
-        return Some(0);
-    };
+    let time = nanoseconds(suppress.time);
+    // What was kept back is told of for as long again.
+    told.forget(TIDY, |told| {
+        now.abs_diff(told.last) >= if told.kept_back > 0 { time.saturating_mul(2) } else { time }
+    });
     // A clock that was set back by more than the time ends it.
-    let is_over = now.abs_diff(before.last) >= time;
-    let after = match is_over {
-        true => Told { last: now, kept_back: 0 },
-        false => Told { kept_back: before.kept_back.saturating_add(1), ..before },
-    };
+    let before = told.get(key.bytes()).copied();
+    if before.is_some_and(|before| now.abs_diff(before.last) < time) {
+        told.change(key.bytes(), |told| told.kept_back = told.kept_back.saturating_add(1));
+        return None;
+    }
+    let after = Told { last: now, kept_back: 0 };
     told.with(key.bytes(), || after, |told| *told = after);
-    is_over.then_some(before.kept_back)
+    Some(before.map_or(0, |before| before.kept_back))
 }

@@ -23,9 +23,10 @@ fn connection(seconds: u64, from: u8, port: i64, sent: i64) -> RecordedEvent {
         .with(Field::NetworkBytesSent, sent)
 }
 
+/// Whether a rule fires, and it is told.
 fn fires(engine: &mut Engine, event: &RecordedEvent) -> bool {
     let mut fired = false;
-    engine.evaluate(event, |_| fired = true);
+    engine.evaluate(event, |found| fired |= found.told);
     fired
 }
 
@@ -204,6 +205,220 @@ fn what_was_told_is_kept_back_for_a_time_and_counted() {
     assert!(fires(&mut engine, &connection(126, 2, 22, 0)), "another source");
 }
 
+#[test]
+fn what_was_told_of_each_process_and_address_is_kept_back_where_suppress_names_no_key() {
+    let mut engine = engine("rules: [{name: a, condition: destination.port == 22, suppress: 1h}]");
+    let mut told = |pid: u32, to: u8| {
+        let event = RecordedEvent::new(EventKind::NetworkConnection, Timestamp(SECOND))
+            .with_process(crate::ProcessId { pid, start: 1 })
+            .with(Field::NetworkDirection, "outbound")
+            .with(Field::DestinationIp, std::net::IpAddr::from([192, 0, 2, to]));
+        fires(&mut engine, &event.clone().with(Field::DestinationPort, 23));
+        fires(&mut engine, &event.with(Field::DestinationPort, 22))
+    };
+    assert!(told(1, 1) && told(2, 1) && told(1, 2), "others are others");
+    assert!(!told(1, 1) && !told(2, 1));
+}
+
+#[test]
+fn what_is_not_told_is_answered_nonetheless() {
+    let mut engine = engine(
+        "rules: [{name: a, event: network_connection, condition: destination.port == 22, action: block_and_alert, \
+         suppress: 1h}]",
+    );
+    let mut told = Vec::new();
+    for time in 0..3 {
+        engine.evaluate(&connection(time, 1, 22, 0), |found| told.push(found.told));
+    }
+    assert_eq!(told, [true, false, false]);
+    assert_eq!(engine.stats().suppressed, 2);
+}
+
+#[test]
+fn what_was_told_long_ago_is_forgotten_without_being_missed() {
+    let mut engine = engine(
+        "rules: [{name: a, event: network_connection, condition: destination.port exists, \
+         suppress: {for: 1s, by: [destination.port]}}]",
+    );
+    for port in 0..10_000u16 {
+        assert!(fires(&mut engine, &connection(10 * u64::from(port), 1, port.into(), 0)));
+    }
+    let EngineStats { remembered, evicted, .. } = engine.stats();
+    assert!(remembered <= 2 && evicted == 0, "{remembered} {evicted}");
+}
+
+#[test]
+fn a_clock_that_is_set_back_does_not_lengthen_what_is_learnt() {
+    let mut engine = engine(
+        "rules: [{name: a, event: network_connection, condition: destination.port exists, \
+         new: {field: destination.port, learn: 7d}}]",
+    );
+    let day = 86_400;
+    let mut ask = |day_of: u64, port| fires(&mut engine, &connection(1000 * day + day_of * day, 1, port, 0));
+    assert!(!ask(0, 1) && !ask(6, 1), "it learns");
+    // Set back by five days: one day more is to be learnt.
+    assert!(!ask(1, 2));
+    assert!(ask(2, 3));
+}
+
+#[test]
+fn what_a_clock_that_was_set_back_has_left_in_the_future_does_not_keep_windows_from_being_forgotten() {
+    let mut engine = engine(
+        "rules: [{name: a, event: network_connection, condition: destination.port exists, \
+         threshold: {at_least: 2, within: 1s, by: [destination.port]}}]",
+    );
+    fires(&mut engine, &connection(1_000_000, 1, 65_535, 0));
+    for port in 0..1000u16 {
+        fires(&mut engine, &connection(port.into(), 1, port.into(), 0));
+    }
+    let EngineStats { remembered, evicted, .. } = engine.stats();
+    assert!(remembered <= 2 && evicted == 0, "{remembered} {evicted}");
+}
+
+#[test]
+fn a_threshold_says_how_much_it_counted_and_when_the_first_of_it_happened() {
+    let mut engine = engine(
+        "rules: [{name: a, event: network_connection, condition: destination.port exists, \
+         threshold: {at_least: 3, within: 30d}}]",
+    );
+    let mut evidence = Vec::new();
+    for time in [1_790_001_234, 1_790_001_235, 1_790_001_236] {
+        engine.evaluate(&connection(time, 1, 22, 0), |found| evidence.push(found.evidence));
+    }
+    assert_eq!(evidence[0].since, Some(Timestamp(1_790_001_234 * SECOND)));
+    assert_eq!(evidence[0].count, Some(3));
+}
+
+#[test]
+fn all_rules_together_take_no_more_than_their_bound_and_the_largest_makes_room() {
+    let rule = |name: &str| {
+        format!(
+            "- {{name: {name}, event: network_connection, condition: destination.port exists, \
+             threshold: {{at_least: 2, within: 1h, by: [destination.port]}}}}\n"
+        )
+    };
+    let small = "- {name: small, event: network_connection, condition: destination.port == 0, new: {field: destination.port, learn: 1h}}\n";
+    let rules = format!("rules:\n{}{}{}{small}", rule("a"), rule("b"), rule("c"));
+    let source = Source { name: "x.yml".to_owned(), text: rules };
+    let limits = Limits { all_bytes: 100_000, ..Limits::default() };
+    let mut engine = Engine::with_limits(RuleSet::load(&[source]).unwrap(), limits);
+    for port in 0..5_000 {
+        fires(&mut engine, &connection(1, 1, port, 0));
+    }
+    let EngineStats { remembered, evicted, .. } = engine.stats();
+    assert!(remembered > 300 && remembered < 1_200 && evicted > 13_000, "{remembered} {evicted}");
+    let kept = serde_json::to_value(engine.snapshot()).unwrap();
+    assert!(kept["rules"]["small"].is_object(), "what takes little stays");
+}
+
+/// An engine of other rules that goes on where `before` is: after a reload, and after a restart.
+fn both_ways(before: &mut Engine, rules: &str) -> [Engine; 2] {
+    let kept = serde_json::to_string(&before.snapshot()).unwrap();
+    let (mut reloaded, mut restarted) = (engine(rules), engine(rules));
+    restarted.restore(&serde_json::from_str(&kept).unwrap());
+    reloaded.take_over(before);
+    [reloaded, restarted]
+}
+
+fn exec(seconds: u64, name: &str) -> RecordedEvent {
+    RecordedEvent::new(EventKind::ProcessCreate, Timestamp(seconds * SECOND))
+        .with_process(crate::ProcessId { pid: 1, start: 1 })
+        .with(Field::ProcessName, name)
+}
+
+#[test]
+fn a_rule_whose_steps_are_others_begins_its_sequences_anew() {
+    let rules = |first: &str, list: &str, within: &str| {
+        format!(
+            "lists: {{l: [{list}]}}\nmacros: {{first: process.name == '{first}' or process.name in l}}\n\
+             rules: [{{name: a, sequence: {{within: {within}, by: [process], steps: [{{event: process_create, condition: first}}, \
+             {{event: process_create, condition: process.name == 'z'}}]}}}}]"
+        )
+    };
+    for (after, goes_on) in [
+        (rules("harmless", "x", "1h"), true),
+        (rules("harmless", "x", "2h"), true),
+        (rules("harmless", "x, y", "1h"), true),
+        (rules("evil", "x", "1h"), false),
+    ] {
+        let mut before = engine(&rules("harmless", "x", "1h"));
+        fires(&mut before, &exec(1, "harmless"));
+        for mut engine in both_ways(&mut before, &after) {
+            assert_eq!(fires(&mut engine, &exec(2, "z")), goes_on, "{after}");
+        }
+    }
+}
+
+#[test]
+fn a_threshold_that_was_reached_is_reached_anew_where_its_rule_asks_for_something_else() {
+    let rules = |condition: &str, list: &str| {
+        format!(
+            "lists: {{bad: [{list}]}}\nrules: [{{name: a, event: process_create, condition: {condition}, \
+             threshold: {{at_least: 3, within: 1h}}}}]"
+        )
+    };
+    // What was counted stays where a list is another; where the condition is, nothing is counted yet.
+    for (after, expected) in [
+        (rules("process.name in bad", "noise"), [false; 4]),
+        (rules("process.name in bad", "noise, evil"), [true, false, false, false]),
+        (rules("process.name == 'evil'", "noise"), [false, false, true, false]),
+    ] {
+        let mut before = engine(&rules("process.name in bad", "noise"));
+        for time in 0..10 {
+            fires(&mut before, &exec(time, "noise"));
+        }
+        for mut engine in both_ways(&mut before, &after) {
+            let fired = [20, 21, 22, 23].map(|time| fires(&mut engine, &exec(time, "evil")));
+            assert_eq!(fired, expected, "{after}");
+        }
+    }
+}
+
+#[test]
+fn what_is_learnt_stays_when_a_rule_is_changed_or_disabled_for_a_while() {
+    let rule = |more: &str| {
+        format!(
+            "rules: [{{name: a, event: process_create, condition: process.name exists, \
+             new: {{field: process.name, learn: 1h}}{more}}}, {{name: other, condition: process.pid == 99}}]"
+        )
+    };
+    for changed in
+        [", suppress: 1h", ", severity: low", ", exceptions: [{name: e, condition: process.uid == 7}]"]
+    {
+        let mut before = engine(&rule(""));
+        fires(&mut before, &exec(1, "known"));
+        for mut engine in both_ways(&mut before, &rule(changed)) {
+            assert!(!fires(&mut engine, &exec(7200, "known")), "{changed}");
+            assert!(fires(&mut engine, &exec(7200, "evil")), "{changed}");
+        }
+    }
+    let mut before = engine(&rule(""));
+    fires(&mut before, &exec(1, "known"));
+    for mut without in both_ways(&mut before, &rule(", enabled: false")) {
+        fires(&mut without, &exec(2, "known"));
+        for mut again in both_ways(&mut without, &rule("")) {
+            assert!(!fires(&mut again, &exec(7200, "known")) && fires(&mut again, &exec(7200, "evil")));
+        }
+    }
+}
+
+#[test]
+fn what_was_told_is_told_again_where_its_rule_asks_for_something_else() {
+    let rule = |name: &str, time: &str| {
+        format!(
+            "rules: [{{name: a, event: process_create, condition: process.name == '{name}', suppress: {time}}}]"
+        )
+    };
+    for (after, is_told) in [(rule("x", "2h"), false), (rule("y", "1h"), true)] {
+        let mut before = engine(&rule("x", "1h"));
+        assert!(fires(&mut before, &exec(1, "x")));
+        for mut engine in both_ways(&mut before, &after) {
+            let fired = fires(&mut engine, &exec(2, "x")) || fires(&mut engine, &exec(2, "y"));
+            assert_eq!(fired, is_told, "{after}");
+        }
+    }
+}
+
 const ALL_KINDS: &str = "rules:\n\
     - {name: count, event: network_connection, condition: destination.port exists, threshold: {at_least: 4, within: 8s, by: [source.ip]}}\n\
     - {name: distinct, event: network_connection, condition: destination.port exists, threshold: {distinct: destination.port, at_least: 3, within: 8s}}\n\
@@ -358,23 +573,86 @@ proptest! {
     }
 
     #[test]
-    fn no_snapshot_makes_an_engine_panic(times in prop::collection::vec(any::<u64>(), 8), events in events()) {
-        let mut snapshot = engine(ALL_KINDS);
-        fires(&mut snapshot, &connection(1000, 1, 1, 0));
-        fires(&mut snapshot, &connection(1000, 1, 3, 0));
-        let mut json = serde_json::to_string(&snapshot.snapshot()).unwrap();
-        // Every number that is a time, another one.
-        for (number, time) in times.iter().enumerate() {
-            if let Some(at) = json.match_indices("1000000000000").map(|(at, _)| at).nth(number) {
-                json.replace_range(at..at + 13, &time.to_string());
+    fn an_event_that_comes_late_counts_at_the_time_of_the_newest_and_a_clock_set_back_begins_anew(
+        events in prop::collection::vec((-20..5i64, 1..4i64), 0..80), rule in 0..RULES_OF_TIME.len()
+    ) {
+        let (rule, begins_anew_after, ports) = RULES_OF_TIME[rule];
+        let rules = format!("rules: [{{name: a, {rule}}}]");
+        let (mut raw, mut mended) = (engine(&rules), engine(&rules));
+        let (mut now, mut newest) = (1000, 0);
+        for (later, port) in events {
+            now = (now + later).max(0);
+            if !ports.contains(&port) {
+                continue;
+            }
+            if now + begins_anew_after < newest {
+                mended = engine(&rules);
+                newest = now;
+            }
+            newest = newest.max(now);
+            let ask = |engine: &mut Engine, time: i64| fires(engine, &connection(time.unsigned_abs(), 1, port, 0));
+            let fired = ask(&mut raw, now);
+            prop_assert_eq!(fired, ask(&mut mended, newest), "at {}", now);
+            if fired && rules.contains("sequence") {
+                // Its key begins anew.
+                newest = 0;
             }
         }
-        if let Ok(kept) = serde_json::from_str(&json) {
-            let mut engine = engine(ALL_KINDS);
-            engine.restore(&kept);
-            for (time, from, port, sent) in events {
-                fires(&mut engine, &connection(time, from, port, sent));
-            }
+    }
+
+    #[test]
+    fn no_snapshot_makes_an_engine_panic(numbers in prop::collection::vec(any::<u64>(), 1..40), events in events()) {
+        let mut engine = engine(ALL_KINDS);
+        for (from, port) in [(1, 1), (1, 3), (2, 1), (2, 4)] {
+            fires(&mut engine, &connection(1000, from, port, 0));
         }
+        let mut json = serde_json::to_value(engine.snapshot()).unwrap();
+        let mut numbers = numbers.iter().cycle();
+        let mut altered = 0;
+        json["rules"].as_object_mut().unwrap().values_mut().for_each(|rule| alter(rule, &mut numbers, &mut altered));
+        prop_assert!(altered >= 20, "{}", json);
+        engine = self::engine(ALL_KINDS);
+        engine.restore(&serde_json::from_value(json).unwrap());
+        for (time, from, port, sent) in events {
+            fires(&mut engine, &connection(time, from, port, sent));
+        }
+        engine.snapshot();
+    }
+}
+
+/// Rules that have to do with time, each with by how many seconds a clock must be set back for it to begin anew, and the
+/// ports that have to do with it.
+const RULES_OF_TIME: [(&str, i64, &[i64]); 3] = [
+    (
+        "event: network_connection, condition: destination.port == 1, threshold: {at_least: 3, within: 8s}",
+        7,
+        &[1],
+    ),
+    (
+        "event: network_connection, condition: destination.port exists, \
+         threshold: {distinct: destination.port, at_least: 3, within: 8s}",
+        7,
+        &[1, 2, 3],
+    ),
+    (
+        "sequence: {within: 6s, ordered: false, steps: [{event: network_connection, condition: destination.port == 1}, \
+         {event: network_connection, condition: destination.port == 2}]}",
+        6,
+        &[1, 2],
+    ),
+];
+
+/// Puts another number in the place of each.
+fn alter<'a>(json: &mut serde_json::Value, numbers: &mut impl Iterator<Item = &'a u64>, altered: &mut usize) {
+    match json {
+        serde_json::Value::Number(number) => {
+            *number = (*numbers.next().unwrap()).into();
+            *altered += 1;
+        }
+        serde_json::Value::Array(items) => items.iter_mut().for_each(|item| alter(item, numbers, altered)),
+        serde_json::Value::Object(entries) => {
+            entries.values_mut().for_each(|entry| alter(entry, numbers, altered));
+        }
+        _ => {}
     }
 }

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use super::key::Key;
 use super::keyed::{Keyed, Weigh};
-use super::snapshot;
+use super::{nanoseconds, snapshot};
 use crate::rule::{Measure, Threshold};
 use crate::{Event, Evidence, Value};
 
@@ -14,10 +14,30 @@ const SLICES: u64 = 1024;
 /// Windows of other keys that ran out, forgotten with each event that is counted.
 const TIDY: usize = 2;
 
-/// What one key has seen within the time.
+/// The time of a window in slices of this many nanoseconds.
+#[derive(Debug, Clone, Copy)]
+struct Slices(u64);
+
+impl Slices {
+    fn of(threshold: &Threshold) -> Self {
+        Slices((nanoseconds(threshold.within) / SLICES).max(1))
+    }
+
+    /// Whether both times are in one slice.
+    const fn are_one(self, a: u64, b: u64) -> bool {
+        a / self.0 == b / self.0
+    }
+
+    /// Whether a time is no longer in the window that ends at `now`.
+    const fn is_over(self, time: u64, now: u64) -> bool {
+        (time / self.0).saturating_add(SLICES) <= now / self.0
+    }
+}
+
+/// What one key has seen within the time. All times are nanoseconds since the epoch.
 #[derive(Debug, Default)]
 pub(super) struct Window {
-    /// The slice of the newest event.
+    /// The time of the newest event.
     newest: u64,
     /// Whether the threshold was reached at the last event.
     is_reached: bool,
@@ -26,10 +46,17 @@ pub(super) struct Window {
 
 #[derive(Debug)]
 enum Seen {
-    /// Amounts by slice, the oldest first, with their sum.
+    /// Amounts by slice, each with the time of the slice's first event, the oldest first; with their sum.
     Amounts(VecDeque<(u64, u64)>, u64),
-    /// Different values, each with the slice in which it was seen last.
+    /// Different values, each with the time at which it was seen last.
     Values(Keyed<u64>),
+}
+
+/// What a window holds that reaches its threshold.
+struct Reached {
+    amount: u64,
+    /// The time of the oldest event in it.
+    since: u64,
 }
 
 impl Default for Seen {
@@ -56,8 +83,8 @@ pub(super) fn see<E: Event + ?Sized>(
 ) -> Option<Evidence> {
     key.read(event, &threshold.by)?;
     let len = key.len();
-    let slice_length = slice_length(threshold);
-    let slice = event.time().0 / slice_length;
+    let slices = Slices::of(threshold);
+    let now = event.time().0;
     let amount = match threshold.measure {
         Measure::Count => 1,
         Measure::Sum(field) => match event.get(field)? {
@@ -69,22 +96,14 @@ pub(super) fn see<E: Event + ?Sized>(
             1
         }
     };
-    windows.forget(TIDY, |window| is_over(window.newest, slice));
+    // What a clock that was set back has left in the future is over too.
+    windows.forget(TIDY, |window| slices.is_over(window.newest, now) || slices.is_over(now, window.newest));
     let (key_bytes, value) = key.bytes().split_at(len);
-    let at_least = threshold.at_least;
     let make = || Window::new(threshold.measure);
-    let reached = windows.with(key_bytes, make, |window| window.add(slice, amount, value, at_least));
-    reached.map(|since| key.evidence(threshold.by.iter().copied(), since.saturating_mul(slice_length)))
-}
-
-/// Whether a slice is no longer in the window that ends at `now`.
-const fn is_over(slice: u64, now: u64) -> bool {
-    slice.saturating_add(SLICES) <= now
-}
-
-/// Nanoseconds of a slice.
-fn slice_length(threshold: &Threshold) -> u64 {
-    (u64::try_from(threshold.within.as_nanos()).unwrap_or(u64::MAX) / SLICES).max(1)
+    let at_least = threshold.at_least;
+    let reached = windows.with(key_bytes, make, |window| window.add(slices, now, amount, value, at_least))?;
+    let evidence = key.evidence(threshold.by.iter().copied(), reached.since);
+    Some(Evidence { count: Some(reached.amount), ..evidence })
 }
 
 impl Window {
@@ -97,12 +116,22 @@ impl Window {
         Window { seen, ..Window::default() }
     }
 
-    /// What it holds, which is no more than is enough.
-    pub(super) fn amount(&self) -> u64 {
+    /// What it holds by now, which is no more than is enough.
+    pub(super) fn amount(&self, now: u64, threshold: &Threshold) -> u64 {
+        let slices = Slices::of(threshold);
+        let counts = |time: u64| !slices.is_over(time, self.newest.max(now));
         match &self.seen {
-            Seen::Amounts(_, sum) => *sum,
-            Seen::Values(values) => values.len() as u64,
+            Seen::Amounts(amounts, _) => {
+                let amounts = amounts.iter().filter(|(time, _)| counts(*time));
+                amounts.fold(0, |sum, (_, amount)| sum.saturating_add(*amount))
+            }
+            Seen::Values(values) => values.iter().filter(|(_, time)| counts(**time)).count() as u64,
         }
+    }
+
+    /// The rule asks something else of the same events: it may fire, though it did.
+    pub(super) fn begin_to_fire_anew(&mut self) {
+        self.is_reached = false;
     }
 
     /// To be kept.
@@ -131,22 +160,23 @@ impl Window {
         window
     }
 
-    /// Adds an event. Returns the slice of the oldest that counts where the threshold is reached now, and was not
-    /// before.
-    fn add(&mut self, slice: u64, amount: u64, value: &[u8], at_least: u64) -> Option<u64> {
-        let slice = self.begin(slice);
-        let oldest = match &mut self.seen {
+    /// Adds an event. Returns what there is where the threshold is reached now, and was not before.
+    fn add(&mut self, slices: Slices, now: u64, amount: u64, value: &[u8], at_least: u64) -> Option<Reached> {
+        let now = self.begin(slices, now);
+        let reached = match &mut self.seen {
             Seen::Amounts(amounts, sum) => {
                 while let Some((time, amount)) = amounts.front().copied()
-                    && is_over(time, slice)
+                    && slices.is_over(time, now)
                 {
                     amounts.pop_front();
                     *sum = sum.saturating_sub(amount);
                 }
                 self.is_reached &= !amounts.is_empty();
                 match amounts.back_mut() {
-                    Some((time, before)) if *time == slice => *before = before.saturating_add(amount),
-                    _ => amounts.push_back((slice, amount)),
+                    Some((time, before)) if slices.are_one(*time, now) => {
+                        *before = before.saturating_add(amount);
+                    }
+                    _ => amounts.push_back((now, amount)),
                 }
                 *sum = sum.saturating_add(amount);
                 // What is more than enough is older than what is enough, and goes first anyway.
@@ -156,27 +186,29 @@ impl Window {
                     amounts.pop_front();
                     *sum = sum.saturating_sub(amount);
                 }
-                (*sum >= at_least).then(|| amounts.front().map_or(slice, |(time, _)| *time))
+                let since = amounts.front().map_or(now, |(time, _)| *time);
+                (*sum >= at_least).then_some(Reached { amount: *sum, since })
             }
             Seen::Values(values) => {
-                values.forget(usize::MAX, |time| is_over(*time, slice));
+                values.forget(usize::MAX, |time| slices.is_over(*time, now));
                 self.is_reached &= values.len() > 0;
-                values.with(value, || slice, |time| *time = slice);
+                values.with(value, || now, |time| *time = now);
                 if values.len() as u64 > at_least {
                     values.drop_oldest();
                 }
-                let oldest = values.iter().next().map_or(slice, |(_, time)| *time);
-                (values.len() as u64 >= at_least).then_some(oldest)
+                let since = values.iter().next().map_or(now, |(_, time)| *time);
+                let amount = values.len() as u64;
+                (amount >= at_least).then_some(Reached { amount, since })
             }
         };
-        let was_reached = std::mem::replace(&mut self.is_reached, oldest.is_some());
-        oldest.filter(|_| !was_reached)
+        let was_reached = std::mem::replace(&mut self.is_reached, reached.is_some());
+        reached.filter(|_| !was_reached)
     }
 
-    /// The slice in which an event counts: none goes back in time. Where the clock was set back by more than the
+    /// The time at which an event counts: none goes back in time. Where the clock was set back by more than the
     /// window, everything in it is of another time.
-    fn begin(&mut self, slice: u64) -> u64 {
-        if is_over(slice, self.newest) {
+    fn begin(&mut self, slices: Slices, now: u64) -> u64 {
+        if slices.is_over(now, self.newest) {
             self.is_reached = false;
             match &mut self.seen {
                 Seen::Amounts(amounts, sum) => {
@@ -185,9 +217,9 @@ impl Window {
                 }
                 Seen::Values(values) => values.clear(),
             }
-            self.newest = slice;
+            self.newest = now;
         }
-        self.newest = self.newest.max(slice);
+        self.newest = self.newest.max(now);
         self.newest
     }
 }

@@ -2,11 +2,10 @@
 
 use std::time::Duration;
 
-use crate::compile;
 use crate::diagnostic::{Problem, Span};
 use crate::field::Type;
 use crate::literal;
-use crate::reader::Reader;
+use crate::reader::{Condition, Reader};
 use crate::rule::Measure;
 use crate::yaml::{Key, Node, Tree};
 use crate::{Field, KindSet};
@@ -44,8 +43,7 @@ pub(super) struct Sequence {
 }
 
 pub(super) struct Step {
-    pub(super) text: String,
-    pub(super) condition: compile::Node,
+    pub(super) condition: Condition,
     pub(super) span: Span,
     pub(super) event: Option<(KindSet, Span)>,
     pub(super) by: By,
@@ -189,8 +187,8 @@ impl Reader<'_> {
             }
             _ => condition = self.condition(key, value).map(|found| (found, value.span)),
         }
-        let ((text, condition), span) = condition?;
-        Some(Step { text, condition, span: Span::new(span.start, span.start), event: event?, by: by? })
+        let (condition, span) = condition?;
+        Some(Step { condition, span: Span::new(span.start, span.start), event: event?, by: by? })
     }
 
     /// `new`
@@ -231,15 +229,6 @@ impl Reader<'_> {
         }
         self.need(key.span, "`suppress`", entries, &["for"]);
         Some((time?, by?))
-    }
-
-    /// Complains of keys that are missing.
-    fn need(&mut self, span: Span, of: &str, entries: &[(Key, Node)], needed: &[&str]) {
-        for name in needed {
-            if !entries.iter().any(|(key, _)| key.name == *name) {
-                self.error(span, format!("{of} has no `{name}`"));
-            }
-        }
     }
 
     /// A number or a size that is not negative.
