@@ -37,7 +37,7 @@ pub struct Diagnostic {
     pub message: String,
     /// What was expected, or the nearest right name.
     pub help: Option<String>,
-    /// The line as it is written.
+    /// The line as it is written; empty where it cannot be shown.
     pub source: String,
 }
 
@@ -46,13 +46,14 @@ impl fmt::Display for Diagnostic {
         let line = self.line.to_string();
         let margin = " ".repeat(line.len());
         writeln!(f, "{}: {}", self.level, self.message)?;
-        writeln!(f, "{margin}--> {}:{}:{}", self.file, self.line, self.column)?;
-        writeln!(f, "{margin} |")?;
-        writeln!(f, "{line} | {}", self.source)?;
-        // A tab before the caret keeps its width.
-        let indent: String =
-            self.source.chars().take(self.column - 1).map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
-        write!(f, "{margin} | {indent}{}", "^".repeat(self.length))?;
+        write!(f, "{margin}--> {}:{}:{}", self.file, self.line, self.column)?;
+        if !self.source.is_empty() {
+            write!(f, "\n{margin} |\n{line} | {}\n", self.source)?;
+            // A tab before the caret keeps its width.
+            let before = self.source.chars().take(self.column - 1);
+            let indent: String = before.map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
+            write!(f, "{margin} | {indent}{}", "^".repeat(self.length))?;
+        }
         if let Some(help) = &self.help {
             write!(f, "\n{margin} = help: {help}")?;
         }

@@ -1,6 +1,7 @@
 //! The rules of the running agent: read again when their files change or somebody asks, and what they remember
 //! kept on disk.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -10,7 +11,8 @@ use tracing::{error, info, warn};
 
 use crate::config;
 use crate::pipeline::Engines;
-use crate::rules::{self, RulesError, Stamp, Writers, memory};
+use crate::rules::memory::{self, Memory};
+use crate::rules::{self, RulesError, Stamp, Writers};
 
 /// How often it is looked whether rule files have changed.
 const LOOK: Duration = Duration::from_secs(2);
@@ -25,7 +27,9 @@ pub(super) struct Rules {
     /// `--rules`
     instead: Vec<PathBuf>,
     engines: Engines,
-    memory: PathBuf,
+    memory: Memory,
+    /// Held by who reads the files and hands them on, one at a time.
+    reloading: Mutex<()>,
     state: Mutex<State>,
 }
 
@@ -64,7 +68,8 @@ impl Rules {
         stamps: Vec<Stamp>,
     ) -> Self {
         let state = State { running, seen: stamps.clone(), stamps, problem: None };
-        Rules { config, instead, engines, memory, state: Mutex::new(state) }
+        let memory = Memory::new(memory);
+        Rules { config, instead, engines, memory, reloading: Mutex::new(()), state: Mutex::new(state) }
     }
 
     /// An engine for the rules, which knows what the last agent's knew.
@@ -101,27 +106,35 @@ impl Rules {
     /// # Errors
     /// The files' mistakes, or that the sensor's thread does not answer.
     pub(super) fn reload(&self) -> anyhow::Result<(u64, Changes)> {
-        let mut state = self.state();
+        let _one_at_a_time = self.reloading.lock().unwrap_or_else(PoisonError::into_inner);
         let (rules, stamps) = Self::read(&self.config, &self.instead);
-        // What cannot be loaded is not tried again until it changes.
-        state.seen.clone_from(&stamps);
-        state.stamps = stamps;
+        let before = {
+            let mut state = self.state();
+            // What cannot be loaded is not tried again until it changes.
+            state.seen.clone_from(&stamps);
+            state.stamps = stamps;
+            state.running.clone()
+        };
         let rules = match rules {
             Ok(rules) => rules,
             Err(error) => {
                 error!("the rules on disk are not run, those before go on: {error}");
-                state.problem =
-                    Some(format!("the rules on disk are not run: {}", first_line(&error.to_string())));
+                let problem = format!("the rules on disk are not run: {}", first_line(&error.to_string()));
+                self.state().problem = Some(problem);
                 return Err(error.into());
             }
         };
-        let changes = rules.changes_since(&state.running);
+        let changes = rules.changes_since(&before);
         let count = rules.len() as u64;
         if !self.engines.replace(Engine::new(rules.clone())) {
             let message = "the sensor's thread does not take the new rules";
+            let mut state = self.state();
             state.problem = Some(message.to_owned());
+            // It is tried again, though the files do not change.
+            state.stamps.clear();
             anyhow::bail!("{message}: see `openclaw status`");
         }
+        let mut state = self.state();
         (state.running, state.problem) = (rules, None);
         info!(rules = count, %changes, "the rules were read again");
         Ok((count, changes))
@@ -142,11 +155,20 @@ impl Rules {
         }
     }
 
-    /// Keeps what the rules remember.
-    pub(super) fn keep(&self, remembered: &Snapshot) {
-        if let Err(error) = memory::write(&self.memory, remembered) {
-            error!(file = %self.memory.display(), %error, "what rules remember could not be kept");
+    /// Keeps what the rules remember by now, if the sensor's thread has the time to say it.
+    fn keep(&self) {
+        if let Some(remembered) = self.engines.remembered() {
+            self.memory.keep(&remembered).unwrap_or_else(|error| self.complain(&error));
         }
+    }
+
+    /// Keeps what the rules remembered at their end: nothing is kept after that.
+    pub(super) fn keep_last(&self, remembered: &Snapshot) {
+        self.memory.keep_last(remembered).unwrap_or_else(|error| self.complain(&error));
+    }
+
+    fn complain(&self, error: &io::Error) {
+        error!(file = %self.memory.path().display(), %error, "what rules remember could not be kept");
     }
 }
 
@@ -157,11 +179,7 @@ pub(super) async fn watch(rules: Arc<Rules>) {
         let rules = Arc::clone(&rules);
         let work = tokio::select! {
             _ = look.tick() => tokio::task::spawn_blocking(move || rules.look()),
-            _ = keep.tick() => tokio::task::spawn_blocking(move || {
-                if let Some(remembered) = rules.engines.remembered() {
-                    rules.keep(&remembered);
-                }
-            }),
+            _ = keep.tick() => tokio::task::spawn_blocking(move || rules.keep()),
         };
         if let Err(error) = work.await {
             error!(%error, "the rules could not be looked after");

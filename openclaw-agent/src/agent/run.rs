@@ -168,7 +168,7 @@ async fn run_until_stopped(options: RunOptions) -> Result<()> {
     alerts.close(LAST_ALERTS).await;
     store_thread.finish();
     stdout_thread.finish();
-    rules.keep(&stopped?);
+    rules.keep_last(&stopped?);
     answered
 }
 

@@ -4,10 +4,10 @@
 
 use std::collections::HashSet;
 use std::ffi::CString;
-use std::fs::{self, File, Metadata};
+use std::fs::{self, Metadata, OpenOptions};
 use std::io::Read as _;
 use std::os::unix::ffi::OsStrExt as _;
-use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::{env, io};
 
@@ -33,6 +33,16 @@ pub enum TrustError {
         /// What it is instead.
         what: &'static str,
     },
+    /// It is no text.
+    #[error("{path}: line {line}, column {column} is no UTF-8", path = path.display())]
+    NotText {
+        /// The file.
+        path: PathBuf,
+        /// The line of the first byte that is not, from 1.
+        line: usize,
+        /// Its column in characters, from 1.
+        column: usize,
+    },
     /// Somebody else could have written it.
     #[error("{path} is refused: {why}. Whoever can write it commands the agent, which is root. To mend it: {mend}", path = path.display())]
     Untrusted {
@@ -57,30 +67,36 @@ pub fn read_trusted(path: &Path) -> Result<String, TrustError> {
         let metadata = fs::symlink_metadata(&folder).map_err(unreadable)?;
         check(path, &folder, &metadata, &users)?;
     }
-    let file = File::open(path).map_err(unreadable)?;
-    // Of the open file, so that what was checked is what is read.
+    read(path, |metadata| check(path, path, metadata, &users))
+}
+
+/// Reads a file that anybody may have written.
+///
+/// # Errors
+/// [`TrustError`], but for [`TrustError::Untrusted`].
+pub fn read_any(path: &Path) -> Result<String, TrustError> {
+    read(path, |_| Ok(()))
+}
+
+/// Reads a regular file. What is checked is what is read, since it is that of the open file.
+fn read(path: &Path, check: impl FnOnce(&Metadata) -> Result<(), TrustError>) -> Result<String, TrustError> {
+    let unreadable = |source| TrustError::Unreadable { path: path.to_owned(), source };
+    // A pipe would be waited for.
+    let file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path).map_err(unreadable)?;
     let metadata = file.metadata().map_err(unreadable)?;
     if !metadata.is_file() || metadata.len() > MAX_BYTES {
         let what = if metadata.is_dir() { "a directory" } else { "no regular file, or too large" };
         return Err(TrustError::NotAFile { path: path.to_owned(), what });
     }
-    check(path, path, &metadata, &users)?;
+    check(&metadata)?;
     let mut bytes = Vec::new();
     file.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(unreadable)?;
-    text_of(bytes).map_err(unreadable)
-}
-
-/// The text that these bytes are.
-///
-/// # Errors
-/// They are no UTF-8; the error says where.
-pub fn text_of(bytes: Vec<u8>) -> io::Result<String> {
     String::from_utf8(bytes).map_err(|error| {
         let good = &error.as_bytes()[..error.utf8_error().valid_up_to()];
         let line = 1 + good.iter().filter(|byte| **byte == b'\n').count();
         let since = good.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
         let column = 1 + String::from_utf8_lossy(&good[since..]).chars().count();
-        io::Error::new(io::ErrorKind::InvalidData, format!("line {line}, column {column} is no UTF-8"))
+        TrustError::NotText { path: path.to_owned(), line, column }
     })
 }
 

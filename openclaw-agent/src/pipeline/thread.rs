@@ -25,6 +25,9 @@ use crate::sensor::{LoadError, Losses, RingSizes, Rings, Sensor, Witness};
 /// How long the thread sleeps at most when nothing wakes it. The network and file rings wake it only when they fill up.
 const NAP: Duration = Duration::from_millis(20);
 
+/// How long the thread copies what rules remember before it looks at the rings again.
+const MOMENT: Duration = Duration::from_millis(2);
+
 /// How often the bytes of open connections are sampled.
 const SAMPLE: Duration = Duration::from_millis(500);
 
@@ -105,10 +108,25 @@ pub struct Snapshot {
 enum Question {
     /// Which processes descend from the one that has this pid now?
     Descendants { pid: u32, answer: SyncSender<Vec<ProcessId>> },
-    /// Run these rules from now on. The answer is the engine before, so that it ends elsewhere.
-    Replace { engine: Box<Engine>, answer: SyncSender<Box<Engine>> },
+    /// Run these rules from now on, if that is still wanted. The answer is the engine before, so that it ends elsewhere.
+    Replace { engine: Box<Engine>, wanted: Wanted, answer: SyncSender<Box<Engine>> },
     /// What do the rules remember?
     Remembered { answer: SyncSender<openclaw_detect::Snapshot> },
+}
+
+/// Whether something is still wanted: who asked and who is asked decide it once, and agree on it.
+#[derive(Debug, Clone)]
+struct Wanted(Arc<AtomicBool>);
+
+impl Wanted {
+    fn new() -> Self {
+        Wanted(Arc::new(AtomicBool::new(true)))
+    }
+
+    /// Decides it. Whether nobody had: the thread carries it out then, and who asked gives it up.
+    fn decide(&self) -> bool {
+        self.0.swap(false, Ordering::AcqRel)
+    }
 }
 
 /// Asks the thread about the process table. Cheap to clone.
@@ -131,24 +149,34 @@ impl Processes {
 
 /// Changes the thread's rules, and asks what they remember. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct Engines(Sender<Question>);
+pub struct Engines {
+    ask: Sender<Question>,
+    /// How long the thread may take, which looks for questions between its naps and batches.
+    patience: Duration,
+}
 
 impl Engines {
-    /// How long the thread may take, which looks for questions between its naps and batches.
-    const PATIENCE: Duration = Duration::from_secs(10);
-
-    /// Has the thread go on with another engine, which takes over what the one before knows. Whether it does.
+    /// Has the thread go on with another engine, which takes over what the one before knows. Whether it does: what it
+    /// has not begun in time it does not do later.
     pub fn replace(&self, engine: Engine) -> bool {
         let (answer, answered) = sync_channel(1);
-        let question = Question::Replace { engine: Box::new(engine), answer };
-        self.0.send(question).is_ok() && answered.recv_timeout(Self::PATIENCE).is_ok()
+        let wanted = Wanted::new();
+        let question = Question::Replace { engine: Box::new(engine), wanted: wanted.clone(), answer };
+        if self.ask.send(question).is_err() {
+            return false;
+        }
+        match answered.recv_timeout(self.patience) {
+            Ok(_before) => true,
+            // It may have begun meanwhile, and ends then, unless the thread does.
+            Err(_) => !wanted.decide() && answered.recv().is_ok(),
+        }
     }
 
     /// What the rules remember; none where the thread does not answer in time.
     pub fn remembered(&self) -> Option<openclaw_detect::Snapshot> {
         let (answer, answered) = sync_channel(1);
-        self.0.send(Question::Remembered { answer }).ok()?;
-        answered.recv_timeout(Self::PATIENCE).ok()
+        self.ask.send(Question::Remembered { answer }).ok()?;
+        answered.recv_timeout(self.patience).ok()
     }
 }
 
@@ -193,7 +221,8 @@ pub struct Questions(Receiver<Question>);
 /// The ways to ask, and what [`start`] is to be given for it.
 pub fn questions() -> (Processes, Engines, Questions) {
     let (ask, asked) = channel();
-    (Processes(ask.clone()), Engines(ask), Questions(asked))
+    let engines = Engines { ask: ask.clone(), patience: Duration::from_secs(10) };
+    (Processes(ask), engines, Questions(asked))
 }
 
 /// Loads the sensor, fills the process table, and starts the thread. When this returns, everything from now on
@@ -225,6 +254,7 @@ where
         hooks: Arc::default(),
         witness: None,
         snapshot: Arc::default(),
+        keeping: None,
     };
     pipeline.stage.table_mut().keep_environment(settings.environment);
     if settings.hash_limit > 0 {
@@ -270,6 +300,16 @@ struct Pipeline<O> {
     /// Dropped, and so unpinned, when the thread ends.
     witness: Option<Witness>,
     snapshot: Arc<Mutex<Snapshot>>,
+    /// What the rules remember, on its way to who asked for it.
+    keeping: Option<Keeping>,
+}
+
+/// A snapshot that is made rule by rule.
+struct Keeping {
+    snapshot: openclaw_detect::Snapshot,
+    /// The number of the next rule.
+    next: usize,
+    answer: SyncSender<openclaw_detect::Snapshot>,
 }
 
 impl<O: Outlet> Pipeline<O> {
@@ -309,6 +349,7 @@ impl<O: Outlet> Pipeline<O> {
             let busy = self.drain();
             self.stage.follow_containers(&mut self.outlet);
             self.answer_questions();
+            self.keep_on();
             self.stage.take_hashes(&mut self.outlet);
             if due.sample.is_due(SAMPLE)
                 && let Err(error) = self.sensor.sample_connections()
@@ -322,7 +363,7 @@ impl<O: Outlet> Pipeline<O> {
                 self.report(|this| this.ask_for_reads());
             }
             self.report(|this| this.ask_for_kinds());
-            if !busy {
+            if !busy && self.keeping.is_none() {
                 self.wait();
             }
         }
@@ -352,14 +393,35 @@ impl<O: Outlet> Pipeline<O> {
                     let descendants = table.alive(pid).map(|id| table.descendants(id)).unwrap_or_default();
                     let _ = answer.try_send(descendants);
                 }
-                Question::Replace { engine, answer } => {
-                    let before = self.replace_rules(*engine);
-                    let _ = answer.try_send(Box::new(before));
+                Question::Replace { engine, wanted, answer } => {
+                    if wanted.decide() {
+                        self.keeping = None;
+                        let before = self.replace_rules(*engine);
+                        let _ = answer.try_send(Box::new(before));
+                    }
                 }
                 Question::Remembered { answer } => {
-                    let _ = answer.try_send(self.stage.engine().snapshot());
+                    let snapshot = self.stage.engine().begin_snapshot();
+                    self.keeping = Some(Keeping { snapshot, next: 0, answer });
                 }
             }
+        }
+    }
+
+    /// Goes on with a snapshot of what rules remember, for a moment: the rings fill meanwhile.
+    fn keep_on(&mut self) {
+        let Some(keeping) = &mut self.keeping else { return };
+        let engine = self.stage.engine();
+        let begun = Instant::now();
+        while keeping.next < engine.rules().len() {
+            engine.add_to_snapshot(&mut keeping.snapshot, keeping.next);
+            keeping.next += 1;
+            if begun.elapsed() >= MOMENT {
+                return;
+            }
+        }
+        if let Some(Keeping { snapshot, answer, .. }) = self.keeping.take() {
+            let _ = answer.try_send(snapshot);
         }
     }
 
@@ -594,5 +656,30 @@ impl Timer {
             self.0 = Instant::now();
         }
         due
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rules_that_were_given_up_do_not_run_later_and_those_that_were_begun_are_waited_for() {
+        let (_, mut engines, Questions(asked)) = questions();
+        engines.patience = Duration::from_millis(10);
+        let engine = || Engine::new(openclaw_detect::RuleSet::default());
+        assert!(!engines.replace(engine()), "nobody takes the question");
+        let Ok(Question::Replace { wanted, .. }) = asked.try_recv() else { panic!() };
+        assert!(!wanted.decide(), "it was given up");
+        let thread = std::thread::spawn(move || {
+            let Ok(Question::Replace { engine, wanted, answer }) = asked.recv() else { panic!() };
+            assert!(wanted.decide());
+            // Longer than anybody has patience for.
+            std::thread::sleep(Duration::from_millis(200));
+            answer.try_send(engine).unwrap();
+        });
+        engines.patience = Duration::from_millis(100);
+        assert!(engines.replace(engine()), "it was begun in time");
+        thread.join().unwrap();
     }
 }

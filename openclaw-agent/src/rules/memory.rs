@@ -4,10 +4,12 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use openclaw_detect::Snapshot;
 
-/// More than any engine remembers.
+/// Bytes that the file may have: several times what an engine remembers, which takes 64 MiB in memory, and as much of
+/// rules that do not run.
 const MAX_BYTES: u64 = 1 << 30;
 
 /// The file that belongs to a database.
@@ -33,11 +35,47 @@ pub fn read(path: &Path) -> io::Result<Option<Snapshot>> {
     Ok(Some(serde_json::from_reader(io::BufReader::new(file))?))
 }
 
-/// Keeps what rules remember: the file is whole at any time, the old one or the new one.
-///
-/// # Errors
-/// The file could not be written.
-pub fn write(path: &Path, snapshot: &Snapshot) -> io::Result<()> {
+/// The file, which one thread at a time writes.
+#[derive(Debug)]
+pub struct Memory {
+    path: PathBuf,
+    /// Whether what was remembered at the end has been written.
+    is_closed: Mutex<bool>,
+}
+
+impl Memory {
+    /// The file at `path`.
+    pub fn new(path: PathBuf) -> Self {
+        Memory { path, is_closed: Mutex::new(false) }
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Keeps what rules remember: the file is whole at any time, the old one or the new one. After
+    /// [`keep_last`](Self::keep_last) it does nothing, for that was later.
+    ///
+    /// # Errors
+    /// The file could not be written.
+    pub fn keep(&self, snapshot: &Snapshot) -> io::Result<()> {
+        let is_closed = self.is_closed.lock().unwrap_or_else(PoisonError::into_inner);
+        if *is_closed { Ok(()) } else { write(&self.path, snapshot) }
+    }
+
+    /// Keeps what rules remembered at their end.
+    ///
+    /// # Errors
+    /// The file could not be written.
+    pub fn keep_last(&self, snapshot: &Snapshot) -> io::Result<()> {
+        let mut is_closed = self.is_closed.lock().unwrap_or_else(PoisonError::into_inner);
+        *is_closed = true;
+        write(&self.path, snapshot)
+    }
+}
+
+fn write(path: &Path, snapshot: &Snapshot) -> io::Result<()> {
     if snapshot.is_empty() && !path.exists() {
         return Ok(());
     }
@@ -46,8 +84,16 @@ pub fn write(path: &Path, snapshot: &Snapshot) -> io::Result<()> {
     let mut file = io::BufWriter::new(file);
     serde_json::to_writer(&mut file, snapshot)?;
     file.flush()?;
-    file.into_inner()?.sync_all()?;
-    fs::rename(&new, path)
+    let file = file.into_inner()?;
+    file.sync_all()?;
+    if file.metadata()?.len() > MAX_BYTES {
+        fs::remove_file(&new)?;
+        return Err(io::Error::other(format!("it takes more than {MAX_BYTES} bytes")));
+    }
+    fs::rename(&new, path)?;
+    // So that the name is kept too.
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
 }
 
 #[cfg(test)]
@@ -80,6 +126,11 @@ mod tests {
         assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o600);
         fs::set_permissions(&path, fs::Permissions::from_mode(0o666)).unwrap();
         assert!(read(&path).is_err());
+        fs::remove_file(&path).unwrap();
+        let memory = Memory::new(path.clone());
+        memory.keep_last(&engine.snapshot()).unwrap();
+        memory.keep(&self::engine().snapshot()).unwrap();
+        assert_eq!(read(&path).unwrap(), Some(engine.snapshot()), "what comes after the end was before it");
         fs::write(&path, "{").unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
         assert!(read(&path).is_err());

@@ -1,26 +1,24 @@
 //! Rule files on disk and those that ship, and what rules remember.
 
+mod files;
 pub mod memory;
 
-use std::fs::{self, Metadata};
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-use openclaw_detect::{Diagnostics, RuleSet, Source};
+use openclaw_detect::{Diagnostic, Diagnostics, Level, RuleSet, Source};
 
+use self::files::find;
+pub use self::files::{Stamp, stamps};
 use crate::config;
 use crate::config::trust::{self, TrustError};
 
 /// Why there are no rules.
 #[derive(Debug, thiserror::Error)]
 pub enum RulesError {
-    /// A file cannot be read, or is not to be believed.
+    /// A file or folder is not to be believed.
     #[error(transparent)]
-    Refused(#[from] TrustError),
-    /// A folder has no rule files.
-    #[error("there are no rules in {}: put *.yml or *.yaml files there, or name another folder", .0.display())]
-    Empty(PathBuf),
-    /// Files have mistakes.
+    Refused(TrustError),
+    /// Files have mistakes, or cannot be read.
     #[error("{count} in the rules:\n\n{0}", count = mistakes(.0))]
     Mistakes(Diagnostics),
 }
@@ -40,18 +38,6 @@ pub enum Writers {
 /// # Errors
 /// [`RulesError`]
 pub fn load(config: &config::Rules, instead: &[PathBuf], writers: Writers) -> Result<RuleSet, RulesError> {
-    RuleSet::load(&sources(config, instead, writers)?).map_err(RulesError::Mistakes)
-}
-
-/// The texts of the rule files, in the order in which they count.
-///
-/// # Errors
-/// [`RulesError::Refused`], [`RulesError::Empty`]
-pub fn sources(
-    config: &config::Rules,
-    instead: &[PathBuf],
-    writers: Writers,
-) -> Result<Vec<Source>, RulesError> {
     let mut sources = vec![Source::shipped_lists()];
     let paths = if instead.is_empty() {
         if config.shipped {
@@ -61,111 +47,77 @@ pub fn sources(
     } else {
         instead
     };
+    let mut unread = Vec::new();
     for path in paths {
-        read(path, writers, &mut sources)?;
+        read(path, writers, &mut sources, &mut unread)?;
     }
-    Ok(sources)
+    let loaded = RuleSet::load(&sources);
+    if unread.is_empty() {
+        return loaded.map_err(RulesError::Mistakes);
+    }
+    let others = match &loaded {
+        Ok(rules) => rules.warnings(),
+        Err(mistakes) => mistakes,
+    };
+    unread.extend(others.iter().cloned());
+    Err(RulesError::Mistakes(Diagnostics(unread)))
 }
 
-/// Adds the file at `path`, or those of the folder.
-fn read(path: &Path, writers: Writers, sources: &mut Vec<Source>) -> Result<(), RulesError> {
-    let found = find(path)?;
+/// Adds the file at `path`, or those of the folder; and what of it cannot be read.
+fn read(
+    path: &Path,
+    writers: Writers,
+    sources: &mut Vec<Source>,
+    unread: &mut Vec<Diagnostic>,
+) -> Result<(), RulesError> {
+    let found = find(path);
     if writers == Writers::Trusted {
-        found.folders.iter().try_for_each(|folder| trust::check_folder(folder))?;
+        let check = |folder: &PathBuf| trust::check_folder(folder);
+        found.folders.iter().try_for_each(check).map_err(RulesError::Refused)?;
     }
-    if found.files.is_empty() {
-        return Err(RulesError::Empty(path.to_owned()));
+    if found.files.is_empty() && found.passed_over.is_empty() {
+        let help = "put *.yml or *.yaml files there, or name another folder";
+        unread.push(mistake(path, (1, 1), "there are no rules in this folder".to_owned(), Some(help)));
+    }
+    for (path, why) in &found.passed_over {
+        unread.push(mistake(path, (1, 1), format!("it cannot be read: {why}"), None));
     }
     for file in found.files {
-        sources.push(read_file(&file, writers)?);
-    }
-    Ok(())
-}
-
-/// What makes up the rules at a path.
-#[derive(Debug, Default)]
-struct Found {
-    /// Rule files, each folder's by name, those of its folders after its own.
-    files: Vec<PathBuf>,
-    folders: Vec<PathBuf>,
-}
-
-/// Folders in folders that are looked into.
-const MAX_DEPTH: usize = 8;
-
-/// The file at `path`, or the `*.yml` and `*.yaml` files of the folder and of those in it. What begins with a dot is
-/// passed over.
-fn find(path: &Path) -> Result<Found, RulesError> {
-    let mut found = Found::default();
-    let metadata = fs::metadata(path).map_err(|source| unreadable(path, source))?;
-    if metadata.is_dir() {
-        look_into(path, MAX_DEPTH, &mut found)?;
-    } else {
-        found.files.push(path.to_owned());
-    }
-    Ok(found)
-}
-
-fn look_into(folder: &Path, depth: usize, found: &mut Found) -> Result<(), RulesError> {
-    found.folders.push(folder.to_owned());
-    let mut entries = Vec::new();
-    for entry in fs::read_dir(folder).map_err(|source| unreadable(folder, source))? {
-        entries.push(entry.map_err(|source| unreadable(folder, source))?.path());
-    }
-    entries.retain(|entry| !entry.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.')));
-    entries.sort();
-    let (folders, files): (Vec<_>, Vec<_>) = entries.into_iter().partition(|entry| entry.is_dir());
-    let is_rules = |file: &PathBuf| file.extension().is_some_and(|end| end == "yml" || end == "yaml");
-    found.files.extend(files.into_iter().filter(is_rules));
-    if depth > 0 {
-        folders.iter().try_for_each(|folder| look_into(folder, depth - 1, found))?;
-    }
-    Ok(())
-}
-
-fn unreadable(path: &Path, source: std::io::Error) -> RulesError {
-    TrustError::Unreadable { path: path.to_owned(), source }.into()
-}
-
-/// By what it is noticed that rule files have changed: where and what they are, how large, and since when.
-///
-/// What cannot be read is left out: reading the rules says so.
-pub fn stamps(config: &config::Rules, instead: &[PathBuf]) -> Vec<Stamp> {
-    let paths = if instead.is_empty() { &config.folders } else { instead };
-    let found = paths.iter().filter_map(|path| find(path).ok());
-    let files = found.flat_map(|found| found.files.into_iter().chain(found.folders));
-    files.filter_map(|file| fs::metadata(&file).ok().map(|metadata| Stamp::new(file, &metadata))).collect()
-}
-
-/// What tells a file from the same file as it was before.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Stamp {
-    path: PathBuf,
-    inode: (u64, u64),
-    size: u64,
-    /// Modified and changed, seconds and nanoseconds since the epoch.
-    times: [i64; 4],
-}
-
-impl Stamp {
-    fn new(path: PathBuf, metadata: &Metadata) -> Self {
-        Stamp {
-            path,
-            inode: (metadata.dev(), metadata.ino()),
-            size: metadata.size(),
-            times: [metadata.mtime(), metadata.mtime_nsec(), metadata.ctime(), metadata.ctime_nsec()],
+        let text = match writers {
+            Writers::Trusted => trust::read_trusted(&file),
+            Writers::Any => trust::read_any(&file),
+        };
+        match text {
+            Ok(text) => sources.push(Source { name: file.display().to_string(), text }),
+            Err(error @ TrustError::Untrusted { .. }) => return Err(RulesError::Refused(error)),
+            Err(TrustError::NotText { line, column, .. }) => {
+                let help = "save the file as UTF-8";
+                unread.push(mistake(&file, (line, column), "this is no UTF-8".to_owned(), Some(help)));
+            }
+            Err(TrustError::NotAFile { what, .. }) => {
+                let help = "give a regular file of at most 16 MiB";
+                unread.push(mistake(&file, (1, 1), format!("it is {what}"), Some(help)));
+            }
+            Err(TrustError::Unreadable { source, .. }) => {
+                unread.push(mistake(&file, (1, 1), format!("it cannot be read: {source}"), None));
+            }
         }
     }
+    Ok(())
 }
 
-fn read_file(path: &Path, writers: Writers) -> Result<Source, TrustError> {
-    let text = match writers {
-        Writers::Trusted => trust::read_trusted(path)?,
-        Writers::Any => fs::read(path)
-            .and_then(trust::text_of)
-            .map_err(|source| TrustError::Unreadable { path: path.to_owned(), source })?,
-    };
-    Ok(Source { name: path.display().to_string(), text })
+/// A mistake of a file of which no line can be shown.
+fn mistake(file: &Path, (line, column): (usize, usize), message: String, help: Option<&str>) -> Diagnostic {
+    Diagnostic {
+        level: Level::Error,
+        file: file.display().to_string(),
+        line,
+        column,
+        length: 1,
+        message,
+        help: help.map(str::to_owned),
+        source: String::new(),
+    }
 }
 
 fn mistakes(diagnostics: &Diagnostics) -> String {
@@ -177,6 +129,7 @@ fn mistakes(diagnostics: &Diagnostics) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
     use std::os::unix::fs::PermissionsExt as _;
 
     use super::*;
@@ -256,13 +209,37 @@ mod tests {
     fn a_folder_without_rules_and_a_file_with_mistakes_are_errors() {
         let folder = tempfile::tempdir().unwrap();
         let paths = [folder.path().to_owned()];
-        assert!(matches!(load(&config::Rules::default(), &paths, Writers::Any), Err(RulesError::Empty(_))));
+        let error = load(&config::Rules::default(), &paths, Writers::Any).unwrap_err().to_string();
+        assert!(error.contains("there are no rules in this folder"), "{error}");
         fs::write(folder.path().join("a.yml"), RULE.replace("process.name", "process.nmae")).unwrap();
         let error = load(&config::Rules::default(), &paths, Writers::Any).unwrap_err().to_string();
         assert!(error.contains("a.yml:3:") && error.contains("process.name"), "{error}");
-        assert!(load(&config::Rules::default(), &["/nonexistent".into()], Writers::Any).is_err());
-        fs::write(folder.path().join("a.yml"), b"rules:\n# \xc3\xa9 \xff").unwrap();
-        let error = load(&config::Rules::default(), &paths, Writers::Any).unwrap_err().to_string();
-        assert!(error.contains("line 2, column 5 is no UTF-8"), "{error}");
+    }
+
+    #[test]
+    fn all_that_cannot_be_read_is_told_with_the_mistakes_of_the_rest() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        fs::write(at("a.yml"), RULE.replace("process.name", "process.nmae")).unwrap();
+        fs::write(at("b.yml"), b"rules:\n# \xc3\xa9 \xff").unwrap();
+        assert!(std::process::Command::new("mkfifo").arg(at("c.yml")).status().unwrap().success());
+        let deep = at("1/2/3/4/5/6/7/8/9");
+        fs::create_dir_all(&deep).unwrap();
+        let paths = [folder.path().to_owned(), "/nonexistent".into(), "/dev/zero".into()];
+        let error = load(&config::Rules::default(), &paths, Writers::Any).unwrap_err();
+        let RulesError::Mistakes(mistakes) = error else { panic!("{error}") };
+        let found: Vec<_> = mistakes
+            .iter()
+            .map(|one| (one.file.rsplit('/').next().unwrap().to_owned(), one.line, one.message.as_str()))
+            .collect();
+        let expected = [
+            ("9", 1, "it cannot be read: folders more than 8 deep are not looked into"),
+            ("b.yml", 2, "this is no UTF-8"),
+            ("c.yml", 1, "it is no regular file, or too large"),
+            ("nonexistent", 1, "it cannot be read: No such file or directory (os error 2)"),
+            ("zero", 1, "it is no regular file, or too large"),
+            ("a.yml", 3, "unknown field `process.nmae`"),
+        ];
+        assert_eq!(found, expected.map(|(file, line, message)| (file.to_owned(), line, message)));
     }
 }
