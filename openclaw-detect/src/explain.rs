@@ -11,7 +11,7 @@ use crate::engine::Engine;
 use crate::eval::{Truth, evaluate};
 use crate::rule::When;
 use crate::ruleset::RuleSet;
-use crate::{Event, Field, RecordedEvent, Rule, Value, message, parser};
+use crate::{Event, Evidence, Field, Finding, RecordedEvent, Rule, Timestamp, Value, message, parser};
 
 /// What a rule made of events.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -84,6 +84,55 @@ pub fn explain(rules: &RuleSet, name: &str, events: &[RecordedEvent]) -> Option<
     }
     notes.extend(engine.standing(last));
     Some(Explanation { rule: name.to_owned(), fired, conditions, notes })
+}
+
+/// Explains why the rule of that name fired, or did not, on the event of a finding. Of a finding of the rule itself it
+/// says what that rests on, for it is not seen from one event alone; none where there is no such rule.
+pub fn explain_finding(
+    rules: &RuleSet,
+    name: &str,
+    finding: &Finding,
+    event: &RecordedEvent,
+) -> Option<Explanation> {
+    let mut explanation = explain(rules, name, std::slice::from_ref(event))?;
+    if finding.rule == name {
+        let rule = rules.get(name)?;
+        explanation.fired = vec![1];
+        explanation.notes = basis(rule, finding.evidence.clone().unwrap_or_default());
+        if matches!(rule.when, When::Turns | When::Each | When::Threshold(_) | When::New(_))
+            && !is_true(&explanation.conditions)
+        {
+            explanation.notes.push("it would not fire on it now: the rule, or a list, is another".to_owned());
+        }
+    }
+    Some(explanation)
+}
+
+/// What a finding rests on beside its event, in sentences.
+fn basis(rule: &Rule, evidence: Evidence) -> Vec<String> {
+    let by: Vec<_> = evidence.key.iter().map(|key| format!("{} {}", key.field, key.value)).collect();
+    let by = if by.is_empty() { String::new() } else { format!(", by {}", by.join(" and ")) };
+    let since = evidence.since.map(|since| format!(", the first at {}", time(since))).unwrap_or_default();
+    let mut notes = Vec::new();
+    match (&rule.when, evidence.count) {
+        (When::Threshold(threshold), Some(count)) => {
+            notes.push(format!("it counted {count} of {}{by}{since}", threshold.at_least));
+        }
+        (When::Sequence(sequence), _) => {
+            notes.push(format!("its {} steps came to pass{by}{since}", sequence.steps.len()));
+        }
+        (When::New(_), _) => notes.push(format!("it is new{by}")),
+        _ => {}
+    }
+    if evidence.suppressed > 0 {
+        notes.push(format!("{} firings before it were not told", evidence.suppressed));
+    }
+    notes
+}
+
+/// A time as RFC 3339 has it.
+fn time(at: Timestamp) -> String {
+    jiff::Timestamp::from_nanosecond(at.0.into()).map_or_else(|_| at.0.to_string(), |time| time.to_string())
 }
 
 /// Whether the condition is true, and no exception.
@@ -169,7 +218,7 @@ fn shown(value: Value<'_>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{EventKind, ProcessId, Source, Timestamp};
+    use crate::{EventKind, ProcessId, Source};
 
     fn load(text: &str) -> RuleSet {
         RuleSet::load(&[Source { name: "x.yml".to_owned(), text: text.to_owned() }]).unwrap()
@@ -232,5 +281,25 @@ mod tests {
             notes("quiet", &["x", "x", "x"]),
             "it fired, and was not told: `suppress` keeps it back; it keeps quiet for another 1h: 2 firings were not told"
         );
+    }
+
+    #[test]
+    fn a_finding_of_the_rule_says_what_it_counted() {
+        let rules = load(
+            "rules:\n- {name: counts, event: process_create, condition: process.name == 'x', threshold: {at_least: 3, within: 1m, by: [process.pid]}}\n- {name: other, condition: process.name == 'y'}\n",
+        );
+        let mut engine = Engine::new(rules.clone());
+        let mut findings = Vec::new();
+        for _ in 0..3 {
+            let event = exec("x");
+            engine.evaluate(&event, |found| findings.push(Finding::new("1".to_owned(), found, &event)));
+        }
+        let explained = |rule, event| explain_finding(&rules, rule, &findings[0], &event).unwrap();
+        let of_itself = explained("counts", exec("x"));
+        assert_eq!(of_itself.fired, [1]);
+        let counted = "it counted 3 of 3, by process.pid 7, the first at 1970-01-01T00:00:00.000000001Z";
+        assert_eq!(of_itself.notes, [counted]);
+        assert!(explained("counts", exec("z")).notes[1].starts_with("it would not fire on it now"));
+        assert!(explained("other", exec("x")).fired.is_empty());
     }
 }

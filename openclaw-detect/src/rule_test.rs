@@ -21,7 +21,7 @@ const START: u64 = 1_767_225_600_000_000_000;
 const STEP: Duration = Duration::from_millis(1);
 
 /// Times that an event may be repeated.
-const MAX_REPEAT: u64 = 100_000;
+pub(crate) const MAX_REPEAT: u64 = 100_000;
 
 /// Events, and what a rule is to do on them.
 #[derive(Debug, Clone, PartialEq)]

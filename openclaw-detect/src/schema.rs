@@ -4,6 +4,8 @@ use serde_json::{Value, json};
 
 use crate::ast::Operator;
 use crate::field::Type;
+use crate::rule_file::stateful::MAX_STEPS;
+use crate::rule_test::MAX_REPEAT;
 use crate::{Action, EventKind, Field, Severity};
 
 /// The schema (draft 2020-12).
@@ -127,7 +129,7 @@ fn changeable() -> Vec<(&'static str, Value)> {
         ("response", reference("response")),
         ("suppress", reference("suppress")),
         ("exceptions", reference("exceptions")),
-        ("enabled", json!({ "type": "boolean" })),
+        ("enabled", boolean()),
     ]
 }
 
@@ -135,6 +137,11 @@ fn over_ride() -> Value {
     let mut keys = vec![("rule", json!({ "type": "string" }))];
     keys.extend(changeable());
     object(&keys, &["rule"])
+}
+
+/// YAML 1.1 spells them in more ways, and the reader takes all of these.
+fn boolean() -> Value {
+    json!({ "enum": [true, false, "yes", "no", "on", "off"] })
 }
 
 fn rule() -> Value {
@@ -149,14 +156,9 @@ fn rule() -> Value {
         ("within", time()),
         ("by", by()),
     ];
-    let steps = json!({ "type": "array", "minItems": 2, "maxItems": 16, "items": step() });
-    let sequence = [
-        ("steps", steps),
-        ("ordered", json!({ "type": "boolean" })),
-        ("within", time()),
-        ("by", by()),
-        ("until", step()),
-    ];
+    let steps = json!({ "type": "array", "minItems": 2, "maxItems": MAX_STEPS, "items": step() });
+    let sequence =
+        [("steps", steps), ("ordered", boolean()), ("within", time()), ("by", by()), ("until", step())];
     let new = [("field", plain()), ("by", by()), ("learn", time())];
     let mut keys = vec![
         ("name", text()),
@@ -181,7 +183,7 @@ fn test() -> Value {
         .collect();
     event.insert("event".to_owned(), json!({ "$ref": "#/$defs/kind" }));
     event.insert("after".to_owned(), time());
-    event.insert("repeat".to_owned(), json!({ "type": "integer", "minimum": 1 }));
+    event.insert("repeat".to_owned(), json!({ "type": "integer", "minimum": 1, "maximum": MAX_REPEAT }));
     let event = json!({
         "type": "object", "additionalProperties": false, "properties": event, "required": ["event"],
     });

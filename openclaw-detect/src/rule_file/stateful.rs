@@ -14,7 +14,7 @@ use crate::{Field, KindSet};
 const MAX_DISTINCT: u64 = 1000;
 
 /// Steps of a sequence.
-const MAX_STEPS: usize = 16;
+pub(crate) const MAX_STEPS: usize = 16;
 
 /// Fields by which events belong together, each with its place.
 pub(super) type By = Vec<(Field, Span)>;

@@ -1,10 +1,11 @@
 //! `openclaw rules check`
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anstream::println;
 use anyhow::{Result, bail};
 use openclaw_detect::{Diagnostic, Diagnostics, Level};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
 
 use crate::config;
@@ -75,6 +76,23 @@ fn json(diagnostic: &Diagnostic) -> Value {
     })
 }
 
+/// What stands in a URI's path as it is (RFC 3986, section 3.3); everything else is escaped.
+const PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'/');
+
+/// Where a file is, for a log: a path below the folder in which this was run, as code hosts want it, or a whole URI.
+fn location(file: &str) -> Value {
+    let path = Path::new(file);
+    let here = std::env::current_dir().ok();
+    let below = here.as_ref().and_then(|here| path.strip_prefix(here).ok()).unwrap_or(path);
+    let escaped = utf8_percent_encode(below.to_str().unwrap_or(file), PATH).to_string();
+    match below.is_absolute() {
+        true => json!({ "uri": format!("file://{escaped}") }),
+        false => {
+            json!({ "uri": escaped.strip_prefix("./").unwrap_or(&escaped), "uriBaseId": "%SRCROOT%" })
+        }
+    }
+}
+
 /// A log as OASIS has it: Static Analysis Results Interchange Format 2.1.0.
 fn sarif(diagnostics: &Diagnostics) -> Value {
     let result = |diagnostic: &Diagnostic| {
@@ -87,7 +105,7 @@ fn sarif(diagnostics: &Diagnostics) -> Value {
             "level": diagnostic.level.to_string(),
             "message": { "text": message },
             "locations": [{ "physicalLocation": {
-                "artifactLocation": { "uri": diagnostic.file },
+                "artifactLocation": location(&diagnostic.file),
                 "region": {
                     "startLine": diagnostic.line,
                     "startColumn": diagnostic.column,
@@ -126,7 +144,16 @@ mod tests {
         assert_eq!(result["level"], "error");
         assert_eq!(result["message"]["text"], "unknown field `process.nmae` (did you mean `process.name`?)");
         let place = &result["locations"][0]["physicalLocation"];
-        assert_eq!(place["artifactLocation"]["uri"], "r/x.yml");
+        assert_eq!(place["artifactLocation"], json!({"uri": "r/x.yml", "uriBaseId": "%SRCROOT%"}));
         assert_eq!(place["region"], json!({"startLine": 3, "startColumn": 14, "endColumn": 26}));
+    }
+
+    #[test]
+    fn a_file_is_named_by_a_uri_below_the_folder_where_it_can_be() {
+        let here = std::env::current_dir().unwrap().join("my rules/50%.yml");
+        let below = json!({"uri": "my%20rules/50%25.yml", "uriBaseId": "%SRCROOT%"});
+        assert_eq!(location(here.to_str().unwrap()), below);
+        assert_eq!(location("./my rules/50%.yml"), below);
+        assert_eq!(location("/else where/x.yml"), json!({"uri": "file:///else%20where/x.yml"}));
     }
 }

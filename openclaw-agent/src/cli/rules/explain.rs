@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use anstream::print;
 use anyhow::{Context as _, Result, bail};
 use clap_complete::engine::ArgValueCompleter;
-use openclaw_detect::explain::{Explanation, Part, explain as explain_rule};
+use openclaw_detect::explain::{Explanation, Part, explain as explain_rule, explain_finding};
 use openclaw_detect::{EventKind, RecordedEvent, Rule};
 
 use crate::cli::completion;
@@ -48,15 +48,19 @@ pub(super) fn explain(args: &Args, context: &Context) -> Result<()> {
     let Some(rule) = rules.get(&args.rule) else {
         bail!("there is no rule {}: `openclaw rules list` shows those that there are", args.rule);
     };
-    let events = match (&args.event, &args.finding) {
-        (Some(file), _) => read_events(file)?,
+    let (explanation, events) = match (&args.event, &args.finding) {
+        (Some(file), _) => {
+            let events = read_events(file)?;
+            (explain_rule(&rules, &rule.name, &events), events.len())
+        }
         (_, Some(id)) => {
             let finding = context.store()?.finding(id)?;
-            vec![RecordedEvent::from_value(&finding.event).context("the finding's event cannot be read")?]
+            let event =
+                RecordedEvent::from_value(&finding.event).context("the finding's event cannot be read")?;
+            (explain_finding(&rules, &rule.name, &finding, &event), 1)
         }
-        _ => Vec::new(),
+        _ => (None, 0),
     };
-    let explanation = explain_rule(&rules, &rule.name, &events);
     match (args.output, explanation) {
         (Format::Json, explanation) => {
             let about = serde_json::json!({
@@ -68,18 +72,17 @@ pub(super) fn explain(args: &Args, context: &Context) -> Result<()> {
             print!("{about}\n");
         }
         (Format::Text, None) => print!("{}", about(rule)),
-        (Format::Text, Some(explanation)) => print!("{}", text(&explanation, events.len())),
+        (Format::Text, Some(explanation)) => print!("{}", text(&explanation, events)),
     }
     Ok(())
 }
 
 /// The rule for people.
 fn about(rule: &Rule) -> String {
-    let kinds: Vec<_> = rule.kinds.iter().map(EventKind::name).collect();
     let mut out = format!("{BOLD}{}{BOLD:#} {DIM}{}{DIM:#}\n", rule.name, rule.origin);
     // Writing to a String cannot fail.
     let _ = writeln!(out, "  fires    {}", rule.when);
-    let _ = writeln!(out, "  runs on  {}", kinds.join(", "));
+    let _ = writeln!(out, "  runs on  {}", rule.kinds);
     for line in rule.condition.lines() {
         let _ = writeln!(out, "  {line}");
     }

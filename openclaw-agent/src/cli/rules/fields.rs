@@ -32,11 +32,8 @@ pub(super) fn fields(format: Format) -> Result<()> {
         if !field.aliases().is_empty() {
             write!(help, " (also {})", field.aliases().join(", "))?;
         }
-        let kinds = if field.kinds() == KindSet::ALL {
-            "every event".to_owned()
-        } else {
-            field.kinds().iter().map(EventKind::name).collect::<Vec<_>>().join(", ")
-        };
+        let kinds =
+            if field.kinds() == KindSet::ALL { "every event".to_owned() } else { field.kinds().to_string() };
         table.row([
             format!("{BOLD}{}{BOLD:#}", field.name()),
             type_name(*field).to_owned(),
