@@ -14,7 +14,7 @@ use crate::literal;
 use crate::network::{AddressSet, Network};
 use crate::shared::Comparison as Shape;
 use crate::suggest::did_you_mean;
-use crate::text::{TextMatcher, glob, ignoring_case, regular_expression};
+use crate::text::{Pattern, TextMatcher, glob, ignoring_case, regular_expression};
 use crate::{EventKind, Field};
 
 /// The condition made ready, or every mistake in it. Warnings come with either.
@@ -293,9 +293,15 @@ impl<'a> Checker<'a> {
                 return None;
             }
         }
-        if matches!(test.operator, Operator::IContains | Operator::Matches | Operator::Glob) {
-            self.patterns(test, items.len())?;
+        let is_pattern = matches!(test.operator, Operator::IContains | Operator::Matches | Operator::Glob);
+        if is_pattern && items.len() > MAX_PATTERNS {
+            let message = format!("{} patterns in one comparison, more than {MAX_PATTERNS}", items.len());
+            let help = "`contains`, `startswith` and `endswith` take long lists";
+            self.problems.push(Problem::error(test.operator_span, message).help(help));
+            return None;
         }
+        let shared = &self.definitions.shared;
+        let bounded = |pattern: Pattern| shared.take_patterns(pattern.cost).map(|()| pattern.regex);
         let texts = || items.iter().map(|item| Box::from(item.text));
         Some(match test.operator {
             Operator::Contains => match TextMatcher::contains(texts().collect()) {
@@ -307,26 +313,22 @@ impl<'a> Checker<'a> {
             },
             Operator::StartsWith => TextMatcher::starts_with(texts().collect()),
             Operator::EndsWith => TextMatcher::ends_with(texts().collect()),
-            Operator::IContains => TextMatcher::Matches(self.each(items, ignoring_case)?.into()),
-            Operator::Matches => TextMatcher::Matches(self.each(items, regular_expression)?.into()),
+            Operator::IContains => {
+                TextMatcher::Matches(self.each(items, |text| ignoring_case(text).and_then(bounded))?.into())
+            }
+            Operator::Matches => TextMatcher::Matches(
+                self.each(items, |text| regular_expression(text).and_then(bounded))?.into(),
+            ),
             Operator::Glob => {
-                let (patterns, prefixes): (Vec<_>, Vec<_>) = self.each(items, glob)?.into_iter().unzip();
+                let read = |text: &str| {
+                    let (pattern, prefix) = glob(text)?;
+                    Ok((bounded(pattern)?, prefix))
+                };
+                let (patterns, prefixes): (Vec<_>, Vec<_>) = self.each(items, read)?.into_iter().unzip();
                 TextMatcher::Glob { patterns: patterns.into(), prefixes: prefixes.into() }
             }
             _ => TextMatcher::one_of(texts().collect()),
         })
-    }
-
-    /// Takes so many patterns from what all rules may have; none where that is too much.
-    fn patterns(&mut self, test: &Test, count: usize) -> Option<()> {
-        let taken = if count > MAX_PATTERNS {
-            Err(format!("{count} patterns in one comparison, more than {MAX_PATTERNS}"))
-        } else {
-            self.definitions.shared.take_patterns(count)
-        };
-        let help = "`contains`, `startswith` and `endswith` take long lists";
-        let problem = |message| Problem::error(test.operator_span, message).help(help);
-        taken.map_err(|message| self.problems.push(problem(message))).ok()
     }
 
     fn number(&mut self, test: &Test, items: &[Item<'_>]) -> Option<Matcher> {

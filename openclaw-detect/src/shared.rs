@@ -16,8 +16,8 @@ const MAX_COMPARISONS: usize = 1_000_000;
 /// Members of lists in all comparisons that differ.
 const MAX_MEMBERS: usize = 1_000_000;
 
-/// Regular expressions and patterns in all conditions.
-const MAX_PATTERNS: usize = 50_000;
+/// Regular expressions and patterns in all conditions: those that take more than most count as several.
+const MAX_PATTERNS: usize = 16_384;
 
 /// Steps that are taken to find what was most likely meant, and what cannot be true: they only make messages better.
 const MAX_EFFORT: usize = 5_000_000;

@@ -8,6 +8,9 @@ use regex::{Regex, RegexBuilder};
 /// How large a compiled regular expression may grow, in bytes.
 const REGEX_LIMIT: usize = 1 << 20;
 
+/// What most of them take at most, in bytes.
+const SMALL_REGEX: usize = 1 << 16;
+
 /// More parts than this are looked for all at once.
 const FEW_PARTS: usize = 8;
 
@@ -142,29 +145,39 @@ impl TextMatcher {
     }
 }
 
+/// A regular expression that was compiled, and how much of what all rules may have it takes.
+#[derive(Debug)]
+pub(crate) struct Pattern {
+    pub(crate) regex: Regex,
+    pub(crate) cost: usize,
+}
+
 /// A regular expression; the error says what is wrong with it.
-pub(crate) fn regular_expression(pattern: &str) -> Result<Regex, String> {
-    RegexBuilder::new(pattern).size_limit(REGEX_LIMIT).dfa_size_limit(REGEX_LIMIT).build().map_err(|error| {
-        match error {
-            regex::Error::CompiledTooBig(_) => {
-                format!("this regular expression is too large (more than {REGEX_LIMIT} bytes when compiled)")
-            }
-            // The last line of the error says what is wrong; the ones before draw the pattern.
-            error => {
-                let text = error.to_string();
-                let last = text.lines().last().unwrap_or_default();
-                format!("not a regular expression: {}", last.trim_start_matches("error: "))
-            }
+pub(crate) fn regular_expression(pattern: &str) -> Result<Pattern, String> {
+    let build = |limit| RegexBuilder::new(pattern).size_limit(limit).dfa_size_limit(REGEX_LIMIT).build();
+    let small = build(SMALL_REGEX).map(|regex| Pattern { regex, cost: 1 });
+    let built = match small {
+        Err(regex::Error::CompiledTooBig(_)) => {
+            build(REGEX_LIMIT).map(|regex| Pattern { regex, cost: REGEX_LIMIT / SMALL_REGEX })
+        }
+        built => built,
+    };
+    built.map_err(|error| match error {
+        regex::Error::CompiledTooBig(_) => {
+            format!("this regular expression is too large (more than {REGEX_LIMIT} bytes when compiled)")
+        }
+        // The last line of the error says what is wrong; the ones before draw the pattern.
+        error => {
+            let text = error.to_string();
+            let last = text.lines().last().unwrap_or_default();
+            format!("not a regular expression: {}", last.trim_start_matches("error: "))
         }
     })
 }
 
 /// A regular expression that finds `text`, whatever the case of its letters.
-pub(crate) fn ignoring_case(text: &str) -> Result<Regex, String> {
-    RegexBuilder::new(&format!("(?i){}", regex::escape(text)))
-        .size_limit(REGEX_LIMIT)
-        .dfa_size_limit(REGEX_LIMIT)
-        .build()
+pub(crate) fn ignoring_case(text: &str) -> Result<Pattern, String> {
+    regular_expression(&format!("(?i){}", regex::escape(text)))
         .map_err(|_| "this text is too long".to_owned())
 }
 
@@ -172,7 +185,7 @@ pub(crate) fn ignoring_case(text: &str) -> Result<Regex, String> {
 ///
 /// `*` stands for any characters but `/`, `**` for any at all, `?` for one but `/`, `[a-z]` and `[!a-z]` for
 /// one of a class, `{a,b}` for one of several; a backslash takes the meaning from what follows it.
-pub(crate) fn glob(pattern: &str) -> Result<(Regex, Box<str>), String> {
+pub(crate) fn glob(pattern: &str) -> Result<(Pattern, Box<str>), String> {
     let mut out = String::from("(?s)^");
     let mut prefix = String::new();
     let mut literal = true;
@@ -259,7 +272,7 @@ mod tests {
             ("a.c", "abc", false),
             ("**", "a\nb", true),
         ] {
-            assert_eq!(glob(pattern).unwrap().0.is_match(text), fits, "{pattern} {text}");
+            assert_eq!(glob(pattern).unwrap().0.regex.is_match(text), fits, "{pattern} {text}");
         }
         for wrong in ["[a", "{a", "{{a}}", "a\\", "[z-a]"] {
             assert!(glob(wrong).is_err(), "{wrong}");
@@ -291,8 +304,8 @@ mod tests {
         fn a_text_that_fits_a_pattern_begins_with_the_patterns_prefix(
             pattern in "[a-c/*?\\[\\]{},!\\\\-]{0,8}", text in "[a-c/*?]{0,6}"
         ) {
-            if let Ok((regex, prefix)) = glob(&pattern)
-                && regex.is_match(&text)
+            if let Ok((pattern, prefix)) = glob(&pattern)
+                && pattern.regex.is_match(&text)
             {
                 prop_assert!(text.starts_with(&*prefix));
             }
