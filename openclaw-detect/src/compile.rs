@@ -39,6 +39,18 @@ pub(crate) enum Matcher {
     Address(Arc<AddressSet>),
 }
 
+impl Matcher {
+    /// Whether a number passes; a boolean is 1 or 0.
+    pub(crate) fn passes(&self, value: i64) -> bool {
+        match self {
+            Matcher::Number(comparison, number) => comparison.holds(value, *number),
+            Matcher::NumberIn(numbers) => numbers.binary_search(&value).is_ok(),
+            Matcher::Bool(expected) => i64::from(*expected) == value,
+            Matcher::Text(_) | Matcher::Address(_) => false,
+        }
+    }
+}
+
 /// How two numbers compare.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Comparison {
@@ -47,6 +59,19 @@ pub(crate) enum Comparison {
     LessOrEqual,
     Greater,
     GreaterOrEqual,
+}
+
+impl Comparison {
+    /// Whether `left` compares so with `right`.
+    pub(crate) const fn holds(self, left: i64, right: i64) -> bool {
+        match self {
+            Comparison::Equal => left == right,
+            Comparison::Less => left < right,
+            Comparison::LessOrEqual => left <= right,
+            Comparison::Greater => left > right,
+            Comparison::GreaterOrEqual => left >= right,
+        }
+    }
 }
 
 impl Node {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::Field;
 use crate::ast::Expr;
-use crate::compile::{Comparison, Matcher, Node};
+use crate::compile::{Matcher, Node};
 use crate::diagnostic::{Problem, Span};
 use crate::field::Type;
 use crate::shared::Shared;
@@ -83,18 +83,5 @@ fn is_empty(asked: &[Asked<'_>], shared: &Shared) -> bool {
     shared.take_effort(candidates.len() * steps)
         && !candidates
             .into_iter()
-            .any(|number| asked.iter().all(|asked| holds(asked.matcher, number) != asked.negated))
-}
-
-fn holds(matcher: &Matcher, value: i64) -> bool {
-    match matcher {
-        Matcher::Number(Comparison::Equal, number) => value == *number,
-        Matcher::Number(Comparison::Less, number) => value < *number,
-        Matcher::Number(Comparison::LessOrEqual, number) => value <= *number,
-        Matcher::Number(Comparison::Greater, number) => value > *number,
-        Matcher::Number(Comparison::GreaterOrEqual, number) => value >= *number,
-        Matcher::NumberIn(numbers) => numbers.binary_search(&value).is_ok(),
-        Matcher::Bool(expected) => i64::from(*expected) == value,
-        Matcher::Text(_) | Matcher::Address(_) => true,
-    }
+            .any(|number| asked.iter().all(|asked| asked.matcher.passes(number) != asked.negated))
 }

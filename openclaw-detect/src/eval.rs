@@ -1,6 +1,6 @@
 //! Whether a condition is true of an event, in three values.
 
-use crate::compile::{Comparison, Matcher, Node};
+use crate::compile::{Matcher, Node};
 use crate::{Event, Field, Value};
 
 /// The answer to a condition. A comparison with a field that the event lacks is neither true nor false.
@@ -62,13 +62,7 @@ fn test<E: Event + ?Sized>(event: &E, field: Field, matcher: &Matcher) -> Truth 
     match (matcher, value) {
         (Matcher::Text(matcher), Value::Str(text)) => matcher.matches(text),
         (Matcher::Text(matcher), Value::List(list)) => list.iter().any(|item| matcher.matches(item)),
-        (Matcher::Number(comparison, right), Value::Int(left)) => match comparison {
-            Comparison::Equal => left == *right,
-            Comparison::Less => left < *right,
-            Comparison::LessOrEqual => left <= *right,
-            Comparison::Greater => left > *right,
-            Comparison::GreaterOrEqual => left >= *right,
-        },
+        (Matcher::Number(comparison, right), Value::Int(left)) => comparison.holds(left, *right),
         (Matcher::NumberIn(numbers), Value::Int(number)) => numbers.binary_search(&number).is_ok(),
         (Matcher::Bool(expected), Value::Bool(value)) => *expected == value,
         (Matcher::Address(addresses), Value::Ip(address)) => addresses.contains(address),

@@ -41,6 +41,7 @@ mod rule_file;
 pub mod rule_test;
 pub mod ruleset;
 pub mod schema;
+mod shadow;
 mod shared;
 mod state;
 mod suggest;

@@ -12,6 +12,7 @@ use crate::parser;
 use crate::reader::Reader;
 use crate::rule_file::{self, Draft};
 use crate::ruleset::Source;
+use crate::shadow;
 use crate::suggest::did_you_mean;
 use crate::yaml::{self, Key, Node, Tree};
 
@@ -402,6 +403,7 @@ impl<'a> Loader<'a> {
 
     fn finish(mut self) -> Loaded {
         let mut rules: Vec<Compiled> = Vec::new();
+        let mut places = Vec::new();
         let mut disabled = 0;
         // What each rule asks, and which was the first to ask it.
         let mut questions: HashMap<Question, usize> = HashMap::new();
@@ -423,12 +425,19 @@ impl<'a> Loader<'a> {
                         let help = format!("that is at {}: leave one of them out", rule.origin);
                         problems.push(Problem::warning(named, message).help(help));
                     }
+                    places.push((source, named));
                     rules.push(compiled);
                 }
                 Some(_) => disabled += 1,
                 None => {}
             }
             self.report_all(source, problems);
+        }
+        for (needless, by) in shadow::find(&rules, &self.definitions.shared) {
+            let ((source, span), by) = (places[needless], &rules[by].rule);
+            let message = format!("this rule adds nothing to `{}`, which fires whenever it does", by.name);
+            let help = format!("that is at {}, is as severe, and answers as much", by.origin);
+            self.report(source, Problem::warning(span, message).help(help));
         }
         self.diagnostics.sort_by_key(|(source, d)| (*source, d.line, d.column));
         let diagnostics = self.diagnostics.into_iter().map(|(_, diagnostic)| diagnostic).collect();

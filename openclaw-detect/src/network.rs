@@ -87,6 +87,13 @@ impl AddressSet {
         })
     }
 
+    /// Whether all addresses of the set are in the other.
+    pub(crate) fn is_within(&self, other: &AddressSet) -> bool {
+        // The ranges of a set do not touch, so that each of these is within one of those.
+        let v4 = self.v4.iter().all(|(first, last)| holds_range(&other.v4, *first, *last));
+        v4 && self.v6.iter().all(|(first, last)| holds_range(&other.v6, *first, *last))
+    }
+
     /// Whether the address is in the set.
     pub(crate) fn contains(&self, address: IpAddr) -> bool {
         match address {
@@ -101,8 +108,13 @@ impl AddressSet {
 
 /// Whether one of the ranges, which are in order, holds `x`.
 fn holds<T: Copy + PartialOrd>(ranges: &[(T, T)], x: T) -> bool {
-    let after = ranges.partition_point(|(first, _)| *first <= x);
-    after > 0 && x <= ranges[after - 1].1
+    holds_range(ranges, x, x)
+}
+
+/// Whether one of the ranges, which are in order, holds all from `first` to `last`.
+fn holds_range<T: Copy + PartialOrd>(ranges: &[(T, T)], first: T, last: T) -> bool {
+    let after = ranges.partition_point(|(begin, _)| *begin <= first);
+    after > 0 && last <= ranges[after - 1].1
 }
 
 /// The same addresses in ranges that are in order and apart.
