@@ -148,3 +148,33 @@ fn two_findings_on_one_process_have_an_answer_each_and_one_verdict() {
     assert_eq!(agent.json(&undo)["id"], first["id"]);
     odd.icmp().unwrap();
 }
+
+#[test]
+fn what_a_rule_keeps_from_being_told_it_answers_nonetheless() {
+    live!();
+    needs!("ip");
+    let (cgroup, cable, webhook) = (Cgroup::new(), Cable::new(), Webhook::new());
+    let rules = "rules:\n  - name: odd\n    condition: process.name == \"odd\"\n    severity: high\n    \
+                 action: alert_and_isolate\n    suppress: {for: 1h, by: [process.name]}\n";
+    let agent = Setup::new().rules(rules).webhook(&webhook.url).enforce(&cgroup).without_events().start();
+    let folder = tempfile::tempdir().unwrap();
+    let mut shell = Helper::new(&cgroup, &cable.near);
+    let odd = link(folder.path(), "odd");
+    let mut told = shell.child_as(&odd);
+    agent.wait_for_finding("odd", |event| event["process"]["pid"] == told.pid);
+    let mut kept_back = shell.child_as(&odd);
+    let of_the_second = |action: &Value| {
+        action["type"] == "action"
+            && action["kind"] == "isolate"
+            && action["target"]["process"]["id"]["pid"] == kept_back.pid
+    };
+    let action = agent.wait_for("the second is isolated", of_the_second);
+    assert_eq!(action["outcome"], "done");
+    assert!(told.icmp().is_err() && kept_back.icmp().is_err(), "both are cut off");
+    let finding = agent.json(&["findings", "show", action["finding"].as_str().unwrap(), "--output", "json"]);
+    assert_eq!(
+        (&finding["quiet"], &finding["event"]["process"]["pid"]),
+        (&true.into(), &kept_back.pid.into())
+    );
+    assert_eq!(agent.findings("odd", |_| true).len(), 1, "one was told");
+}
