@@ -15,6 +15,7 @@ pub mod hash;
 pub mod kernel;
 pub mod output;
 pub mod pipeline;
+pub mod queue;
 pub mod respond;
 pub mod rules;
 pub mod sensor;

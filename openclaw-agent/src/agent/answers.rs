@@ -4,16 +4,18 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::mpsc::RecvTimeoutError;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use openclaw_detect::{Finding, ProcessId};
 
+use super::counts::ActionCounts;
 use super::stdout::Stdout;
 use crate::alert::{Alert, Alerts};
 use crate::api::protocol::Isolate;
 use crate::pipeline::Processes;
+use crate::queue::{Receiver, Sender, bounded};
 use crate::respond::{ActionKind, ActionRecord, Outcome, ProcessLookup, Responder};
 use crate::store::Writer;
 
@@ -51,6 +53,8 @@ pub(super) struct Answers {
     pub(super) processes: Processes,
     /// How many verdicts are in force, for the status.
     pub(super) in_force: Arc<AtomicU64>,
+    /// What became of answers, for the status.
+    pub(super) counts: Arc<ActionCounts>,
     /// When to ask the process table again for descendants of isolated processes.
     pub(super) look_again: Option<Instant>,
 }
@@ -58,13 +62,13 @@ pub(super) struct Answers {
 /// The thread, and the way to it.
 pub(super) struct AnswersThread {
     thread: JoinHandle<()>,
-    messages: SyncSender<Message>,
+    messages: Sender<Message>,
 }
 
 impl Answers {
     /// Starts the thread.
-    pub(super) fn start(self) -> io::Result<(SyncSender<Message>, AnswersThread)> {
-        let (messages, queue) = sync_channel(QUEUE);
+    pub(super) fn start(self) -> io::Result<(Sender<Message>, AnswersThread)> {
+        let (messages, queue) = bounded(QUEUE);
         let thread =
             std::thread::Builder::new().name("openclaw-answers".into()).spawn(move || self.run(&queue))?;
         Ok((messages.clone(), AnswersThread { thread, messages }))
@@ -113,6 +117,7 @@ impl Answers {
 
     fn answer(&mut self, finding: Finding, descendants: Vec<ProcessId>) {
         let actions = self.responder.on_finding(&finding, &Tree { descendants });
+        actions.iter().for_each(|action| self.counts.count(action));
         if actions.iter().any(|action| action.kind == ActionKind::Isolate && action.outcome == Outcome::Done)
         {
             self.look_again = Some(Instant::now() + LOOK_AGAIN);
@@ -144,7 +149,7 @@ impl Answers {
             // What an earlier answer does already was told with that.
             let is_news = action.outcome == Outcome::Done && action.verdict.is_none();
             if is_news || action.outcome == Outcome::Failed {
-                self.tell(action);
+                self.announce(action);
             } else {
                 self.store.action(action);
             }
@@ -153,6 +158,11 @@ impl Answers {
 
     /// Tells of an action that no finding tells of: a person's, or one that has ended.
     pub(super) fn tell(&mut self, record: ActionRecord) {
+        self.counts.count(&record);
+        self.announce(record);
+    }
+
+    fn announce(&mut self, record: ActionRecord) {
         tracing::info!(id = record.id, "{}", crate::output::sentence(&record));
         if let Some(alert) = Alert::of_action(&record, &self.host) {
             self.alerts.send(&alert);

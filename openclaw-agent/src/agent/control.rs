@@ -3,28 +3,34 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use openclaw_detect::{Changes, EventKind};
+use openclaw_detect::{Changes, EngineStats, EventKind};
 
 use super::answers::{Answers, Message};
+use super::counts::ActionCounts;
+use super::own;
 use super::rules::Rules;
 use super::stdout::Stdout;
 use crate::alert::Alerts;
 use crate::api::protocol::{Block, Isolate};
-use crate::api::status::{EventCount, Loss, Status};
+use crate::api::status::{EventCount, Figures, Loss, RuleMemory, Sampled, Status};
 use crate::api::{self, Refusal, Subscribers, Subscription};
 use crate::config::Mode;
 use crate::output::Format;
 use crate::pipeline::Snapshot;
+use crate::queue::Sender;
 use crate::respond::{self, ActionRecord, Network};
 use crate::sensor::Losses;
 use crate::store::{Store, Writer};
 
 /// How long a request may wait for the thread that answers.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The sensor's thread says how it does about once a second: after so long it stands still.
+const STALLED: Duration = Duration::from_secs(30);
 
 /// Most actions that are listed from the store.
 const LIMIT: u32 = 1000;
@@ -36,9 +42,10 @@ pub(super) struct Control {
     pub(super) mode: Mode,
     pub(super) rules: Arc<Rules>,
     pub(super) snapshot: Arc<Mutex<Snapshot>>,
-    pub(super) answers: SyncSender<Message>,
+    pub(super) answers: Sender<Message>,
     pub(super) findings_lost: Arc<AtomicU64>,
     pub(super) in_force: Arc<AtomicU64>,
+    pub(super) counts: Arc<ActionCounts>,
     pub(super) alerts: Alerts,
     pub(super) store: Writer,
     pub(super) store_path: PathBuf,
@@ -103,6 +110,29 @@ impl Control {
         losses.retain(|loss| loss.count > 0);
         losses
     }
+
+    fn figures(&self, snapshot: &Snapshot) -> Figures {
+        let queues = [
+            ("findings", self.answers.waiting()),
+            ("store", self.store.waiting()),
+            ("stdout", self.stdout.waiting()),
+            ("alerts", self.alerts.counts().queued),
+        ];
+        let EngineStats { active, remembered, suppressed, .. } = snapshot.rules;
+        let counts = snapshot.counts;
+        Figures {
+            memory_bytes: own::resident_memory(),
+            cpu_seconds: own::processor_time().as_secs_f64(),
+            processes: snapshot.processes as u64,
+            queues: queues.into_iter().map(|(name, waiting)| (name.to_owned(), waiting)).collect(),
+            memory: RuleMemory { active: active as u64, remembered: remembered as u64, suppressed },
+            rule_time: Sampled {
+                samples: counts.sampled,
+                seconds: Duration::from_nanos(counts.sampled_nanoseconds).as_secs_f64(),
+            },
+            programs: snapshot.programs.clone(),
+        }
+    }
 }
 
 impl api::Control for Control {
@@ -128,6 +158,20 @@ impl api::Control for Control {
             findings: snapshot.counts.findings,
             alerts: self.alerts.counts(),
             active_verdicts: self.in_force.load(Relaxed),
+            actions: self.counts.read(),
+            agent: self.figures(&snapshot),
+        }
+    }
+
+    fn health(&self) -> Result<(), Refusal> {
+        let told = self.snapshot.lock().unwrap_or_else(PoisonError::into_inner).told;
+        match told {
+            Some(told) if told.elapsed() < STALLED => Ok(()),
+            Some(told) => {
+                let seconds = told.elapsed().as_secs();
+                Err(Refusal(format!("the sensor's thread has said nothing for {seconds} s")))
+            }
+            None => Err(Refusal("the sensor's thread has not begun".into())),
         }
     }
 

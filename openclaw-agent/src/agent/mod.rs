@@ -5,9 +5,11 @@
 
 mod answers;
 mod control;
+mod counts;
 mod doctor;
 mod options;
 mod outlet;
+mod own;
 mod record;
 mod rules;
 mod run;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::mpsc::{SyncSender, TrySendError};
+use std::sync::mpsc::TrySendError;
 
 use openclaw_detect::{Finding, ProcessId};
 
@@ -11,11 +11,12 @@ use super::stdout::Stdout;
 use crate::api::Subscribers;
 use crate::enrich::Observed;
 use crate::pipeline;
+use crate::queue::Sender;
 
 /// Never waits: what does not fit is counted.
 #[derive(Debug)]
 pub(super) struct Outlet {
-    pub(super) answers: SyncSender<Message>,
+    pub(super) answers: Sender<Message>,
     pub(super) lost: Arc<AtomicU64>,
     pub(super) subscribers: Arc<Subscribers>,
     /// Whether findings are answered, rather than only told.

@@ -11,6 +11,7 @@ use tracing::{info, warn};
 
 use super::answers::Answers;
 use super::control::Control;
+use super::counts::ActionCounts;
 use super::options::RunOptions;
 use super::outlet::Outlet;
 use super::rules::Rules;
@@ -18,7 +19,7 @@ use super::settings;
 use super::stdout::Stdout;
 use crate::alert::Alerts;
 use crate::api::socket::BoundSocket;
-use crate::api::{Server, Subscribers};
+use crate::api::{HttpServer, Server, Subscribers};
 use crate::capability::State;
 use crate::config::Mode;
 use crate::enrich::HostFacts;
@@ -93,6 +94,7 @@ async fn run_until_stopped(options: RunOptions) -> Result<()> {
     }
     let (processes, engines, questions) = pipeline::questions();
     let in_force = Arc::new(AtomicU64::new(0));
+    let counts = Arc::new(ActionCounts::default());
     let answers = Answers {
         responder,
         store: store.clone(),
@@ -101,6 +103,7 @@ async fn run_until_stopped(options: RunOptions) -> Result<()> {
         host: host.name.clone(),
         processes,
         in_force: Arc::clone(&in_force),
+        counts: Arc::clone(&counts),
         look_again: None,
     };
     let (messages, answers_thread) = answers.start()?;
@@ -138,13 +141,19 @@ async fn run_until_stopped(options: RunOptions) -> Result<()> {
         answers: messages,
         findings_lost,
         in_force,
+        counts,
         alerts: alerts.clone(),
         store,
         store_path: options.store.clone(),
         stdout,
         subscribers,
     };
-    let server = Server::start(socket, Arc::new(control))?;
+    let control: Arc<dyn crate::api::Control> = Arc::new(control);
+    let server = Server::start(socket, Arc::clone(&control))?;
+    let http = match config.api.metrics {
+        Some(at) => Some(HttpServer::start(at, control).await?),
+        None => None,
+    };
     for hook in sensor.snapshot().hooks.iter().filter(|hook| hook.reason.is_some()) {
         let state = if hook.state == State::Missing { "not available" } else { "available in part" };
         warn!(capability = hook.capability, hook = hook.hook, reason = hook.reason, "{state}");
@@ -165,6 +174,9 @@ async fn run_until_stopped(options: RunOptions) -> Result<()> {
     let stopped = tokio::task::spawn_blocking(move || sensor.stop()).await?;
     let answered = answers_thread.finish(config.security.response.release_on_exit);
     server.stop().await;
+    if let Some(http) = http {
+        http.stop().await;
+    }
     alerts.close(LAST_ALERTS).await;
     store_thread.finish();
     stdout_thread.finish();

@@ -3,13 +3,14 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::TrySendError;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use openclaw_detect::{Event, Finding};
 
 use crate::output::{Format, Printer, write_event};
+use crate::queue::{Receiver, Sender, bounded};
 use crate::respond::ActionRecord;
 
 /// How long a stopping agent waits for the reader.
@@ -29,7 +30,7 @@ enum Line {
 #[derive(Debug, Clone)]
 pub(super) struct Stdout {
     format: Format,
-    lines: SyncSender<Line>,
+    lines: Sender<Line>,
     lost: Arc<AtomicU64>,
 }
 
@@ -37,13 +38,13 @@ pub(super) struct Stdout {
 #[derive(Debug)]
 pub(super) struct StdoutThread {
     thread: JoinHandle<()>,
-    lines: SyncSender<Line>,
+    lines: Sender<Line>,
 }
 
 impl Stdout {
     /// Starts the thread.
     pub(super) fn start(format: Format) -> io::Result<(Stdout, StdoutThread)> {
-        let (lines, queue) = sync_channel(QUEUE);
+        let (lines, queue) = bounded(QUEUE);
         let thread = std::thread::Builder::new()
             .name("openclaw-stdout".into())
             .spawn(move || print_all(Printer::stdout(format), &queue))?;
@@ -63,6 +64,11 @@ impl Stdout {
 
     pub(super) fn action(&self, action: ActionRecord) {
         self.send(Line::Action(Box::new(action)));
+    }
+
+    /// How many lines wait for the reader.
+    pub(super) fn waiting(&self) -> u64 {
+        self.lines.waiting()
     }
 
     /// Lines that were not printed since the reader was too slow.

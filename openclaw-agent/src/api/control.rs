@@ -24,6 +24,12 @@ pub trait Control: Send + Sync + 'static {
     /// How the agent does.
     fn status(&self) -> Status;
 
+    /// Whether the agent goes on.
+    ///
+    /// # Errors
+    /// What stands still.
+    fn health(&self) -> Result<(), Refusal>;
+
     /// Cuts an address or a network off, in both modes, under the guard rails.
     ///
     /// # Errors

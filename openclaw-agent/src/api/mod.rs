@@ -4,6 +4,8 @@
 
 pub mod client;
 pub mod control;
+mod http;
+mod metrics;
 pub mod protocol;
 pub mod server;
 pub mod socket;
@@ -12,6 +14,7 @@ mod subscribers;
 
 pub use client::{Client, ClientError};
 pub use control::{Control, Refusal, Subscription};
+pub use http::HttpServer;
 pub use protocol::{Request, Response};
 pub use server::Server;
 pub use status::Status;

@@ -6,6 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::capability::Capability;
 use crate::config::Mode;
+use crate::respond::action::{ActionKind, Outcome};
+use crate::sensor::ProgramCost;
 
 /// The state of the running agent.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -38,6 +40,62 @@ pub struct Status {
     pub alerts: AlertCounts,
     /// How many blocks and isolations are in force.
     pub active_verdicts: u64,
+    /// What became of answers since the agent started.
+    #[serde(default)]
+    pub actions: Vec<ActionCount>,
+    /// What the agent itself takes.
+    #[serde(default)]
+    pub agent: Figures,
+}
+
+/// How many answers of one kind ended in one way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ActionCount {
+    /// What was to be done.
+    pub kind: ActionKind,
+    /// What became of it.
+    pub outcome: Outcome,
+    /// How many.
+    pub count: u64,
+}
+
+/// What the agent itself takes, and how it keeps up.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Figures {
+    /// Memory that is resident, in bytes.
+    pub memory_bytes: u64,
+    /// Time on processors since the start, of all its threads, in seconds.
+    pub cpu_seconds: f64,
+    /// Processes in the table.
+    pub processes: u64,
+    /// What waits in each queue.
+    pub queues: BTreeMap<String, u64>,
+    /// What the rules remember.
+    pub memory: RuleMemory,
+    /// How long the rules took of the events of which that was measured.
+    pub rule_time: Sampled,
+    /// What the kernel programs have cost; empty where the kernel does not count it.
+    pub programs: Vec<ProgramCost>,
+}
+
+/// What the rules remember.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct RuleMemory {
+    /// Rules that are true at present, counted once for each process and address.
+    pub active: u64,
+    /// Keys and values.
+    pub remembered: u64,
+    /// Firings that `suppress` kept from being told.
+    pub suppressed: u64,
+}
+
+/// A time of which only samples were measured.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub struct Sampled {
+    /// How many were measured.
+    pub samples: u64,
+    /// How long they took in all, in seconds.
+    pub seconds: f64,
 }
 
 /// How many events of one kind there were.

@@ -41,6 +41,15 @@ impl Control for Agent {
             findings: 0,
             alerts: status::AlertCounts::default(),
             active_verdicts: 0,
+            actions: Vec::new(),
+            agent: status::Figures::default(),
+        }
+    }
+
+    fn health(&self) -> Result<(), Refusal> {
+        match self.blocked.lock().unwrap().len() {
+            0 => Ok(()),
+            _ => Err(Refusal("it stands still".to_owned())),
         }
     }
 

@@ -7,13 +7,13 @@ use anyhow::{Result, bail};
 
 use super::context::Context;
 use super::table::Table;
-use crate::api::status::{Loss, Status};
+use crate::api::status::{Figures, Loss, Sampled, Status};
 use crate::api::{ClientError, Request, Response};
 use crate::capability::State;
 use crate::config::{Mode, units};
 use crate::output::style::{BAD, BOLD, DIM, GOOD, WARN};
 use crate::output::{Format, Printer};
-use crate::sensor::Losses;
+use crate::sensor::{Losses, ProgramCost};
 
 /// Show how the running agent does: hooks, events, losses, rules, findings, alerts
 #[derive(Debug, clap::Args)]
@@ -69,6 +69,10 @@ fn text(status: &Status) -> String {
         ),
     );
     line("in force", format!("{} blocks and isolations", status.active_verdicts));
+    line("takes", takes(&status.agent));
+    let queues = status.agent.queues.iter().filter(|(_, waiting)| **waiting > 0);
+    let queues: Vec<_> = queues.map(|(name, waiting)| format!("{waiting} {name}")).collect();
+    line("queues", if queues.is_empty() { "empty".to_owned() } else { queues.join(", ") });
     out.push_str(&head.text());
     for warning in &status.warnings {
         // Writing to a String cannot fail.
@@ -100,6 +104,16 @@ fn text(status: &Status) -> String {
     }
     out.push_str(&events.text());
 
+    if !status.agent.programs.is_empty() {
+        let _ = writeln!(out, "\n{BOLD}kernel programs{BOLD:#}");
+        let mut programs = Table::default();
+        for ProgramCost { name, runs, time } in &status.agent.programs {
+            let each = time.as_nanos() / u128::from((*runs).max(1));
+            programs.row([name.clone(), format!("{runs} runs"), format!("{each} ns each")]);
+        }
+        out.push_str(&programs.text());
+    }
+
     let _ = writeln!(out, "\n{BOLD}losses{BOLD:#}");
     let (filtered, lost): (Vec<&Loss>, Vec<&Loss>) =
         status.losses.iter().filter(|loss| loss.count > 0).partition(|loss| loss.stage == Losses::FILTER);
@@ -123,6 +137,18 @@ fn text(status: &Status) -> String {
     out
 }
 
+/// What the agent takes of the machine.
+fn takes(figures: &Figures) -> String {
+    let mebibytes = figures.memory_bytes as f64 / f64::from(1 << 20);
+    let mut takes = format!("{mebibytes:.1} MiB of memory, {:.1} s on processors", figures.cpu_seconds);
+    let Sampled { samples, seconds } = figures.rule_time;
+    if samples > 0 {
+        // Writing to a String cannot fail.
+        let _ = write!(takes, ", rules take {:.0} ns an event", seconds * 1e9 / samples as f64);
+    }
+    takes
+}
+
 /// A count that should be nought.
 fn bad(count: u64, what: &str) -> String {
     let text = format!("{count} {what}");
@@ -135,7 +161,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::api::status::{AlertCounts, EventCount};
+    use crate::api::status::{AlertCounts, EventCount, Figures, Sampled};
     use crate::capability::Capability;
 
     #[test]
@@ -157,6 +183,14 @@ mod tests {
             findings: 1,
             alerts: AlertCounts { delivered: 1, ..AlertCounts::default() },
             active_verdicts: 0,
+            actions: Vec::new(),
+            agent: Figures {
+                memory_bytes: 12_582_912,
+                cpu_seconds: 3.25,
+                queues: BTreeMap::from([("store".to_owned(), 4)]),
+                rule_time: Sampled { samples: 10, seconds: 0.000_005 },
+                ..Figures::default()
+            },
         };
         let plain = |status: &Status| anstream::adapter::strip_str(&text(status)).to_string();
         let shown = plain(&status);
@@ -166,6 +200,9 @@ mod tests {
             "process_create  0.2/s  12 in all",
             "kernel  ring full  3",
             "warning  the rules on disk are not run",
+            "takes     12.0 MiB of memory, 3.2 s on processors",
+            "queues    4 store",
+            ", rules take 500 ns an event",
         ] {
             assert!(shown.contains(part), "{part}\n{shown}");
         }

@@ -12,6 +12,7 @@ pub mod trust;
 pub mod units;
 mod webhook;
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -209,6 +210,8 @@ impl Default for Store {
 pub struct Api {
     /// The control socket; none means the default of the user who runs the agent.
     pub socket: Option<PathBuf>,
+    /// Where `/metrics`, `/healthz` and `/readyz` are served over HTTP; none means nowhere.
+    pub metrics: Option<SocketAddr>,
 }
 
 fn duration_text<S: serde::Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {

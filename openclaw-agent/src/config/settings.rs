@@ -1,5 +1,6 @@
 //! From the tree to [`Config`]: each key by name, each mistake with its place.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use super::node::{Node, Tree};
@@ -272,8 +273,14 @@ fn store(reader: &mut Reader<'_>, node: Option<&Node>, folder: &Path) -> Store {
 fn api(reader: &mut Reader<'_>, node: Option<&Node>, folder: &Path) -> Api {
     let mut keys = reader.section("api", node);
     let socket = keys.take("socket").and_then(|node| reader.parsed(&keys.name("socket"), node, path(folder)));
+    let metrics = keys.take("metrics").and_then(|node| {
+        reader.parsed(&keys.name("metrics"), node, |text| {
+            let message = "write an address and a port, such as 127.0.0.1:9464";
+            text.parse::<SocketAddr>().map_err(|_| format!("`{text}` is no place to listen at: {message}"))
+        })
+    });
     keys.finish(reader);
-    Api { socket }
+    Api { socket, metrics }
 }
 
 #[cfg(test)]

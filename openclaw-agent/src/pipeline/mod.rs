@@ -10,5 +10,5 @@ mod thread;
 mod watch;
 
 pub use find::find;
-pub use stage::{Counts, Outlet, Stage};
+pub use stage::{Counts, Outlet, SAMPLED, Stage};
 pub use thread::{Engines, Handle, Processes, Questions, Settings, Snapshot, questions, start};

@@ -7,6 +7,8 @@ mod file;
 mod hash;
 mod kernel;
 
+use std::time::Instant;
+
 use openclaw_common::network::OUTBOUND;
 use openclaw_common::record::{
     Header, NET_BIND, NET_LISTEN, NET_PACKET_SOCKET, NET_RAW_SOCKET, NET_REFUSED, NetworkRecord,
@@ -56,7 +58,15 @@ pub struct Counts {
     pub containers_unasked: u64,
     /// Packets of port 53 that hold no DNS message that can be read.
     pub malformed_dns: u64,
+    /// Events of which it was measured how long the rules took: one of [`SAMPLED`].
+    pub sampled: u64,
+    /// How long that was in all, nanoseconds.
+    pub sampled_nanoseconds: u64,
 }
+
+/// One of so many events has the time measured that the rules take: often enough to tell, and seldom enough to cost
+/// nothing.
+pub const SAMPLED: u64 = 256;
 
 /// The state between the rings and the rules.
 #[derive(Debug)]
@@ -259,11 +269,16 @@ impl Stage {
                 None => return,
             },
         };
+        let begun = self.counts.events[kind as usize].is_multiple_of(SAMPLED).then(Instant::now);
         find(&mut self.engine, &mut self.counts.findings, &event, |rule, finding| {
             let isolate = outlet.isolates() && rule.actions.contains(&Action::Isolate);
             let tree = id.filter(|_| isolate).map(|id| self.table.descendants(id)).unwrap_or_default();
             outlet.finding(finding, tree);
         });
+        if let Some(begun) = begun {
+            self.counts.sampled += 1;
+            self.counts.sampled_nanoseconds += begun.elapsed().as_nanos() as u64;
+        }
         if watched {
             outlet.event(&event);
         }

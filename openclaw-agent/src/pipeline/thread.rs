@@ -20,7 +20,7 @@ use crate::capability::Capability;
 use crate::enrich::{Clock, Environment, HostFacts, Record, Resolver, id_of};
 use crate::hash::{Hashes, Misses};
 use crate::kernel::layout::Resolved;
-use crate::sensor::{LoadError, Losses, RingSizes, Rings, Sensor, Witness};
+use crate::sensor::{LoadError, Losses, ProgramCost, RingSizes, Rings, Sensor, Witness};
 
 /// How long the thread sleeps at most when nothing wakes it. The network and file rings wake it only when they fill up.
 const NAP: Duration = Duration::from_millis(20);
@@ -87,6 +87,8 @@ pub struct Settings {
 /// What the thread tells of itself, about once a second.
 #[derive(Debug, Clone, Default)]
 pub struct Snapshot {
+    /// When it was told; none before the thread runs.
+    pub told: Option<Instant>,
     /// What went through.
     pub counts: Counts,
     /// What was lost.
@@ -101,6 +103,8 @@ pub struct Snapshot {
     pub rules: EngineStats,
     /// The hooks, as they are attached.
     pub hooks: Arc<[Capability]>,
+    /// What the kernel programs have cost; empty where the kernel does not count it.
+    pub programs: Vec<ProgramCost>,
 }
 
 /// A question to the thread.
@@ -518,6 +522,7 @@ impl<O: Outlet> Pipeline<O> {
         let counts = self.stage.counts();
         let rates = self.rates(counts);
         *self.snapshot.lock().unwrap_or_else(PoisonError::into_inner) = Snapshot {
+            told: Some(Instant::now()),
             counts,
             losses,
             hash_misses: self.stage.hash_misses(),
@@ -525,6 +530,7 @@ impl<O: Outlet> Pipeline<O> {
             processes: self.stage.table().len(),
             rules: self.stage.engine().stats(),
             hooks: Arc::clone(&self.hooks),
+            programs: self.sensor.costs(),
         };
     }
 

@@ -39,6 +39,19 @@ pub enum ActionKind {
     Isolate,
 }
 
+impl ActionKind {
+    /// Every kind, in the order of declaration.
+    pub const ALL: [ActionKind; 2] = [ActionKind::Block, ActionKind::Isolate];
+
+    /// The name that JSON uses.
+    pub const fn name(self) -> &'static str {
+        match self {
+            ActionKind::Block => "block",
+            ActionKind::Isolate => "isolate",
+        }
+    }
+}
+
 /// On whom it is done.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -72,4 +85,22 @@ pub enum Outcome {
     Expired,
     /// A person took it back.
     Undone,
+}
+
+impl Outcome {
+    /// Every outcome, in the order of declaration.
+    pub const ALL: [Outcome; 6] =
+        [Outcome::Done, Outcome::Would, Outcome::Refused, Outcome::Failed, Outcome::Expired, Outcome::Undone];
+
+    /// The name that JSON uses.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Outcome::Done => "done",
+            Outcome::Would => "would",
+            Outcome::Refused => "refused",
+            Outcome::Failed => "failed",
+            Outcome::Expired => "expired",
+            Outcome::Undone => "undone",
+        }
+    }
 }

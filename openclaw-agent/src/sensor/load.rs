@@ -19,6 +19,7 @@ use super::hooks::{
 use super::iterator::Iterator;
 use super::losses::Losses;
 use super::objects::{self, Objects};
+use super::programs::ProgramCost;
 use super::{calls, programs, refusals};
 use crate::capability::{Capability, State};
 use crate::kernel::layout::Resolved;
@@ -397,6 +398,17 @@ impl Sensor {
         losses.missed_runs =
             self.ebpf.programs().filter_map(|(_, program)| programs::missed_runs(program).ok()).sum();
         losses
+    }
+
+    /// What the programs have cost, those that ran, by their names; nothing where the kernel does not count it.
+    pub fn costs(&self) -> Vec<ProgramCost> {
+        if !programs::are_counted() {
+            return Vec::new();
+        }
+        let costs = self.ebpf.programs().filter_map(|(name, program)| programs::cost(name, program).ok());
+        let mut costs: Vec<_> = costs.filter(|cost| cost.runs > 0).collect();
+        costs.sort_by(|a, b| a.name.cmp(&b.name));
+        costs
     }
 }
 

@@ -14,4 +14,5 @@ mod witness;
 
 pub use load::{LoadError, RingSizes, Rings, Sensor};
 pub use losses::Losses;
+pub use programs::ProgramCost;
 pub use witness::Witness;

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender, TrySendError};
+use std::sync::mpsc::{RecvTimeoutError, TrySendError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -12,6 +12,7 @@ use tracing::{error, info, warn};
 
 use super::{Limits, Opened, Store, StoreError};
 use crate::output::time;
+use crate::queue::{Receiver, Sender, bounded};
 use crate::respond::action::ActionRecord;
 
 /// How many records wait for the disk at most.
@@ -35,7 +36,7 @@ enum Record {
 /// Writes findings and actions in the background. Cheap to clone: each clone feeds the same thread.
 #[derive(Debug, Clone)]
 pub struct Writer {
-    queue: SyncSender<Message>,
+    queue: Sender<Message>,
     lost: Arc<AtomicU64>,
 }
 
@@ -43,7 +44,7 @@ pub struct Writer {
 #[derive(Debug)]
 pub struct WriterThread {
     thread: JoinHandle<()>,
-    queue: SyncSender<Message>,
+    queue: Sender<Message>,
     /// Where a damaged database went when this one was opened.
     pub moved_aside: Option<PathBuf>,
 }
@@ -56,7 +57,7 @@ impl Writer {
     pub fn start(path: &Path, limits: Limits) -> Result<(Writer, WriterThread), StoreError> {
         let Opened { store, moved_aside } = Store::open(path)?;
         let lost = Arc::new(AtomicU64::new(0));
-        let (queue, messages) = mpsc::sync_channel(QUEUE);
+        let (queue, messages) = bounded(QUEUE);
         let thread = thread::Builder::new()
             .name("store".to_owned())
             .spawn({
@@ -76,6 +77,11 @@ impl Writer {
     /// Queues an action, or its next state. Never waits; what does not fit is counted as lost.
     pub fn action(&self, action: ActionRecord) {
         self.queue(Record::Action(Box::new(action)));
+    }
+
+    /// How many records wait for the disk.
+    pub fn waiting(&self) -> u64 {
+        self.queue.waiting()
     }
 
     /// How many records could not be written.
@@ -158,7 +164,9 @@ fn write_all(store: &Store, messages: &Receiver<Message>, limits: Limits, lost: 
             next_prune = Instant::now() + PRUNE_EVERY;
         }
     }
-    let late = messages.try_iter().filter(|message| matches!(message, Message::Write(_))).count();
+    let late = std::iter::from_fn(|| messages.try_recv().ok())
+        .filter(|message| matches!(message, Message::Write(_)))
+        .count();
     lost.fetch_add(late as u64, Relaxed);
 }
 

@@ -1,0 +1,31 @@
+//! What this process takes of the machine.
+
+use std::time::Duration;
+
+/// Memory that is resident, in bytes; 0 where `/proc` does not say.
+pub(super) fn resident_memory() -> u64 {
+    let pages = std::fs::read_to_string("/proc/self/statm")
+        .ok()
+        .and_then(|statm| statm.split(' ').nth(1)?.parse::<u64>().ok())
+        .unwrap_or_default();
+    pages * rustix::param::page_size() as u64
+}
+
+/// Time on processors since the start, of all threads.
+pub(super) fn processor_time() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    Duration::try_from(time).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_takes_memory_and_time() {
+        assert!(resident_memory() > 100_000);
+        let before = processor_time();
+        while processor_time() == before {}
+        assert!(processor_time() > before);
+    }
+}
