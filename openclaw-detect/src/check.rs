@@ -22,6 +22,10 @@ pub(crate) fn check(expr: &Expr, definitions: &Definitions) -> (Option<Node>, Ve
     let mut checker =
         Checker { definitions, lists: &definitions.lists, comparisons: 0, problems: Vec::new() };
     let node = checker.expr(expr);
+    if checker.comparisons > MAX_COMPARISONS {
+        let message = format!("with its macros this condition has more than {MAX_COMPARISONS} comparisons");
+        checker.problems.push(Problem::error(Span::default(), message).help("put long lists under `lists:`"));
+    }
     if let Some(node) = &node
         && let Err(message) = definitions.shared.take_comparisons(node.comparisons())
     {
@@ -33,12 +37,19 @@ pub(crate) fn check(expr: &Expr, definitions: &Definitions) -> (Option<Node>, Ve
         );
         checker.problems.push(Problem::error(Span::default(), message).help("make it of fewer macros"));
     }
-    let failed = checker.problems.iter().any(|problem| problem.level == Level::Error);
-    (node.filter(|_| !failed), checker.problems)
+    let (mut problems, warnings): (Vec<_>, Vec<_>) =
+        checker.problems.into_iter().partition(|problem| problem.level == Level::Error);
+    let failed = !problems.is_empty();
+    problems.extend(warnings);
+    problems.truncate(MAX_PROBLEMS);
+    (node.filter(|_| !failed), problems)
 }
 
 /// Regular expressions and patterns of one comparison: each is looked for by itself.
 const MAX_PATTERNS: usize = 1000;
+
+/// Mistakes of one condition that are told.
+const MAX_PROBLEMS: usize = 100;
 
 /// Wrong values of one comparison that are told one by one.
 const MAX_WRONG: usize = 20;
@@ -118,15 +129,11 @@ impl<'a> Checker<'a> {
             return None;
         };
         // A mistake in the macro is told where it is defined.
-        let node = found.node.as_ref()?;
-        self.comparisons += node.comparisons();
+        self.comparisons += found.comparisons;
         if self.comparisons > MAX_COMPARISONS {
-            let message =
-                format!("with its macros this condition has more than {MAX_COMPARISONS} comparisons");
-            self.problems.push(Problem::error(name.span, message).help("put long lists under `lists:`"));
             return None;
         }
-        Some(node.clone())
+        found.node.clone()
     }
 
     /// All parts are checked, also after a mistake, so that all mistakes are told at once.
@@ -136,6 +143,7 @@ impl<'a> Checker<'a> {
     }
 
     fn test(&mut self, test: &'a Test) -> Option<Node> {
+        self.comparisons += 1;
         let Some(field) = Field::from_name(&test.field.text) else {
             self.problems.push(unknown_field(&test.field.text, test.field.span));
             return None;
@@ -178,9 +186,10 @@ impl<'a> Checker<'a> {
         if let Some(known) = shape.as_ref().and_then(|shape| self.definitions.shared.matcher(shape)) {
             return Some(known);
         }
-        let items = self.items(test, field)?;
+        let (items, lists) = self.items(test, field)?;
+        let bytes = items.iter().map(|item| item.text.len()).sum();
         if shape.is_some()
-            && let Err(message) = self.definitions.shared.take_members(items.len())
+            && let Err(message) = self.definitions.shared.take_members(items.len() + lists, bytes)
         {
             self.problems.push(Problem::error(test.field.span, message));
             return None;
@@ -205,8 +214,8 @@ impl<'a> Checker<'a> {
         expands_lists(test) && test.operand.literals().iter().any(|one| self.lists.contains(&one.text))
     }
 
-    /// The values on the right side, lists replaced by their members.
-    fn items(&mut self, test: &'a Test, field: Field) -> Option<Vec<Item<'a>>> {
+    /// The values on the right side, lists replaced by their members; and how many lists these are of.
+    fn items(&mut self, test: &'a Test, field: Field) -> Option<(Vec<Item<'a>>, usize)> {
         let expands = expands_lists(test);
         if let Operand::Many(_, span) = &test.operand
             && is_comparison(test.operator)
@@ -216,10 +225,12 @@ impl<'a> Checker<'a> {
             self.problems.push(Problem::error(*span, message).help(help));
             return None;
         }
-        let mut items = Vec::new();
+        let (mut items, mut lists) = (Vec::new(), 0);
         for literal in test.operand.literals() {
             if expands && self.lists.contains(&literal.text) {
-                items.extend(self.lists.members(&literal.text).into_iter().map(|text| Item {
+                let (members, count) = self.lists.members_and_lists(&literal.text);
+                lists += count;
+                items.extend(members.into_iter().map(|text| Item {
                     text,
                     quoted: true,
                     span: literal.span,
@@ -237,7 +248,7 @@ impl<'a> Checker<'a> {
             self.problems.push(Problem::error(test.field.span, message));
             return None;
         }
-        Some(items)
+        Some((items, lists))
     }
 
     /// Whether a word that names no list is a value; says so where it most likely is a list's name.

@@ -32,6 +32,8 @@ pub(crate) struct Macro {
     text: String,
     /// None where there is a mistake in it, which is told where it is defined.
     pub(crate) node: Option<Node>,
+    /// How many comparisons it has.
+    pub(crate) comparisons: usize,
     /// How deep its parts lie in one another.
     depth: usize,
     identity: Identity,
@@ -71,11 +73,11 @@ impl Definitions {
         other
     }
 
-    /// Makes macros ready, those first that others are made of. Calls `report` with each mistake in one.
+    /// Makes macros ready, those first that others are made of. Calls `report` with the mistakes in one.
     pub(crate) fn define_macros(
         &mut self,
         macros: &BTreeMap<String, Expr>,
-        mut report: impl FnMut(&str, Problem),
+        mut report: impl FnMut(&str, Vec<Problem>),
     ) {
         let graph: Graph<'_> = macros.iter().map(|(name, expr)| (name.as_str(), named(expr))).collect();
         let order = order(&graph);
@@ -86,11 +88,15 @@ impl Definitions {
                 Some(to) => (None, vec![in_a_circle(name, to, expr)]),
                 None => check(expr, self),
             };
-            problems.into_iter().for_each(|problem| report(name, problem));
+            if !problems.is_empty() {
+                report(name, problems);
+            }
             // What is made of one with a mistake has that mistake, which is told no second time.
             let depth = if node.is_some() { self.depth(expr) } else { 0 };
             let identity = self.identity(expr);
-            self.macros.insert(name.to_owned(), Macro { text: expr.to_string(), node, depth, identity });
+            let comparisons = node.as_ref().map_or(0, Node::comparisons);
+            let found = Macro { text: expr.to_string(), node, comparisons, depth, identity };
+            self.macros.insert(name.to_owned(), found);
         }
     }
 

@@ -20,6 +20,9 @@ impl fmt::Display for Level {
     }
 }
 
+/// Bytes of a line that are shown before a place; behind it, twice as many.
+const SHOWN: usize = 120;
+
 /// A mistake at a place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Diagnostic {
@@ -37,8 +40,10 @@ pub struct Diagnostic {
     pub message: String,
     /// What was expected, or the nearest right name.
     pub help: Option<String>,
-    /// The line as it is written; empty where it cannot be shown.
+    /// The line as it is written, of a long one the part around the place; empty where it cannot be shown.
     pub source: String,
+    /// The characters of `source` before the place.
+    pub indent: usize,
 }
 
 impl fmt::Display for Diagnostic {
@@ -50,7 +55,7 @@ impl fmt::Display for Diagnostic {
         if !self.source.is_empty() {
             write!(f, "\n{margin} |\n{line} | {}\n", self.source)?;
             // A tab before the caret keeps its width.
-            let before = self.source.chars().take(self.column - 1);
+            let before = self.source.chars().take(self.indent);
             let indent: String = before.map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
             write!(f, "{margin} | {indent}{}", "^".repeat(self.length))?;
         }
@@ -159,18 +164,21 @@ impl Problem {
     pub(crate) fn at(self, file: &str, text: &str, lines: &Lines) -> Diagnostic {
         let start = floor(text, self.span.start);
         let end = floor(text, self.span.end).max(start);
-        let line_start = text[..start].rfind('\n').map_or(0, |at| at + 1);
-        let line_end = text[start..].find('\n').map_or(text.len(), |at| start + at);
-        let source = text[line_start..line_end].trim_end_matches('\r');
+        let line = lines.line(Span::new(start, start));
+        let (line_start, line_end) = lines.range(line, text);
+        let shown_start = floor(text, start.saturating_sub(SHOWN)).max(line_start);
+        let shown_end = floor(text, start + 2 * SHOWN).min(line_end);
+        let source = text[shown_start..shown_end].trim_end_matches('\r');
         Diagnostic {
             level: self.level,
             file: file.to_owned(),
-            line: lines.line(Span::new(start, start)),
+            line,
             column: text[line_start..start].chars().count() + 1,
-            length: text[start..end.min(line_end)].chars().count().max(1),
+            length: text[start..end.min(shown_end).max(start)].chars().count().max(1),
             message: self.message,
             help: self.help,
             source: source.to_owned(),
+            indent: text[shown_start..start].chars().count(),
         }
     }
 }
@@ -182,6 +190,12 @@ pub(crate) struct Lines(Vec<usize>);
 impl Lines {
     pub(crate) fn of(text: &str) -> Self {
         Lines(std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect())
+    }
+
+    /// Where a line, from 1, begins and ends in its text.
+    fn range(&self, line: usize, text: &str) -> (usize, usize) {
+        let end = self.0.get(line).map_or(text.len(), |next| next - 1);
+        (self.0[line - 1], end)
     }
 
     /// The line, from 1, in which a place begins.
@@ -224,6 +238,17 @@ mod tests {
             shown,
             "error: unknown field `process.nmae`\n --> rules/x.yml:2:4\n  |\n2 | \té process.nmae == 1\n  | \t  ^^^^^^^^^^^^\n  = help: did you mean `process.name`?"
         );
+    }
+
+    #[test]
+    fn of_a_long_line_the_part_around_the_place_is_shown() {
+        let text = format!("{}é here {}", "a".repeat(1000), "b".repeat(100_000));
+        let at = text.find("here").unwrap();
+        let shown = Problem::error(Span::new(at, at + 4), "x").in_file("f", &text);
+        assert_eq!((shown.line, shown.column, shown.length), (1, 1003, 4));
+        assert!(shown.source.len() < 400 && shown.source.contains(" here b"), "{}", shown.source);
+        let caret = shown.to_string().lines().last().unwrap().find('^').unwrap() - "  | ".len();
+        assert_eq!(shown.source.chars().skip(caret).take(4).collect::<String>(), "here");
     }
 
     #[test]

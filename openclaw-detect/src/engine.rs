@@ -7,7 +7,7 @@ use crate::compiled::{Clause, Compiled};
 use crate::eval::{Truth, evaluate};
 use crate::index::{Candidates, Index};
 use crate::interest::{Interest, ReadInterest, reads};
-use crate::memory::{Key as KeyBuffer, Limits, Memory, Remembered, Snapshot};
+use crate::memory::{Kept, Key as KeyBuffer, Limits, Memory, Remembered, Snapshot};
 use crate::ruleset::RuleSet;
 use crate::state::{Key, Ports, State};
 use crate::{Event, EventKind, Evidence, Field, KindSet, Match, ProcessId, Value};
@@ -107,34 +107,32 @@ impl Engine {
 
     /// What its rules remember, but for which are true at present: those are found anew from the processes.
     pub fn snapshot(&self) -> Snapshot {
-        let mut snapshot = self.begin_snapshot();
-        for rule in 0..self.rules.len() {
-            self.add_to_snapshot(&mut snapshot, rule);
+        let mut snapshot = Snapshot::default();
+        for part in 0..self.snapshot_parts() {
+            self.add_to_snapshot(&mut snapshot, part);
         }
         snapshot
     }
 
-    /// A snapshot of what rules remembered that run no more, for those to be added that do.
-    pub fn begin_snapshot(&self) -> Snapshot {
-        Snapshot::new(self.parked.iter().cloned().collect())
+    /// How many parts a snapshot has: one for each rule, and for each that runs no more and of which something is kept.
+    pub fn snapshot_parts(&self) -> usize {
+        self.memories.len() + self.parked.len()
     }
 
-    /// Adds what the rule of that number remembers. A thread that must not stand still for long makes its snapshot so,
-    /// rule by rule.
-    pub fn add_to_snapshot(&self, snapshot: &mut Snapshot, rule: usize) {
-        if let (Some(compiled), Some(memory)) = (self.rules.compiled().get(rule), self.memories.get(rule))
-            && let Some(remembered) = memory.remembered()
-        {
-            snapshot.rules.insert(compiled.rule.name.clone(), remembered);
+    /// Adds the part of that number. A thread that must not stand still for long makes its snapshot so, part by part.
+    pub fn add_to_snapshot(&self, snapshot: &mut Snapshot, part: usize) {
+        if let (Some(compiled), Some(memory)) = (self.rules.compiled().get(part), self.memories.get(part)) {
+            if let Some(remembered) = memory.remembered() {
+                snapshot.rules.insert(compiled.rule.name.clone(), remembered);
+            }
+        } else if let Some((name, remembered)) = self.parked.get(part - self.memories.len()) {
+            snapshot.rules.insert(name.clone(), remembered.clone());
         }
     }
 
     /// Takes back what was kept, for rules of the same name as far as it means the same. What was kept of rules that do
     /// not run stays, for when they run again.
     pub fn restore(&mut self, snapshot: &Snapshot) {
-        if !snapshot.is_of_this_version() {
-            return;
-        }
         let own = self.numbers();
         for (name, kept) in &snapshot.rules {
             match own.get(name) {
@@ -170,13 +168,17 @@ impl Engine {
                 }
                 continue;
             };
-            if self.rules.compiled()[new].turns() && compiled.turns() && self.memories[new].asks_as(&memory) {
-                conditions.insert(before.first_condition(old), self.first_condition(new));
+            let kept = self.memories[new].keeps_truths_of(&memory);
+            if self.rules.compiled()[new].turns() && compiled.turns() && kept != Kept::Nothing {
+                conditions.insert(before.first_condition(old), (self.first_condition(new), kept));
             }
             self.memories[new].take_over(memory);
         }
         std::mem::swap(&mut self.state, &mut before.state);
-        self.state.renumber(|old| conditions.get(&old).copied());
+        self.state.renumber(|key| {
+            let (new, kept) = conditions.get(&key.condition).copied()?;
+            (kept == Kept::All || key.remote.is_some()).then_some(new)
+        });
         self.suppressed = before.suppressed;
         self.keep_within_bounds();
         self.evicted_before = 0;
@@ -187,7 +189,10 @@ impl Engine {
     fn park(&mut self, name: String, remembered: Remembered) {
         self.parked.retain(|(parked, _)| *parked != name);
         self.parked.push_back((name, remembered));
-        if self.parked.len() > MAX_PARKED {
+        let bytes = |parked: &VecDeque<(String, Remembered)>| {
+            parked.iter().map(|(_, remembered)| remembered.bytes()).sum::<usize>()
+        };
+        while self.parked.len() > MAX_PARKED || bytes(&self.parked) > self.max_bytes / 4 {
             self.parked.pop_front();
         }
     }
@@ -295,7 +300,7 @@ impl Engine {
             self.bytes = self.bytes + memory.bytes() - before;
         }
         self.candidates.clear();
-        if self.bytes > self.max_bytes {
+        while self.bytes > self.max_bytes {
             self.make_room();
         }
         if kind == EventKind::ProcessExit
@@ -607,6 +612,27 @@ mod tests {
             after.take_over(&mut before);
             let now = if fires { "y" } else { "x" };
             assert_eq!(fired(&mut after, &exec(1, now, "bash")).len(), usize::from(fires), "[{list}] {name}");
+        }
+    }
+
+    #[test]
+    fn what_is_true_of_connections_stays_so_when_only_a_list_is_another() {
+        let rules = |list: &str, bytes: u64| {
+            format!(
+                "lists: {{trusted: [{list}]}}\nrules: [{{name: a, condition: network.outbound.bytes > {bytes} and destination not in trusted}}]"
+            )
+        };
+        for (after, fires) in [
+            (rules("10.0.0.0/8, 198.51.100.1", 10), 0),
+            (rules("10.0.0.0/8", 20), 1),
+            (rules("192.0.2.0/24", 10), 0),
+        ] {
+            let mut before = engine(&rules("10.0.0.0/8", 10));
+            assert_eq!(fired(&mut before, &sent(1, [192, 0, 2, 7], 100)).len(), 1);
+            let mut engine = engine(&after);
+            engine.take_over(&mut before);
+            assert_eq!(fired(&mut engine, &sent(1, [192, 0, 2, 7], 200)).len(), fires, "{after}");
+            assert_eq!(fired(&mut engine, &sent(1, [203, 0, 113, 7], 200)).len(), 1, "{after}");
         }
     }
 

@@ -8,6 +8,9 @@ use crate::graph::{Graph, order};
 /// Members that a list may have, with those of the lists that it names.
 pub(crate) const MAX_MEMBERS: usize = 100_000;
 
+/// Bytes that a member may have: no path is longer.
+pub(crate) const MAX_MEMBER: usize = 4096;
+
 /// The lists by name. A member that names a list stands for that list's members.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Lists(BTreeMap<String, Vec<String>>);
@@ -61,6 +64,11 @@ impl Lists {
 
     /// The members of a list and of the lists that it names, each list once.
     pub(crate) fn members(&self, name: &str) -> Vec<&str> {
+        self.members_and_lists(name).0
+    }
+
+    /// The members of a list and of the lists that it names, each list once; and how many lists those are.
+    pub(crate) fn members_and_lists(&self, name: &str) -> (Vec<&str>, usize) {
         let mut members = Vec::new();
         let mut seen = HashSet::from([name]);
         let mut next = VecDeque::from([name]);
@@ -73,7 +81,7 @@ impl Lists {
                 }
             }
         }
-        members
+        (members, seen.len())
     }
 }
 

@@ -7,6 +7,7 @@ use crate::ast::Expr;
 use crate::compiled::{Compiled, Question};
 use crate::definitions::Definitions;
 use crate::diagnostic::{Diagnostic, Diagnostics, Level, Lines, Problem, Span};
+use crate::lists::MAX_MEMBER;
 use crate::pack::{self, Pack};
 use crate::parser;
 use crate::reader::Reader;
@@ -258,6 +259,14 @@ impl<'a> Loader<'a> {
         let mut members = Vec::with_capacity(items.len());
         for item in items {
             match &item.value {
+                Tree::Scalar(text) if text.len() > MAX_MEMBER => {
+                    let bytes = text.len();
+                    let message = format!(
+                        "a value of the list `{}` has {bytes} bytes, more than {MAX_MEMBER}",
+                        list.name
+                    );
+                    self.report(source, Problem::error(item.span, message));
+                }
                 Tree::Scalar(text) => members.push((text.clone(), (source, item.span))),
                 _ => {
                     let message =
@@ -291,8 +300,8 @@ impl<'a> Loader<'a> {
                     self.macros.insert(key.name.clone(), (expr, source, value.clone()));
                 }
                 Err(problem) => {
-                    let span = value.span_of(problem.span, &self.sources[source].text);
-                    self.report(source, Problem { span, ..problem });
+                    let problem = value.places(&self.sources[source].text).of(problem);
+                    self.report(source, problem);
                 }
             }
         }
@@ -324,11 +333,14 @@ impl<'a> Loader<'a> {
         let exprs: BTreeMap<String, Expr> =
             self.macros.iter().map(|(name, (expr, ..))| (name.clone(), expr.clone())).collect();
         let mut problems = Vec::new();
-        self.definitions.define_macros(&exprs, |name, problem| problems.push((name.to_owned(), problem)));
-        for (name, problem) in problems {
+        self.definitions.define_macros(&exprs, |name, found| problems.push((name.to_owned(), found)));
+        for (name, found) in problems {
             let (_, source, node) = &self.macros[&name];
-            let (source, span) = (*source, node.span_of(problem.span, &self.sources[*source].text));
-            self.report(source, Problem { span, ..problem });
+            let source = *source;
+            if !self.is_given_up(source) {
+                let place = node.places(&self.sources[source].text);
+                self.report_all(source, found.into_iter().map(|problem| place.of(problem)).collect());
+            }
         }
     }
 
@@ -441,6 +453,7 @@ impl<'a> Loader<'a> {
         }
         self.diagnostics.sort_by_key(|(source, d)| (*source, d.line, d.column));
         let diagnostics = self.diagnostics.into_iter().map(|(_, diagnostic)| diagnostic).collect();
+        self.definitions.shared.give_back();
         let definitions = Arc::new(self.definitions);
         Loaded { rules, definitions, disabled, diagnostics: Diagnostics(diagnostics) }
     }

@@ -55,6 +55,18 @@ pub(crate) struct Memory {
     told: Option<Keyed<Told>>,
 }
 
+/// What is kept of that which a rule was true of, when it is read again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kept {
+    /// All: it asks what it asked.
+    All,
+    /// What it was true of processes with addresses: its exceptions or lists are others. What it is true of processes is
+    /// found anew from these; connections are asked about with their next event.
+    Connections,
+    /// It asks something else.
+    Nothing,
+}
+
 #[derive(Debug)]
 enum Of {
     Nothing,
@@ -123,9 +135,15 @@ impl Memory {
         }
     }
 
-    /// Whether all that the rule asks is as it was.
-    pub(crate) fn asks_as(&self, before: &Memory) -> bool {
-        self.shape.asks_as(&before.shape)
+    /// Of what the rule is true that it was true of before.
+    pub(crate) fn keeps_truths_of(&self, before: &Memory) -> Kept {
+        if self.shape.asks_as(&before.shape) {
+            Kept::All
+        } else if self.shape.continues(&before.shape, false) {
+            Kept::Connections
+        } else {
+            Kept::Nothing
+        }
     }
 
     /// What it remembers, to be kept; none where that is nothing.

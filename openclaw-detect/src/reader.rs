@@ -124,8 +124,10 @@ impl<'a> Reader<'a> {
             }
             Err(problem) => (None, vec![problem]),
         };
-        let placed = |p: Problem| Problem { span: value.span_of(p.span, self.file), ..p };
-        self.problems.extend(problems.into_iter().map(placed));
+        if !problems.is_empty() {
+            let places = value.places(self.file);
+            self.problems.extend(problems.into_iter().map(|problem| places.of(problem)));
+        }
         let (node, identity) = checked?;
         Some(Condition { text: text.trim().to_owned(), node, identity })
     }

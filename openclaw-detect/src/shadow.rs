@@ -50,13 +50,13 @@ pub(crate) fn find(rules: &[Compiled], shared: &Shared) -> Vec<(usize, usize)> {
             let by = &rules[other];
             other != number
                 && rule.rule.when == by.rule.when
-                // What turns true of a process is so since an event at which it is asked for.
-                && (rule.turns() || rule.rule.kinds.union(by.rule.kinds) == by.rule.kinds)
+                && fires_with(by, rule)
                 && says_as_much(&by.rule, &rule.rule)
                 && shared.take_effort(EFFORT * steps * by.clauses[0].condition.comparisons())
                 && implies(condition, &by.clauses[0].condition)
-                // Of two that ask the same, the other warning tells.
-                && !implies(&by.clauses[0].condition, condition)
+                // Of two that ask the same, one is told, and where they are written alike, by another warning.
+                && by.identity != rule.identity
+                && (other < number || !implies(&by.clauses[0].condition, condition))
         };
         found.extend(others.into_iter().find(|other| makes_needless(*other)).map(|other| (number, other)));
     }
@@ -74,8 +74,20 @@ fn conditions(rules: &[Compiled]) -> impl Iterator<Item = (usize, &Node)> {
     })
 }
 
+/// Whether a rule is asked wherever the other is. What turns true of a process, or of a connection, does so at the same
+/// event only where both are asked of the same things.
+fn fires_with(rule: &Compiled, other: &Compiled) -> bool {
+    if rule.turns() {
+        return rule.rule.kinds == other.rule.kinds
+            && rule.by_remote == other.by_remote
+            && rule.by_connection == other.by_connection;
+    }
+    rule.rule.kinds.union(other.rule.kinds) == rule.rule.kinds
+}
+
 fn says_as_much(rule: &Rule, as_other: &Rule) -> bool {
-    rule.severity >= as_other.severity
+    rule.response_for == as_other.response_for
+        && rule.severity >= as_other.severity
         && rule.confidence >= as_other.confidence
         && as_other.actions.iter().all(|action| rule.actions.contains(action))
 }
@@ -222,16 +234,17 @@ mod tests {
             let rules = RuleSet::load(&[source]).unwrap_or_else(|mistakes| panic!("{mistakes}"));
             rules.warnings().iter().map(|warning| warning.message.clone()).collect::<Vec<_>>()
         };
-        let wide = "- {name: wide, severity: high, condition: \"process.name in ['nc', 'ncat']\"}\n";
-        let narrow =
-            "- {name: narrow, severity: low, condition: process.name == 'nc' and process.uid == 0}\n";
+        let wide = "- {name: wide, event: process_create, severity: high, condition: \"process.name in ['nc', 'ncat']\"}\n";
+        let narrow = "- {name: narrow, event: process_create, severity: low, condition: process.name == 'nc' and process.uid == 0}\n";
         let expected = "this rule adds nothing to `wide`, which fires whenever it does";
         assert_eq!(warnings(&format!("{wide}{narrow}")), [expected]);
         assert_eq!(warnings(&format!("{narrow}{wide}")), [expected]);
         for adds in [
             narrow.replace("low", "critical"),
             narrow.replace("severity: low", "severity: low, action: isolate"),
-            narrow.replace("severity: low", "severity: low, event: process_create"),
+            narrow.replace("event: process_create, ", ""),
+            narrow.replace("process_create", "[process_create, process_fork]"),
+            narrow.replace("severity: low", "severity: low, response: {for: 1d}"),
             narrow.replace("== 'nc'", "startswith 'nc'"),
         ] {
             assert!(warnings(&format!("{wide}{adds}")).is_empty(), "{adds}");
@@ -248,11 +261,14 @@ mod tests {
         fn what_is_implied_is_true_where_what_implies_it_is(
             a in generate::condition(), b in generate::condition(), events in prop::collection::vec(generate::event(), 1..8)
         ) {
+            let (both, either) = (node(&format!("({a}) and ({b})")), node(&format!("({a}) or ({b})")));
             let (a, b) = (node(&a), node(&b));
-            prop_assert!(implies(&a, &a) || !matches!(a, Node::Test(..)));
-            if implies(&a, &b) {
-                for event in events {
-                    prop_assert!(evaluate(&a, &event) != Truth::True || evaluate(&b, &event) == Truth::True);
+            for (from, to) in [(&a, &b), (&b, &a), (&both, &a), (&both, &b), (&a, &either), (&both, &either)] {
+                if implies(from, to) {
+                    for event in &events {
+                        let is_true = |node| evaluate(node, event) == Truth::True;
+                        prop_assert!(!is_true(from) || is_true(to), "{:?} => {:?} {:?}", from, to, event);
+                    }
                 }
             }
         }

@@ -16,6 +16,9 @@ const MAX_COMPARISONS: usize = 1_000_000;
 /// Members of lists in all comparisons that differ.
 const MAX_MEMBERS: usize = 1_000_000;
 
+/// Bytes of those.
+const MAX_MEMBER_BYTES: usize = 64 << 20;
+
 /// Regular expressions and patterns in all conditions: those that take more than most count as several.
 const MAX_PATTERNS: usize = 16_384;
 
@@ -40,6 +43,7 @@ struct State {
 struct Used {
     comparisons: usize,
     members: usize,
+    member_bytes: usize,
     patterns: usize,
     effort: usize,
 }
@@ -84,8 +88,11 @@ impl Shared {
     ///
     /// # Errors
     /// There are too many, as the message says.
-    pub(crate) fn take_members(&self, count: usize) -> Result<(), String> {
-        self.with(|state| take(&mut state.used.members, count, MAX_MEMBERS, "members of lists"))
+    pub(crate) fn take_members(&self, count: usize, bytes: usize) -> Result<(), String> {
+        self.with(|state| {
+            take(&mut state.used.members, count, MAX_MEMBERS, "members of lists")?;
+            take(&mut state.used.member_bytes, bytes, MAX_MEMBER_BYTES, "bytes in the members of lists")
+        })
     }
 
     /// Takes regular expressions and patterns.
@@ -98,17 +105,35 @@ impl Shared {
 
     /// Whether so many steps may be taken for a better message.
     pub(crate) fn take_effort(&self, steps: usize) -> bool {
-        self.with(|state| take(&mut state.used.effort, steps, MAX_EFFORT, "").is_ok())
+        self.with(|state| {
+            let taken = take(&mut state.used.effort, steps, MAX_EFFORT, "").is_ok();
+            if !taken {
+                // To find out what something would cost is work too: none is done any more.
+                state.used.effort = MAX_EFFORT;
+            }
+            taken
+        })
+    }
+
+    /// Gives back all that was taken: the rules are loaded, and what is asked about them is for people.
+    pub(crate) fn give_back(&self) {
+        self.with(|state| state.used = Used::default());
     }
 
     /// "did you mean `NAME`?", where there is a near one; not after many mistakes, since that takes long.
     pub(crate) fn did_you_mean<'a>(
         &self,
         word: &str,
-        candidates: impl Iterator<Item = &'a str> + Clone,
+        mut candidates: impl Iterator<Item = &'a str> + Clone,
     ) -> Option<String> {
-        let steps = candidates.clone().map(|candidate| word.len().min(128) * candidate.len()).sum();
-        self.take_effort(steps).then(|| suggest::did_you_mean(word, candidates)).flatten()
+        let all = candidates.clone();
+        let cost = |candidate: &str| word.len().clamp(1, 128) * candidate.len().max(1);
+        let budget = self.with(|state| MAX_EFFORT - state.used.effort);
+        // It ends with the first that is too dear.
+        let left = candidates.try_fold(budget, |left, candidate| left.checked_sub(cost(candidate)));
+        let left = left.filter(|left| *left > 0);
+        self.with(|state| state.used.effort = MAX_EFFORT - left.unwrap_or(0));
+        left.and_then(|_| suggest::did_you_mean(word, all))
     }
 }
 
@@ -129,10 +154,14 @@ mod tests {
     #[test]
     fn what_is_taken_is_bounded_in_all() {
         let shared = Shared::default();
-        assert_eq!(shared.take_members(MAX_MEMBERS - 1), Ok(()));
-        assert!(shared.take_members(2).unwrap_err().contains("more than 1000000 members of lists"));
-        assert_eq!(shared.take_members(1), Ok(()), "what was refused is not taken");
+        assert_eq!(shared.take_members(MAX_MEMBERS - 1, 5), Ok(()));
+        assert!(shared.take_members(2, 5).unwrap_err().contains("more than 1000000 members of lists"));
+        assert_eq!(shared.take_members(1, 5), Ok(()), "what was refused is not taken");
+        assert!(shared.take_members(0, MAX_MEMBER_BYTES).unwrap_err().contains("bytes"));
         assert_eq!(shared.did_you_mean("nmae", ["name"].into_iter()).unwrap(), "did you mean `name`?");
         assert!(shared.take_effort(MAX_EFFORT / 2) && !shared.take_effort(MAX_EFFORT));
+        assert_eq!(shared.did_you_mean("nmae", ["name"].into_iter()), None, "it was used up");
+        shared.give_back();
+        assert!(shared.did_you_mean("nmae", ["name"].into_iter()).is_some());
     }
 }

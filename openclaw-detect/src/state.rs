@@ -173,8 +173,8 @@ impl State {
     }
 
     /// Gives the conditions other numbers; what has none is forgotten.
-    pub(crate) fn renumber(&mut self, number: impl Fn(u32) -> Option<u32>) {
-        let rename = |key: &Key| number(key.condition).map(|condition| Key { condition, ..*key });
+    pub(crate) fn renumber(&mut self, number: impl Fn(&Key) -> Option<u32>) {
+        let rename = |key: &Key| number(key).map(|condition| Key { condition, ..*key });
         let mut processes = HashMap::with_capacity(self.processes.len());
         self.entries = 0;
         for (process, before) in self.processes.drain() {

@@ -93,21 +93,43 @@ impl Node {
         }
     }
 
-    /// Where in the file the bytes `inner` of this scalar's text are written: inside of block, folded and
-    /// quoted scalars too. What cannot be found is the scalar's beginning.
-    pub(crate) fn span_of(&self, inner: Span, file: &str) -> Span {
+    /// Where in the file the bytes of this scalar's text are written: inside of block, folded and quoted scalars too.
+    pub(crate) fn places(&self, file: &str) -> Places {
         let (Tree::Scalar(text), Some(raw)) = (&self.value, file.get(self.span.start..self.span.end)) else {
-            return self.span;
+            return Places { scalar: self.span, bytes: None };
         };
-        let aligned = aligned(text, raw, false).or_else(|| aligned(text, raw, true));
-        let Some(places) = aligned else { return Span::new(self.span.start, self.span.start) };
+        let bytes = aligned(text, raw, false).or_else(|| aligned(text, raw, true));
+        let bytes = bytes.map(|places| (places, raw.len()));
+        // What cannot be found is the scalar's beginning.
+        Places { scalar: Span::new(self.span.start, self.span.start), bytes }
+    }
+}
+
+/// Where the bytes of a scalar's text are written.
+pub(crate) struct Places {
+    /// Where all of it is.
+    scalar: Span,
+    /// For each byte of the text the one of the file, from the scalar's beginning on; and how many those are.
+    bytes: Option<(Vec<usize>, usize)>,
+}
+
+impl Places {
+    /// The mistake at its place in the file instead of that in the text.
+    pub(crate) fn of(&self, problem: Problem) -> Problem {
+        Problem { span: self.span(problem.span), ..problem }
+    }
+
+    /// The place of some bytes of the text.
+    pub(crate) fn span(&self, inner: Span) -> Span {
+        let Some((places, length)) = &self.bytes else { return self.scalar };
         // The text's end is behind its last character.
         let place = |at: usize| places.get(at).copied();
-        let after = |at: usize| (at + 1).min(raw.len());
+        let after = |at: usize| (at + 1).min(*length);
         let end = places.last().copied().map_or(0, after);
         let start = place(inner.start).unwrap_or(end);
         let last = inner.end.checked_sub(1).filter(|last| *last >= inner.start).and_then(place);
-        Span::new(self.span.start + start, self.span.start + last.map_or(start, after).max(start))
+        let begin = self.scalar.start;
+        Span::new(begin + start, begin + last.map_or(start, after).max(start))
     }
 }
 
@@ -326,7 +348,7 @@ mod tests {
         let value = &entries[0].1;
         let Tree::Scalar(text) = &value.value else { panic!("{file}") };
         let at = text.find("here").unwrap();
-        let span = value.span_of(Span::new(at, at + 4), file);
+        let span = value.places(file).span(Span::new(at, at + 4));
         let shown = Problem::error(span, "").in_file("f", file);
         (shown.line, shown.column, file[span.start..span.end].to_owned())
     }
@@ -412,7 +434,7 @@ mod tests {
             if let Ok(Some(node)) = parse(&text) {
                 let mut nodes = vec![&node];
                 while let Some(node) = nodes.pop() {
-                    let span = node.span_of(Span::new(start, end), &text);
+                    let span = node.places(&text).span(Span::new(start, end));
                     prop_assert!(span.start <= text.len() && span.start <= span.end);
                     Problem::error(span, "").in_file("f", &text);
                     match &node.value {

@@ -122,7 +122,7 @@ fn as_many_mistakes_as_a_file_can_hold_are_no_work_without_end() {
 fn macros_of_macros_are_refused_before_all_rules_have_them() {
     let comparisons =
         |count| (0..count).map(|n| format!("process.name == 'x{n}'")).collect::<Vec<_>>().join(" or ");
-    let many_of_it = vec!["m0"; 64].join(" or ");
+    let many_of_it = vec!["m0"; 60].join(" or ");
     let macros = format!("macros:\n  m0: {}\n  m1: {many_of_it}\nrules:\n", comparisons(64));
     let rules =
         many(&macros, 10_000, |n| format!("- {{name: r{n}, condition: m1 and process.pid == {n}}}\n"));
@@ -170,4 +170,48 @@ fn patterns_that_are_large_are_refused_before_they_fill_the_memory() {
     });
     let message = refused(rules);
     assert!(message.contains("all rules together have more than 16384 patterns"), "{message}");
+}
+
+#[test]
+fn mistakes_in_one_long_line_do_not_each_keep_the_line() {
+    let rules: Vec<String> = (0..1000).map(|n| format!("{{name: r{n}, condition: nope{n}}}")).collect();
+    let comment = "x".repeat(8 << 20);
+    assert!(refused(format!("{{rules: [{}]}} # {comment}", rules.join(", "))).contains("there is no macro"));
+}
+
+#[test]
+fn a_member_that_is_longer_than_any_path_is_refused() {
+    let member = "x".repeat(1 << 20);
+    let text = format!("lists:\n  big: [{member}]\nrules:\n- {{name: a, condition: process.name in big}}\n");
+    assert!(refused(text).contains("has 1048576 bytes, more than 4096"));
+}
+
+#[test]
+fn members_of_lists_are_bounded_by_their_bytes_too() {
+    let member = |n: usize| format!("    - {}{n}\n", "x".repeat(4000));
+    let list = many("lists:\n  long:\n", 2000, member);
+    let rules = many(&(list + "rules:\n"), 20, |n| {
+        format!("- {{name: r{n}, condition: \"process.name startswith [long, 'y{n}']\"}}\n")
+    });
+    assert!(refused(rules).contains("more than 67108864 bytes in the members of lists"));
+}
+
+#[test]
+fn texts_that_may_be_meant_for_lists_are_not_compared_with_all_of_them_for_ever() {
+    let lists = many("lists:\n", 20_000, |n| format!("  company_list_{n}: [a]\n"));
+    let texts = |n: usize| (0..100).map(|i| format!("'a_{n}_{i}'")).collect::<Vec<_>>().join(", ");
+    let rules = many(&(lists + "rules:\n"), 2_000, |n| {
+        format!("- {{name: r{n}, condition: \"process.name in [{}]\"}}\n", texts(n))
+    });
+    loaded(rules);
+}
+
+#[test]
+fn a_macro_that_is_too_much_is_told_once() {
+    let comparisons = vec!["process.pid == 1"; 3000].join(" or ");
+    let mentions = vec!["m"; 10_000].join(" or ");
+    let rules = many(&format!("macros:\n  m: {comparisons}\nrules:\n"), 100, |n| {
+        format!("- {{name: r{n}, condition: {mentions}}}\n")
+    });
+    assert!(refused(rules).contains("more than 4096 comparisons"));
 }

@@ -142,16 +142,18 @@ impl Answers {
         self.stdout.finding(finding, actions);
     }
 
-    /// Keeps a finding that is not to be told. What was done for it is told by itself.
+    /// Keeps a finding that is not to be told, where something was done for it, which is told by itself: what an earlier
+    /// answer does already was told with that one, and that nothing can be done was told with the finding before.
     fn answer_quietly(&mut self, finding: Finding, actions: Vec<ActionRecord>) {
+        let is_news = |action: &ActionRecord| action.outcome == Outcome::Done && action.verdict.is_none();
+        if !actions.iter().any(is_news) {
+            return;
+        }
         self.store.finding(finding);
         for action in actions {
-            // What an earlier answer does already was told with that.
-            let is_news = action.outcome == Outcome::Done && action.verdict.is_none();
-            if is_news || action.outcome == Outcome::Failed {
-                self.announce(action);
-            } else {
-                self.store.action(action);
+            match is_news(&action) {
+                true => self.announce(action),
+                false => self.store.action(action),
             }
         }
     }

@@ -76,8 +76,7 @@ impl Rules {
     pub(super) fn engine(rules: RuleSet, memory: &Path) -> Engine {
         let mut engine = Engine::new(rules);
         match memory::read(memory) {
-            Ok(Some(kept)) if kept.is_of_this_version() => engine.restore(&kept),
-            Ok(Some(_)) => warn!("what rules remembered was kept by another version: they begin anew"),
+            Ok(Some(kept)) => engine.restore(&kept),
             Ok(None) => {}
             Err(error) => {
                 warn!(file = %memory.display(), %error, "what rules remembered is not taken back: they begin anew");
@@ -157,8 +156,11 @@ impl Rules {
 
     /// Keeps what the rules remember by now, if the sensor's thread has the time to say it.
     fn keep(&self) {
-        if let Some(remembered) = self.engines.remembered() {
-            self.memory.keep(&remembered).unwrap_or_else(|error| self.complain(&error));
+        match self.engines.remembered() {
+            Some(remembered) => self.memory.keep(&remembered).unwrap_or_else(|error| self.complain(&error)),
+            None => {
+                warn!("what rules remember is not kept this time: the sensor's thread has no time to say it")
+            }
         }
     }
 

@@ -101,7 +101,7 @@ impl Side {
 
     fn ask(&mut self, event: &RecordedEvent) -> Vec<Finding> {
         let mut findings = Vec::new();
-        find(&mut self.engine, &mut self.found, event, |_, finding| findings.push(finding));
+        find(&mut self.engine, &mut self.found, event, false, |_, finding| findings.push(finding));
         findings
     }
 }

@@ -270,8 +270,9 @@ impl Stage {
             },
         };
         let begun = self.counts.events[kind as usize].is_multiple_of(SAMPLED).then(Instant::now);
-        find(&mut self.engine, &mut self.counts.findings, &event, |rule, finding| {
-            let isolate = outlet.isolates() && rule.actions.contains(&Action::Isolate);
+        let answered = outlet.isolates();
+        find(&mut self.engine, &mut self.counts.findings, &event, answered, |rule, finding| {
+            let isolate = answered && rule.actions.contains(&Action::Isolate);
             let tree = id.filter(|_| isolate).map(|id| self.table.descendants(id)).unwrap_or_default();
             outlet.finding(finding, tree);
         });

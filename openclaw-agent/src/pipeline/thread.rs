@@ -308,10 +308,10 @@ struct Pipeline<O> {
     keeping: Option<Keeping>,
 }
 
-/// A snapshot that is made rule by rule.
+/// A snapshot that is made part by part.
 struct Keeping {
     snapshot: openclaw_detect::Snapshot,
-    /// The number of the next rule.
+    /// The number of the next part.
     next: usize,
     answer: SyncSender<openclaw_detect::Snapshot>,
 }
@@ -405,8 +405,7 @@ impl<O: Outlet> Pipeline<O> {
                     }
                 }
                 Question::Remembered { answer } => {
-                    let snapshot = self.stage.engine().begin_snapshot();
-                    self.keeping = Some(Keeping { snapshot, next: 0, answer });
+                    self.keeping = Some(Keeping { snapshot: Default::default(), next: 0, answer });
                 }
             }
         }
@@ -417,7 +416,7 @@ impl<O: Outlet> Pipeline<O> {
         let Some(keeping) = &mut self.keeping else { return };
         let engine = self.stage.engine();
         let begun = Instant::now();
-        while keeping.next < engine.rules().len() {
+        while keeping.next < engine.snapshot_parts() {
             engine.add_to_snapshot(&mut keeping.snapshot, keeping.next);
             keeping.next += 1;
             if begun.elapsed() >= MOMENT {

@@ -80,20 +80,27 @@ fn write(path: &Path, snapshot: &Snapshot) -> io::Result<()> {
         return Ok(());
     }
     let new = path.with_extension("json.new");
-    let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
+    write_new(&new, snapshot).inspect_err(|_| {
+        // It may be what has filled the disk.
+        let _ = fs::remove_file(&new);
+    })?;
+    fs::rename(&new, path)?;
+    // So that the name is kept too.
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
+}
+
+fn write_new(new: &Path, snapshot: &Snapshot) -> io::Result<()> {
+    let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(new)?;
     let mut file = io::BufWriter::new(file);
     serde_json::to_writer(&mut file, snapshot)?;
     file.flush()?;
     let file = file.into_inner()?;
     file.sync_all()?;
-    if file.metadata()?.len() > MAX_BYTES {
-        fs::remove_file(&new)?;
-        return Err(io::Error::other(format!("it takes more than {MAX_BYTES} bytes")));
+    match file.metadata()?.len() {
+        ..=MAX_BYTES => Ok(()),
+        _ => Err(io::Error::other(format!("it takes more than {MAX_BYTES} bytes"))),
     }
-    fs::rename(&new, path)?;
-    // So that the name is kept too.
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-    File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
 }
 
 #[cfg(test)]

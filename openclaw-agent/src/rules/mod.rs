@@ -117,6 +117,7 @@ fn mistake(file: &Path, (line, column): (usize, usize), message: String, help: O
         message,
         help: help.map(str::to_owned),
         source: String::new(),
+        indent: 0,
     }
 }
 

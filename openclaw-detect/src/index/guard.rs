@@ -47,6 +47,9 @@ impl Guard {
 /// than in the rule.
 const MAX_FACTS: usize = 256;
 
+/// Bytes of the texts of one comparison's facts, likewise.
+const MAX_FACT_BYTES: usize = 16 << 10;
+
 /// Literals that are taken out of one regular expression.
 const MAX_LITERALS: usize = 64;
 
@@ -124,7 +127,9 @@ fn of_matcher(field: Field, kind: EventKind, matcher: &Matcher) -> Guard {
 
 fn of_text(text: &TextMatcher) -> Option<Vec<Fact>> {
     let each = |texts: &[Box<str>], fact: fn(Box<str>) -> Fact| {
-        (texts.len() <= MAX_FACTS).then(|| texts.iter().cloned().map(fact).collect())
+        let is_little =
+            texts.len() <= MAX_FACTS && texts.iter().map(|text| text.len()).sum::<usize>() <= MAX_FACT_BYTES;
+        is_little.then(|| texts.iter().cloned().map(fact).collect())
     };
     match text {
         TextMatcher::Equals(text) => Some(vec![Fact::Text(text.clone())]),

@@ -13,24 +13,38 @@ const VERSION: u32 = 2;
 /// [`crate::Engine::snapshot`] and given back by [`crate::Engine::restore`]; how it is written is no promise.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Snapshot {
-    version: u32,
+    /// First, so that another version is known before anything of it is read.
+    version: Version,
     /// By the rule's name.
     pub(crate) rules: BTreeMap<String, Remembered>,
 }
 
-impl Snapshot {
-    pub(crate) fn new(rules: BTreeMap<String, Remembered>) -> Self {
-        Snapshot { version: VERSION, rules }
+impl Default for Snapshot {
+    fn default() -> Self {
+        Snapshot { version: Version(VERSION), rules: BTreeMap::new() }
     }
+}
 
+impl Snapshot {
     /// Whether nothing is remembered.
     pub fn is_empty(&self) -> bool {
         self.rules.is_empty()
     }
 
-    /// Whether this version can take it back.
-    pub fn is_of_this_version(&self) -> bool {
-        self.version == VERSION
+    /// The error of reading what another version has kept.
+    pub const OTHER_VERSION: &str = "it was kept by another version";
+}
+
+/// The version of what is kept; another is an error.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+struct Version(u32);
+
+impl<'de> Deserialize<'de> for Version {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match u32::deserialize(deserializer)? {
+            VERSION => Ok(Version(VERSION)),
+            _ => Err(de::Error::custom(Snapshot::OTHER_VERSION)),
+        }
     }
 }
 
@@ -52,6 +66,24 @@ pub(crate) struct Remembered {
 }
 
 impl Remembered {
+    /// What it takes, in bytes, about.
+    pub(crate) fn bytes(&self) -> usize {
+        /// A key's place, its times and what holds them.
+        const EACH: usize = 64;
+        let times = |times: &Times| times.iter().map(|(key, _)| key.0.len() + EACH).sum::<usize>();
+        let amounts =
+            |window: &Window| window.amounts.len() * size_of::<(u64, u64)>() + times(&window.values);
+        let windows = self.windows.iter().map(|(key, window)| key.0.len() + EACH + amounts(window));
+        let sequences = self.sequences.iter().map(|(key, of)| key.0.len() + EACH + 16 * of.times.len());
+        let learners = self.learners.iter().map(|(key, _)| key.0.len() + EACH);
+        let told = self.told.iter().map(|(key, _)| key.0.len() + EACH);
+        windows.sum::<usize>()
+            + sequences.sum::<usize>()
+            + learners.sum::<usize>()
+            + told.sum::<usize>()
+            + times(&self.values)
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         *self == Remembered { shape: self.shape.clone(), ..Remembered::default() }
     }
