@@ -126,6 +126,9 @@ async fn health(State(control): State<Arc<dyn Control>>) -> Response {
 mod tests {
     use std::collections::BTreeMap;
 
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpStream;
+
     use super::*;
     use crate::api::Subscription;
     use crate::api::protocol::{Block, Isolate};
@@ -206,8 +209,13 @@ mod tests {
     }
 
     async fn get(server: &HttpServer, path: &str) -> (u16, String) {
-        let response = reqwest::get(format!("http://{}{path}", server.address())).await.unwrap();
-        (response.status().as_u16(), response.text().await.unwrap())
+        let mut stream = TcpStream::connect(server.address()).await.unwrap();
+        let request = format!("GET {path} HTTP/1.1\r\nHost: agent\r\nConnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
     }
 
     async fn serve(goes_on: bool) -> HttpServer {

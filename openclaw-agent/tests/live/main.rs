@@ -17,6 +17,7 @@ mod flood;
 mod identity;
 mod input;
 mod kernel;
+mod metrics;
 mod network;
 mod object;
 mod probe;

@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 use super::libtest::{self, Tally};
 use super::programs::Program;
 use crate::console::Step;
-use crate::{process, workspace};
+use crate::{process, setup, workspace};
 
 /// Seconds after which a run of the live tests counts as hung, and those of a full run.
 const LIMIT: [u32; 2] = [15 * 60, 90 * 60];
@@ -63,10 +63,12 @@ impl Plan<'_> {
     pub(crate) fn run_here(&self, tally: &mut Tally, troubles: &mut Vec<String>) -> Result<()> {
         let step = Step::begin("live tests on this machine's kernel, as root");
         let skips = SkipLog::new()?;
+        let tools = setup::promtool::folder();
         let mut environment: Vec<(&str, &OsStr)> = vec![
             ("OPENCLAW_LIVE", "1".as_ref()),
             ("OPENCLAW_BIN", self.agent.as_os_str()),
             ("OPENCLAW_SKIPS", skips.path.as_os_str()),
+            ("OPENCLAW_TOOLS", tools.as_os_str()),
             ("CARGO_MANIFEST_DIR", self.program.folder.as_os_str()),
         ];
         if self.full {

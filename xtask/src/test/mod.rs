@@ -7,6 +7,7 @@
 //! - `OPENCLAW_LIVE=1`: they may run;
 //! - `OPENCLAW_BIN`: the agent to drive;
 //! - `OPENCLAW_SKIPS`: a file to which a test that this kernel cannot run adds a line `NAME: REASON`;
+//! - `OPENCLAW_TOOLS`: a folder with programs that set-up has put into the workspace;
 //! - `OPENCLAW_FULL=1`: storms ten times as long.
 
 pub(crate) mod libtest;

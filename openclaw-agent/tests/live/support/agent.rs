@@ -3,6 +3,7 @@
 
 use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Read};
+use std::net::SocketAddr;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
@@ -38,6 +39,7 @@ pub(crate) struct Setup {
     rules: Vec<PathBuf>,
     /// Keys below `security`, as YAML.
     security: String,
+    api: String,
     events: bool,
 }
 
@@ -47,7 +49,8 @@ impl Setup {
         // Mode 700, as `tempfile` makes them.
         let folder = tempfile::Builder::new().prefix("openclaw-live-").tempdir().unwrap();
         std::fs::create_dir(folder.path().join("bpf")).unwrap();
-        let mut setup = Setup { folder, rules: Vec::new(), security: String::new(), events: true };
+        let mut setup =
+            Setup { folder, rules: Vec::new(), security: String::new(), api: String::new(), events: true };
         setup.add_rules(FENCE);
         setup
     }
@@ -122,6 +125,12 @@ impl Setup {
         self
     }
 
+    /// Serves metrics at an address.
+    pub(crate) fn metrics(mut self, at: SocketAddr) -> Self {
+        let _ = writeln!(self.api, "  metrics: {at}");
+        self
+    }
+
     /// Names where runtimes keep their state, such as `runc: [/run/runc]`.
     pub(crate) fn containers(mut self, folders: &str) -> Self {
         let _ = writeln!(self.security, "  containers:\n    {folders}");
@@ -143,8 +152,9 @@ impl Setup {
         let folder = self.folder().display();
         let security =
             if self.security.is_empty() { String::new() } else { format!("security:\n{}", self.security) };
+        let api = &self.api;
         let config = format!(
-            "api:\n  socket: {folder}/control/openclaw.sock\nstore:\n  path: {folder}/store.db\n{security}"
+            "api:\n  socket: {folder}/control/openclaw.sock\n{api}store:\n  path: {folder}/store.db\n{security}"
         );
         std::fs::write(self.config(), config).unwrap();
     }

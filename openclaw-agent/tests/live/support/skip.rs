@@ -38,7 +38,9 @@ pub(crate) fn note(here: &str, reason: &str) {
 /// Where a program is.
 pub(crate) fn program(name: &str) -> Option<PathBuf> {
     let path = std::env::var("PATH").unwrap_or_default();
+    let tools = std::env::var("OPENCLAW_TOOLS").unwrap_or_default();
     path.split(':')
+        .chain([tools.as_str()])
         .chain(["/usr/sbin", "/sbin", "/usr/bin", "/bin", "/run/guest"])
         .map(|folder| PathBuf::from(folder).join(name))
         .find(|path| path.is_file())
