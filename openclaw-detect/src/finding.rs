@@ -77,6 +77,39 @@ impl Finding {
     }
 }
 
+impl Finding {
+    /// A finding of the sensor about itself, of no rule: `name` stands in the place of the rule's. `facts` is told as its
+    /// event.
+    pub fn of_sensor(
+        id: String,
+        name: &str,
+        timestamp: Timestamp,
+        message: &str,
+        facts: &impl Serialize,
+    ) -> Finding {
+        Finding {
+            id,
+            rule: name.to_owned(),
+            severity: Severity::High,
+            confidence: 1.0,
+            title: format!("{name}: {message}"),
+            message: message.to_owned(),
+            timestamp,
+            actions: vec![Action::Alert],
+            response_seconds: None,
+            tags: Vec::new(),
+            process: None,
+            remote: None,
+            quiet: false,
+            evidence: None,
+            event: serde_json::json!({
+                "event": { "kind": "state", "module": "openclaw", "dataset": name },
+                "openclaw": { name: facts },
+            }),
+        }
+    }
+}
+
 /// What the finding rests on beside the event: `: 20 different destination.port within 10s by source.ip 192.0.2.7`.
 fn basis(rule: &Rule, evidence: Option<&Evidence>) -> String {
     let mut basis = match &rule.when {

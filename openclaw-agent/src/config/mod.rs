@@ -86,6 +86,8 @@ pub struct Sensor {
     /// Bytes of the largest executable whose SHA-256 is taken; 0 for none at all.
     #[serde(serialize_with = "size_text")]
     pub hash_limit: u64,
+    /// So many events lost within ten seconds are a finding; 0 for none ever.
+    pub loss_limit: u64,
 }
 
 impl Default for Sensor {
@@ -96,6 +98,7 @@ impl Default for Sensor {
             file_ring: 16 << 20,
             environment: DEFAULT_ENVIRONMENT.map(str::to_owned).into(),
             hash_limit: 64 << 20,
+            loss_limit: 1000,
         }
     }
 }

@@ -93,6 +93,12 @@ fn sensor(reader: &mut Reader<'_>, node: Option<&Node>) -> Sensor {
         let limit = reader.parsed(&keys.name("hash_limit"), node, units::parse_size);
         sensor.hash_limit = limit.unwrap_or(sensor.hash_limit);
     }
+    if let Some(node) = keys.take("loss_limit") {
+        let limit = reader.parsed(&keys.name("loss_limit"), node, |text| {
+            text.parse().map_err(|_| format!("`{text}` is no number of events: write one such as 1000"))
+        });
+        sensor.loss_limit = limit.unwrap_or(sensor.loss_limit);
+    }
     keys.finish(reader);
     sensor
 }
@@ -316,7 +322,7 @@ mod tests {
     fn every_key_is_read() {
         let (config, warnings) = good(
             "security:
-  sensor: { process_ring: 1MiB, environment: [LD_PRELOAD], hash_limit: 0 }
+  sensor: { process_ring: 1MiB, environment: [LD_PRELOAD], hash_limit: 0, loss_limit: 5 }
   containers: { docker: [/data/docker, own], runc: [] }
   rules: [rules, /opt/rules]
   response:
@@ -347,7 +353,7 @@ api: { socket: /run/x.sock }
         assert_eq!(response.never_block.len(), 2);
         let sensor = &config.security.sensor;
         assert_eq!((sensor.process_ring, &*sensor.environment), (1 << 20, &["LD_PRELOAD".to_owned()][..]));
-        assert_eq!(sensor.hash_limit, 0);
+        assert_eq!((sensor.hash_limit, sensor.loss_limit), (0, 5));
         let containers = &config.security.containers;
         assert_eq!(containers.docker, [Path::new("/data/docker"), Path::new("/etc/openclaw/own")]);
         assert!(containers.runc.is_empty() && containers.storage == Roots::default().storage);

@@ -5,6 +5,7 @@
 //! watches them.
 
 mod find;
+mod losses;
 mod stage;
 mod thread;
 mod watch;

@@ -7,6 +7,7 @@ mod file;
 mod hash;
 mod kernel;
 
+use std::collections::BTreeMap;
 use std::time::Instant;
 
 use openclaw_common::network::OUTBOUND;
@@ -22,6 +23,7 @@ use crate::enrich::{
     ProcessTable, Record, Resolver, addresses,
 };
 use crate::hash::Hashes;
+use crate::sensor::Losses;
 
 /// Records with unexplained credentials that are kept until they are settled, a second at most.
 const MAX_SUSPECTS: usize = 256;
@@ -139,6 +141,22 @@ impl Stage {
     /// The processes, to be filled and mended.
     pub fn table_mut(&mut self) -> &mut ProcessTable {
         &mut self.table
+    }
+
+    /// Tells that so many events were lost of late: what the rules have not seen they have not found.
+    pub fn tell_of_losses(&mut self, lost: u64, losses: &Losses, outlet: &mut impl Outlet) {
+        self.counts.findings += 1;
+        let now = Clock::now().time_of(Clock::since_boot());
+        let reasons: BTreeMap<String, u64> = losses
+            .named()
+            .into_iter()
+            .filter(|(stage, ..)| *stage != Losses::FILTER)
+            .map(|(stage, reason, count)| (format!("{stage}.{reason}"), count))
+            .collect();
+        let id = format!("{:x}-{:x}", now.0, self.counts.findings);
+        let message =
+            format!("{lost} events were lost within ten seconds: rules may have missed what happened");
+        outlet.finding(Finding::of_sensor(id, "sensor_losses", now, &message, &reasons), Vec::new());
     }
 
     /// Looks at the clocks again, and forgets processes that ended long ago.

@@ -14,6 +14,7 @@ use aya::maps::{MapData, RingBuf};
 use openclaw_detect::interest::ReadInterest;
 use openclaw_detect::{Engine, EngineStats, EventKind, KindSet, ProcessId};
 
+use super::losses::LossWatch;
 use super::stage::{Counts, Outlet, Stage};
 use super::watch;
 use crate::capability::Capability;
@@ -76,6 +77,8 @@ pub struct Settings {
     pub environment: Environment,
     /// Bytes of the largest executable whose SHA-256 is taken; 0 for none at all.
     pub hash_limit: u64,
+    /// So many events lost within ten seconds are a finding; 0 for none ever.
+    pub loss_limit: u64,
     /// Who asks the runtimes about containers.
     pub containers: Resolver,
     /// Where the signal that ends the agent is remembered, if anywhere: see [`Witness::path`].
@@ -253,6 +256,7 @@ where
         asked: KindSet::NONE,
         process_seen: 0,
         losses: Losses::default(),
+        loss_watch: LossWatch::new(settings.loss_limit),
         to_mend: None,
         history: VecDeque::from([(Instant::now(), Counts::default())]),
         hooks: Arc::default(),
@@ -296,6 +300,7 @@ struct Pipeline<O> {
     /// Up to when the process ring has been read, nanoseconds since boot.
     process_seen: u64,
     losses: Losses,
+    loss_watch: LossWatch,
     /// Since when the process table may be wrong, as events were lost.
     to_mend: Option<Instant>,
     /// Counts of the last seconds.
@@ -483,6 +488,9 @@ impl<O: Outlet> Pipeline<O> {
         if lost > 0 {
             tracing::error!(lost, reasons = ?losses.named(), "events were lost");
             self.to_mend.get_or_insert_with(Instant::now);
+        }
+        if let Some(lost) = self.loss_watch.see(Instant::now(), losses.lost()) {
+            self.stage.tell_of_losses(lost, &losses, &mut self.outlet);
         }
         // Not while events are being lost, since that would lose more; but not never either.
         if self.to_mend.is_some_and(|since| lost == 0 || since.elapsed() >= MEND_AT_LAST) {

@@ -158,7 +158,7 @@ fn while_the_agent_stands_still_files_alone_are_lost_and_counted() {
             "rules:\n  - name: made\n    event: file_access\n    condition: |\n      event.action == \"create\" and \
              file.directory startswith \"{below}\"\n    severity: info\n    action: alert\n"
         ))
-        .file_ring("64KiB")
+        .sensor("file_ring: 64KiB\n    loss_limit: 1")
         .without_events()
         .start();
     agent.signal(libc::SIGSTOP);
@@ -170,4 +170,6 @@ fn while_the_agent_stands_still_files_alone_are_lost_and_counted() {
         told() > 0 && told() + agent.lost("file_ring_full") >= made
     });
     assert!(told() < made, "{made} files fit into a ring of 64 KiB");
+    let finding = agent.wait_for_finding("sensor_losses", |_| true);
+    assert!(finding["event"]["openclaw"]["sensor_losses"]["kernel.file_ring_full"].as_u64().unwrap() > 0);
 }

@@ -114,12 +114,7 @@ impl Setup {
         self
     }
 
-    /// Gives the ring for files another size, such as `64KiB`.
-    pub(crate) fn file_ring(self, size: &str) -> Self {
-        self.sensor(&format!("file_ring: {size}"))
-    }
-
-    /// Sets a key below `security.sensor`, as YAML.
+    /// Sets keys below `security.sensor`, as YAML.
     pub(crate) fn sensor(mut self, key: &str) -> Self {
         let _ = writeln!(self.security, "  sensor:\n    {key}");
         self

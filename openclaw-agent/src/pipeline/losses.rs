@@ -1,0 +1,67 @@
+//! When so much is lost that somebody should hear of it.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+/// The time in which losses are summed up.
+const WITHIN: Duration = Duration::from_secs(10);
+
+/// How long nothing more is told after it was.
+const QUIET: Duration = Duration::from_secs(600);
+
+/// Sums up losses, and says when they are above a limit.
+#[derive(Debug)]
+pub(super) struct LossWatch {
+    /// So many within [`WITHIN`] are told; 0 for none ever.
+    limit: u64,
+    /// How many there were in all, when that was looked at.
+    seen: VecDeque<(Instant, u64)>,
+    told: Option<Instant>,
+}
+
+impl LossWatch {
+    pub(super) fn new(limit: u64) -> Self {
+        LossWatch { limit, seen: VecDeque::new(), told: None }
+    }
+
+    /// Takes in how many events were lost in all by now. Returns how many were within the time, where that is to be
+    /// told.
+    pub(super) fn see(&mut self, now: Instant, lost: u64) -> Option<u64> {
+        while self.seen.front().is_some_and(|(at, _)| now.duration_since(*at) > WITHIN) {
+            self.seen.pop_front();
+        }
+        let before = self.seen.front().map_or(lost, |(_, lost)| *lost);
+        self.seen.push_back((now, lost));
+        let within = lost.saturating_sub(before);
+        let is_quiet = self.told.is_some_and(|told| now.duration_since(told) < QUIET);
+        let is_told = self.limit > 0 && within >= self.limit && !is_quiet;
+        if is_told {
+            self.told = Some(now);
+        }
+        is_told.then_some(within)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn losses_above_the_limit_in_time_are_told_once_in_a_while() {
+        let begin = Instant::now();
+        let mut watch = LossWatch::new(100);
+        let mut see = |seconds, lost| watch.see(begin + Duration::from_secs(seconds), lost);
+        // What was lost before the agent began to look is no news.
+        assert_eq!(see(0, 1000), None);
+        assert_eq!(see(5, 1099), None);
+        assert_eq!(see(9, 1100), Some(100));
+        assert_eq!(see(10, 5000), None, "it was told");
+        assert_eq!(see(300, 5000), None);
+        assert_eq!(see(607, 5000), None);
+        assert_eq!(see(608, 5050), None, "slowly");
+        assert_eq!(see(625, 5100), None);
+        assert_eq!(see(626, 5200), Some(100));
+        let mut never = LossWatch::new(0);
+        assert_eq!((never.see(begin, 0), never.see(begin, u64::MAX)), (None, None));
+    }
+}
