@@ -14,20 +14,21 @@ const QUIET: Duration = Duration::from_secs(600);
 pub(super) struct LossWatch {
     /// So many within [`WITHIN`] are told; 0 for none ever.
     limit: u64,
-    /// How many there were in all, when that was looked at.
+    /// How many there were in all, when that was looked at: from the last look before the time on.
     seen: VecDeque<(Instant, u64)>,
     told: Option<Instant>,
 }
 
 impl LossWatch {
-    pub(super) fn new(limit: u64) -> Self {
-        LossWatch { limit, seen: VecDeque::new(), told: None }
+    /// Nothing was lost before `now`.
+    pub(super) fn new(limit: u64, now: Instant) -> Self {
+        LossWatch { limit, seen: VecDeque::from([(now, 0)]), told: None }
     }
 
     /// Takes in how many events were lost in all by now. Returns how many were within the time, where that is to be
     /// told.
     pub(super) fn see(&mut self, now: Instant, lost: u64) -> Option<u64> {
-        while self.seen.front().is_some_and(|(at, _)| now.duration_since(*at) > WITHIN) {
+        while self.seen.get(1).is_some_and(|(at, _)| now.duration_since(*at) >= WITHIN) {
             self.seen.pop_front();
         }
         let before = self.seen.front().map_or(lost, |(_, lost)| *lost);
@@ -49,19 +50,19 @@ mod tests {
     #[test]
     fn losses_above_the_limit_in_time_are_told_once_in_a_while() {
         let begin = Instant::now();
-        let mut watch = LossWatch::new(100);
+        let mut watch = LossWatch::new(100, begin);
         let mut see = |seconds, lost| watch.see(begin + Duration::from_secs(seconds), lost);
-        // What was lost before the agent began to look is no news.
-        assert_eq!(see(0, 1000), None);
-        assert_eq!(see(5, 1099), None);
-        assert_eq!(see(9, 1100), Some(100));
+        assert_eq!(see(5, 99), None);
+        assert_eq!(see(9, 100), Some(100));
         assert_eq!(see(10, 5000), None, "it was told");
-        assert_eq!(see(300, 5000), None);
-        assert_eq!(see(607, 5000), None);
-        assert_eq!(see(608, 5050), None, "slowly");
-        assert_eq!(see(625, 5100), None);
-        assert_eq!(see(626, 5200), Some(100));
-        let mut never = LossWatch::new(0);
-        assert_eq!((never.see(begin, 0), never.see(begin, u64::MAX)), (None, None));
+        assert_eq!(see(600, 5000), None);
+        assert_eq!(see(608, 5050), None);
+        assert_eq!(see(619, 5100), None, "slowly");
+        assert_eq!(see(625, 5149), None, "slowly");
+        assert_eq!(see(626, 5150), Some(100));
+        // The thread stood still.
+        assert_eq!(see(1300, 5250), Some(100));
+        let mut never = LossWatch::new(0, begin);
+        assert_eq!(never.see(begin, u64::MAX), None);
     }
 }

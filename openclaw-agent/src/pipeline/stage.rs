@@ -154,8 +154,7 @@ impl Stage {
             .map(|(stage, reason, count)| (format!("{stage}.{reason}"), count))
             .collect();
         let id = format!("{:x}-{:x}", now.0, self.counts.findings);
-        let message =
-            format!("{lost} events were lost within ten seconds: rules may have missed what happened");
+        let message = format!("{lost} events were lost of late: rules may have missed what happened");
         outlet.finding(Finding::of_sensor(id, "sensor_losses", now, &message, &reasons), Vec::new());
     }
 

@@ -256,7 +256,7 @@ where
         asked: KindSet::NONE,
         process_seen: 0,
         losses: Losses::default(),
-        loss_watch: LossWatch::new(settings.loss_limit),
+        loss_watch: LossWatch::new(settings.loss_limit, Instant::now()),
         to_mend: None,
         history: VecDeque::from([(Instant::now(), Counts::default())]),
         hooks: Arc::default(),

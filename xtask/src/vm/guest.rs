@@ -10,6 +10,9 @@ use crate::workspace;
 /// What marks, in a guest's output, a line of the tests' skip log.
 pub(crate) const SKIP: &str = "guest-skips: ";
 
+/// What marks, likewise, what the doctor says.
+pub(crate) const DOCTOR: &str = "guest-doctor: ";
+
 /// The first process: from the initramfs to this machine's files, a layer in memory over them.
 ///
 /// The root has to be a mount of its own, as on a real system: on the initramfs itself the kernel's walks
@@ -112,7 +115,8 @@ impl Task {
         // Writing to a String does not fail.
         let _ = write!(
             script,
-            ": >$OPENCLAW_SKIPS\ncd {}\n/run/guest/live {}\nstatus=$?\nsed 's/^/{SKIP}/' $OPENCLAW_SKIPS\nexit $status\n",
+            ": >$OPENCLAW_SKIPS\ncd {}\n/run/guest/live {}\nstatus=$?\nsed 's/^/{SKIP}/' $OPENCLAW_SKIPS\n\
+             /run/guest/openclaw doctor --output json | sed 's/^/{DOCTOR}/'\nexit $status\n",
             path(&plan.program.folder),
             arguments.join(" "),
         );

@@ -9,8 +9,10 @@ mod guest;
 mod initramfs;
 mod kernels;
 mod qemu;
+mod table;
 
 use std::num::NonZeroUsize;
+use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
@@ -24,6 +26,7 @@ use crate::{agent, kernel, process, setup};
 use guest::Task;
 use kernels::Kernel;
 use qemu::Machine;
+use table::Column;
 
 /// The kernels of every run of the tests: the oldest supported, and the one of Debian's stable release.
 const USUAL: [&str; 2] = ["5.10", "6.12"];
@@ -51,6 +54,9 @@ pub(crate) struct Arguments {
     /// Seconds that a guest may take
     #[arg(long, default_value_t = qemu::LIMIT)]
     limit: u32,
+    /// Write what was found on each kernel, and on this machine's, into docs/kernels.md
+    #[arg(long, conflicts_with = "run")]
+    table: bool,
     /// Show the guest kernel's console
     #[arg(long)]
     console: bool,
@@ -95,8 +101,26 @@ pub(crate) fn command(arguments: &Arguments) -> Result<()> {
             Err(error) => troubles.push(format!("kernel {name}: {error:#}")),
         }
     }
-    live_in(&fetched, &plan, &settings, &mut tally, &mut troubles)?;
+    let mut columns = live_in(&fetched, &plan, &settings, &mut tally, &mut troubles)?;
+    if arguments.table {
+        columns.push(this_machine(&plan, &mut tally, &mut troubles)?);
+        if tally.failed == 0 && troubles.is_empty() {
+            table::write(&columns, &arguments.filter)?;
+        }
+    }
     crate::test::conclude(&tally, &troubles)
+}
+
+/// The live tests on this machine's kernel.
+fn this_machine(plan: &Plan<'_>, tally: &mut Tally, troubles: &mut Vec<String>) -> Result<Column> {
+    let mut own = Tally::default();
+    plan.run_here(&mut own, troubles)?;
+    let (passed, skipped) = (own.passed, own.skips());
+    tally.add(own);
+    let release = process::capture(Command::new("uname").arg("-r"))?.trim().to_owned();
+    let doctor = process::output(process::as_root(plan.agent, &[])?.args(["doctor", "--output", "json"]))?;
+    let doctor = String::from_utf8_lossy(&doctor.stdout).into_owned();
+    Ok(Column { release: format!("{release} (this machine)"), passed, skipped, doctor })
 }
 
 /// The live tests of a test run, on the kernels of such a run.
@@ -127,7 +151,7 @@ pub(crate) fn run_live(
             Err(error) => plan.skip(&format!("kernel {name}: {error:#}"), tally)?,
         }
     }
-    live_in(&fetched, plan, &settings, tally, troubles)
+    live_in(&fetched, plan, &settings, tally, troubles).map(drop)
 }
 
 /// How guests are run.
@@ -176,8 +200,9 @@ fn live_in(
     settings: &Settings,
     tally: &mut Tally,
     troubles: &mut Vec<String>,
-) -> Result<()> {
+) -> Result<Vec<Column>> {
     let task = Task::live(plan);
+    let mut columns = Vec::new();
     let at_once = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
     for group in kernels.chunks(at_once) {
         let releases: Vec<&str> = group.iter().map(|kernel| kernel.release.as_str()).collect();
@@ -196,7 +221,9 @@ fn live_in(
                 troubles.push(format!("{place}: what ran the guest panicked"));
                 continue;
             };
-            let (mut result, status) = outcome?;
+            let Run { tally: mut result, status, doctor } = outcome?;
+            let (passed, skipped) = (result.passed, result.skips());
+            columns.push(Column { release: release.to_owned(), passed, skipped, doctor });
             for skip in &mut result.skipped {
                 skip.name = format!("{} ({place})", skip.name);
             }
@@ -204,37 +231,49 @@ fn live_in(
         }
         step.done("");
     }
-    Ok(())
+    Ok(columns)
 }
 
-/// The live tests in one guest: what they say of themselves, and the guest's status.
+/// What became of the live tests in one guest.
+struct Run {
+    /// What they say of themselves.
+    tally: Tally,
+    /// The guest's.
+    status: u32,
+    /// What the doctor said after them.
+    doctor: String,
+}
+
+/// The live tests in one guest.
 ///
 /// A guest that died before its tests ended is run once more, and that is told: emulation can lose a guest.
 /// What fails in a guest that lives is never repeated.
-fn live_once(machine: &Machine<'_>, task: &Task) -> Result<(Tally, u32)> {
+fn live_once(machine: &Machine<'_>, task: &Task) -> Result<Run> {
     let release = &machine.kernel.release;
     let first = live(machine, task)?;
-    if first.1 != qemu::NO_RESULT || first.0.results > 0 {
+    if first.status != qemu::NO_RESULT || first.tally.results > 0 {
         return Ok(first);
     }
     console::note(&format!("{release}: the guest died before its tests ended; once more"));
     live(machine, task)
 }
 
-fn live(machine: &Machine<'_>, task: &Task) -> Result<(Tally, u32)> {
+fn live(machine: &Machine<'_>, task: &Task) -> Result<Run> {
     let mut tally = Tally::default();
-    let mut skips = String::new();
+    let (mut skips, mut doctor) = (String::new(), String::new());
     let status = machine.run(task, &mut |line| {
         if let Some(skip) = line.strip_prefix(guest::SKIP) {
             skips.push_str(skip);
             skips.push('\n');
+        } else if let Some(said) = line.strip_prefix(guest::DOCTOR) {
+            doctor.push_str(said);
         } else {
             console::note(&format!("{} | {line}", machine.kernel.release));
             tally.read_line(line);
         }
     })?;
     tally.move_skips(&skips);
-    Ok((tally, status))
+    Ok(Run { tally, status, doctor })
 }
 
 fn run_command(kernels: &[&str], command: &str, settings: &Settings) -> Result<()> {
