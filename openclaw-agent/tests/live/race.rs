@@ -9,7 +9,7 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use rustix::net::{AddressFamily, SocketType};
 use serde_json::Value;
@@ -331,13 +331,14 @@ fn a_socket_is_told_where_it_was_bound_whatever_the_memory_holds_by_then() {
     assert_eq!(reached(&agent, "bind", addresses), [addresses[0]]);
 }
 
-/// How often something is done while another thread changes what it is done to.
-const ROUNDS: usize = 400;
+/// How often something is done at least, and at most, while another thread changes what it is done to.
+const ROUNDS: [usize; 2] = [400, 20_000];
 
 /// Does something, with the memory of `text`, while another thread turns the letters at `at` into those of one name
-/// and of the other.
+/// and of the other: until that has changed something in between, for the threads may share a processor.
 fn race(text: &mut [u8], at: usize, letters: [[u8; 4]; 2], mut act: impl FnMut(*const u8)) {
     let (begin, stop) = (text.as_mut_ptr() as usize, &AtomicBool::new(false));
+    let changes = &AtomicUsize::new(0);
     std::thread::scope(|scope| {
         scope.spawn(move || {
             for letters in letters.into_iter().cycle() {
@@ -346,9 +347,20 @@ fn race(text: &mut [u8], at: usize, letters: [[u8; 4]; 2], mut act: impl FnMut(*
                 }
                 // SAFETY: the text outlives the scope. That the kernel reads it meanwhile is the point.
                 unsafe { ((begin + at) as *mut [u8; 4]).write_volatile(letters) };
+                changes.fetch_add(1, Ordering::Relaxed);
             }
         });
-        (0..ROUNDS).for_each(|_| act(begin as *const u8));
+        while changes.load(Ordering::Relaxed) == 0 {
+            std::thread::yield_now();
+        }
+        // So many that some fall between two rounds rather than into one.
+        let enough = changes.load(Ordering::Relaxed) + ROUNDS[0];
+        for round in 0..ROUNDS[1] {
+            if round >= ROUNDS[0] && changes.load(Ordering::Relaxed) > enough {
+                break;
+            }
+            act(begin as *const u8);
+        }
         stop.store(true, Ordering::Relaxed);
     });
 }
