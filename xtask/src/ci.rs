@@ -32,7 +32,7 @@ pub(crate) fn command(arguments: &Arguments) -> Result<()> {
         return Ok(());
     }
     fuzz::run_shortly()?;
-    test::run(&test::Arguments::for_ci())
+    test::run(&test::Arguments::for_ci(), &toolchain)
 }
 
 fn format(fix: bool) -> Result<()> {

@@ -71,7 +71,7 @@ impl Metrics {
         }
         let runs = self.counter("kernel_program_runs", "Runs of each kernel program.", &["program"])?;
         let time = self.seconds("kernel_program", "Time in each kernel program.", &["program"])?;
-        for program in &status.agent.programs {
+        for program in status.agent.programs.iter().filter(|program| program.runs > 0) {
             runs.with_label_values(&[&program.name]).inc_by(program.runs);
             time.with_label_values(&[&program.name]).inc_by(program.time.as_secs_f64());
         }

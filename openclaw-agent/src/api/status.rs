@@ -74,7 +74,7 @@ pub struct Figures {
     pub memory: RuleMemory,
     /// How long the rules took of the events of which that was measured.
     pub rule_time: Sampled,
-    /// What the kernel programs have cost; empty where the kernel does not count it.
+    /// How large the kernel programs are, and what they have cost where the kernel counts it.
     pub programs: Vec<ProgramCost>,
 }
 

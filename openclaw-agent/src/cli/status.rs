@@ -104,15 +104,7 @@ fn text(status: &Status) -> String {
     }
     out.push_str(&events.text());
 
-    if !status.agent.programs.is_empty() {
-        let _ = writeln!(out, "\n{BOLD}kernel programs{BOLD:#}");
-        let mut programs = Table::default();
-        for ProgramCost { name, runs, time } in &status.agent.programs {
-            let each = time.as_nanos() / u128::from((*runs).max(1));
-            programs.row([name.clone(), format!("{runs} runs"), format!("{each} ns each")]);
-        }
-        out.push_str(&programs.text());
-    }
+    out.push_str(&programs(&status.agent.programs));
 
     let _ = writeln!(out, "\n{BOLD}losses{BOLD:#}");
     let (filtered, lost): (Vec<&Loss>, Vec<&Loss>) =
@@ -135,6 +127,24 @@ fn text(status: &Status) -> String {
         out.push_str(&reasons.text());
     }
     out
+}
+
+/// What the kernel programs cost that have run; nothing where the kernel does not count it.
+fn programs(programs: &[ProgramCost]) -> String {
+    let whole: std::time::Duration = programs.iter().map(|program| program.time).sum();
+    let mut table = Table::default();
+    for ProgramCost { name, runs, time, .. } in programs.iter().filter(|program| program.runs > 0) {
+        let each = time.as_nanos() / u128::from(*runs);
+        let share = time.as_secs_f64() * 100.0 / whole.as_secs_f64().max(1e-9);
+        table.row([
+            name.clone(),
+            format!("{runs} runs"),
+            format!("{each} ns each"),
+            format!("{share:.1} % of their time"),
+        ]);
+    }
+    let table = table.text();
+    if table.is_empty() { table } else { format!("\n{BOLD}kernel programs{BOLD:#}\n{table}") }
 }
 
 /// What the agent takes of the machine.

@@ -106,7 +106,7 @@ pub struct Snapshot {
     pub rules: EngineStats,
     /// The hooks, as they are attached.
     pub hooks: Arc<[Capability]>,
-    /// What the kernel programs have cost; empty where the kernel does not count it.
+    /// How large the kernel programs are, and what they have cost where the kernel counts it.
     pub programs: Vec<ProgramCost>,
 }
 

@@ -400,13 +400,10 @@ impl Sensor {
         losses
     }
 
-    /// What the programs have cost, those that ran, by their names; nothing where the kernel does not count it.
+    /// How large the programs are that were loaded, and what they have cost, by their names.
     pub fn costs(&self) -> Vec<ProgramCost> {
-        if !programs::are_counted() {
-            return Vec::new();
-        }
         let costs = self.ebpf.programs().filter_map(|(name, program)| programs::cost(name, program).ok());
-        let mut costs: Vec<_> = costs.filter(|cost| cost.runs > 0).collect();
+        let mut costs: Vec<_> = costs.collect();
         costs.sort_by(|a, b| a.name.cmp(&b.name));
         costs
     }

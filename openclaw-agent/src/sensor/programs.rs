@@ -1,6 +1,5 @@
 //! What the kernel tells of our programs, which aya does not show.
 
-use std::fs;
 use std::io;
 use std::os::fd::AsFd;
 use std::time::Duration;
@@ -10,22 +9,25 @@ use serde::{Deserialize, Serialize};
 
 use super::sys;
 
-/// What a kernel program has cost since it was loaded.
+/// How large a kernel program is, and what it has cost since it was loaded.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProgramCost {
     /// The program's name in the object file.
     pub name: String,
-    /// How often it ran.
+    /// Instructions, as the kernel has translated them.
+    #[serde(default)]
+    pub instructions: u32,
+    /// Instructions that the verifier looked at, on all ways through the program; 0 before 5.16, which does not tell.
+    #[serde(default)]
+    pub verified: u32,
+    /// How often it ran; 0 where the kernel does not count it (`sysctl kernel.bpf_stats_enabled`).
     pub runs: u64,
-    /// How long it ran in all.
+    /// How long it ran in all, likewise.
     pub time: Duration,
 }
 
-/// Whether the kernel counts the runs of programs and their time (`sysctl kernel.bpf_stats_enabled`), which costs some
-/// nanoseconds a run.
-pub(super) fn are_counted() -> bool {
-    fs::read_to_string("/proc/sys/kernel/bpf_stats_enabled").is_ok_and(|text| text.trim() == "1")
-}
+/// Bytes of an instruction (`struct bpf_insn` of `include/uapi/linux/bpf.h`).
+const INSTRUCTION: u32 = 8;
 
 /// What a program has cost, since the kernel began to count it.
 pub(super) fn cost(name: &str, program: &Program) -> io::Result<ProgramCost> {
@@ -33,6 +35,8 @@ pub(super) fn cost(name: &str, program: &Program) -> io::Result<ProgramCost> {
     let info = sys::program_info(fd.as_fd())?;
     Ok(ProgramCost {
         name: name.to_owned(),
+        instructions: info.xlated_prog_len / INSTRUCTION,
+        verified: info.verified_insns,
         runs: info.run_cnt,
         time: Duration::from_nanos(info.run_time_ns),
     })

@@ -12,6 +12,27 @@ use crate::console::Step;
 /// How long one finding is waited for.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// What `bench latency` takes.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct Arguments {
+    /// Programs whose finding is waited for
+    #[arg(long, default_value_t = Arguments::default().executions, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(super) executions: u32,
+}
+
+impl Default for Arguments {
+    fn default() -> Self {
+        Self { executions: 500 }
+    }
+}
+
+impl Arguments {
+    /// These arguments as they are typed.
+    pub(super) fn words(&self) -> Vec<String> {
+        vec!["latency".to_owned(), format!("--executions={}", self.executions)]
+    }
+}
+
 /// Starts the agent, runs the program that its rule looks for `executions` times, one after the other, and
 /// prints how long each took to be found.
 ///

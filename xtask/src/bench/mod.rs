@@ -1,40 +1,78 @@
 //! `cargo xtask bench`: the numbers that the README states, measured.
 //!
-//! Three parts: what one core does with rules and with records (Criterion), the time from exec to finding
-//! ([`latency`]), and what the agent costs those it watches ([`overhead`]). There is no pass mark: a number
-//! depends on the machine, and this prints it with its spread.
+//! What one core does with rules and with records (Criterion), the time from exec to finding ([`latency`]), what the
+//! agent costs those it watches, beside what others cost ([`overhead`]), what it carries ([`flood`]). There is no pass
+//! mark: a number depends on the machine, and this prints it with its spread. How large the kernel programs are
+//! ([`size`]) depends on kernel and compiler alone, and is compared with what is written down.
 
 mod agent;
+mod cgroup;
+mod flood;
 mod latency;
+mod loops;
 mod overhead;
+mod size;
 mod statistics;
+mod watcher;
 
 use std::path::PathBuf;
 use std::process::Command;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
 use crate::console::{self, Step};
-use crate::{agent as build, process};
+use crate::setup::packages::{self, Purpose};
+use crate::setup::toolchain::Toolchain;
+use crate::{agent as build, kernel, process, setup};
 
 /// What `bench` takes.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  cargo xtask bench                                    # all three, without the others
+  cargo xtask bench overhead --peers                   # beside auditd, bpftrace and execsnoop
+  cargo xtask bench overhead --only exec --rounds 20   # one loop, closer")]
 pub(crate) struct Arguments {
-    /// Leave out what one core does with rules and with records (Criterion)
-    #[arg(long)]
-    no_rules: bool,
-    /// Leave out what drives the agent and needs root
-    #[arg(long)]
-    no_live: bool,
-    /// Programs whose finding is waited for
-    #[arg(long, default_value_t = 500, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
-    executions: u32,
-    /// Pairs of runs, with the agent on and off
-    #[arg(long, default_value_t = 10, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
-    pairs: u32,
-    /// Only measure with the agent that is built, as root: what `bench` starts through sudo
-    #[arg(long, hide = true)]
-    measure: bool,
+    #[command(subcommand)]
+    part: Option<Part>,
+}
+
+/// What is measured.
+#[derive(Debug, clap::Subcommand)]
+enum Part {
+    /// What one core does with rules and with records (Criterion)
+    Rules,
+    /// The time from exec to the finding on the agent's stdout (needs root)
+    Latency(latency::Arguments),
+    /// What the agent costs those it watches, in time and on processors (needs root)
+    ///
+    /// Each round runs loops of one activity each without a watcher and with each of them, in an order that is drawn.
+    /// The processors' time is that of the loop and of the watcher, the kernel's work for both included.
+    Overhead(overhead::Arguments),
+    /// How many events a second the whole pipeline carries without a loss (needs root)
+    Flood(flood::Arguments),
+    /// How large the kernel programs are, beside what docs/programs.md says (as root)
+    Size(size::Arguments),
+    /// Run a loop in this process: what `overhead` starts
+    #[command(hide = true)]
+    Loop(loops::Arguments),
+    /// Run a flood in this process: what `flood` starts
+    #[command(hide = true)]
+    FloodFiles(flood::Files),
+    /// Measure with the agent that is built, as root: what the parts above start through sudo
+    #[command(hide = true)]
+    Measure {
+        #[command(subcommand)]
+        part: Live,
+    },
+}
+
+/// What drives the agent.
+#[derive(Debug, Clone, clap::Subcommand)]
+enum Live {
+    Latency(latency::Arguments),
+    Overhead(overhead::Arguments),
+    Flood(flood::Arguments),
 }
 
 /// Builds and measures.
@@ -42,46 +80,94 @@ pub(crate) struct Arguments {
 /// # Errors
 /// Where a build fails, or the agent does not work.
 pub(crate) fn command(arguments: &Arguments) -> Result<()> {
-    if arguments.measure {
-        return measure(arguments);
+    match &arguments.part {
+        None => {
+            build::build()?;
+            rules()?;
+            live(&Live::Latency(latency::Arguments::default()))?;
+            live(&Live::Overhead(overhead::Arguments::default()))
+        }
+        Some(Part::Rules) => {
+            build::build()?;
+            rules()
+        }
+        Some(Part::Latency(arguments)) => {
+            build::build()?;
+            live(&Live::Latency(arguments.clone()))
+        }
+        Some(Part::Overhead(arguments)) => {
+            build::build()?;
+            if arguments.peers {
+                packages::ensure(&[Purpose::Peers])?;
+            }
+            live(&Live::Overhead(arguments.clone()))
+        }
+        Some(Part::Flood(arguments)) => {
+            build::build()?;
+            live(&Live::Flood(arguments.clone()))
+        }
+        Some(Part::Size(arguments)) => {
+            ensure!(process::is_root(), "this needs root to load the kernel programs: run it as root");
+            let toolchain = setup::for_build()?;
+            kernel::build(&toolchain)?;
+            build::build_agent()?;
+            size::measure(&Folder::new()?.path, &toolchain, arguments)
+        }
+        Some(Part::Loop(arguments)) => loops::command(arguments),
+        Some(Part::FloodFiles(arguments)) => flood::files(arguments),
+        Some(Part::Measure { part }) => measure(part),
     }
-    build::build()?;
-    if !arguments.no_rules {
-        let step = Step::begin("rules and records on one core (Criterion)");
-        let packages = ["--package", "openclaw-detect", "--package", "openclaw-agent"];
-        process::run(
-            process::cargo()
-                .arg("bench")
-                .args(packages)
-                .args(["--bench", "evaluate", "--bench", "capture", "--bench", "pipeline"]),
-        )?;
-        step.done("");
-    }
-    if arguments.no_live {
-        return Ok(());
-    }
+}
+
+/// The kernel programs that are larger than what is written down, as lines.
+///
+/// # Errors
+/// Where the agent that is built does not work.
+pub(crate) fn grown_programs(toolchain: &Toolchain) -> Result<Vec<String>> {
+    size::compare(&Folder::new()?.path, toolchain)
+}
+
+fn rules() -> Result<()> {
+    let step = Step::begin("rules and records on one core (Criterion)");
+    let packages = ["--package", "openclaw-detect", "--package", "openclaw-agent"];
+    process::run(
+        process::cargo()
+            .arg("bench")
+            .args(packages)
+            .args(["--bench", "evaluate", "--bench", "capture", "--bench", "pipeline"]),
+    )?;
+    step.done("");
+    Ok(())
+}
+
+/// Measures as root: in this process where it is root, else in one that sudo starts.
+fn live(part: &Live) -> Result<()> {
     if process::is_root() {
-        return measure(arguments);
+        return measure(part);
     }
-    console::note("the rest needs root to load the kernel programs: sudo may ask for your password");
+    console::note("this needs root to load the kernel programs: sudo may ask for your password");
     let this = std::env::current_exe().context("cannot find the own program")?;
     let mut command: Command = process::as_root(this, &[])?;
-    command
-        .args(["bench", "--measure"])
-        .arg(format!("--executions={}", arguments.executions))
-        .arg(format!("--pairs={}", arguments.pairs));
+    command.args(["bench", "measure"]);
+    match part {
+        Live::Latency(arguments) => command.args(arguments.words()),
+        Live::Overhead(arguments) => command.args(arguments.words()),
+        Live::Flood(arguments) => command.args(arguments.words()),
+    };
     process::run(&mut command)
 }
 
-/// What drives the agent.
-fn measure(arguments: &Arguments) -> Result<()> {
+fn measure(part: &Live) -> Result<()> {
     let folder = Folder::new()?;
-    latency::measure(&folder.path, arguments.executions)?;
-    overhead::measure(&folder.path, arguments.pairs)
+    match part {
+        Live::Latency(arguments) => latency::measure(&folder.path, arguments.executions),
+        Live::Overhead(arguments) => overhead::measure(&folder.path, arguments),
+        Live::Flood(arguments) => flood::measure(&folder.path, arguments),
+    }
 }
 
-/// A folder of this run's own, removed with it. Not in the workspace: a socket's address is short, and the
-/// agent reads no rules that others may write.
+/// A folder of this run's own, in memory, so that no disk is measured; removed with it. Not in the workspace: a
+/// socket's address is short, and the agent reads no rules that others may write.
 struct Folder {
     path: PathBuf,
 }
@@ -90,13 +176,17 @@ impl Folder {
     fn new() -> Result<Self> {
         let path = PathBuf::from(format!("/run/openclaw-bench-{}", std::process::id()));
         std::fs::create_dir(&path).with_context(|| format!("cannot create {}", path.display()))?;
-        Ok(Self { path })
+        let folder = Self { path };
+        let mount = ["-t", "tmpfs", "-o", "mode=0755,nr_inodes=0", "openclaw-bench"];
+        process::run(Command::new("mount").args(mount).arg(&folder.path))?;
+        Ok(folder)
     }
 }
 
 impl Drop for Folder {
     fn drop(&mut self) {
-        // /run is emptied at the next start at the latest.
+        // Memory is given back with the last who uses it, and /run is emptied at the next start at the latest.
+        let _ = process::output(Command::new("umount").arg("--lazy").arg(&self.path));
         let _ = std::fs::remove_dir_all(&self.path);
     }
 }

@@ -45,13 +45,24 @@ pub(super) fn milliseconds(seconds: f64) -> String {
 pub(super) struct Shuffle(pub(super) u64);
 
 impl Shuffle {
-    /// A coin.
-    pub(super) fn coin(&mut self) -> bool {
+    /// The numbers below `len`, in an order that is drawn (Fisher and Yates).
+    pub(super) fn order(&mut self, len: usize) -> Vec<usize> {
+        let mut order: Vec<usize> = (0..len).collect();
+        for last in (1..len).rev() {
+            // A share of 2^64 that is not whole is too small to be seen.
+            #[expect(clippy::cast_possible_truncation, reason = "the remainder is below a usize")]
+            let other = (self.next() % (last as u64 + 1)) as usize;
+            order.swap(last, other);
+        }
+        order
+    }
+
+    fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (mixed ^ (mixed >> 31)) & 1 == 1
+        mixed ^ (mixed >> 31)
     }
 }
 
@@ -75,9 +86,16 @@ mod tests {
     }
 
     #[test]
-    fn the_coin_falls_on_both_sides() {
+    fn each_order_is_drawn_about_as_often_and_holds_each_number_once() {
         let mut shuffle = Shuffle(1);
-        let heads = (0..1000).filter(|_| shuffle.coin()).count();
-        assert!((400..600).contains(&heads), "{heads}");
+        let mut first = [0; 3];
+        for _ in 0..3000 {
+            let order = shuffle.order(3);
+            first[order[0]] += 1;
+            let mut sorted = order;
+            sorted.sort_unstable();
+            assert_eq!(sorted, [0, 1, 2]);
+        }
+        assert!(first.iter().all(|times| (900..1100).contains(times)), "{first:?}");
     }
 }

@@ -19,6 +19,8 @@ pub(crate) enum Purpose {
     VirtualMachine,
     /// Trying what strangers write with whatever bytes.
     Fuzzing,
+    /// Measuring what others cost that watch a machine.
+    Peers,
 }
 
 /// A program and the packages that bring it.
@@ -154,6 +156,36 @@ const NEEDS: &[Need] = &[
         arch: "xz",
         suse: "xz",
         alpine: "xz",
+    },
+    Need {
+        purpose: Purpose::Peers,
+        program: "auditd",
+        why: "what watching costs with it",
+        debian: "auditd",
+        fedora: "audit",
+        arch: "audit",
+        suse: "audit",
+        alpine: "audit",
+    },
+    Need {
+        purpose: Purpose::Peers,
+        program: "bpftrace",
+        why: "what watching costs with it",
+        debian: "bpftrace",
+        fedora: "bpftrace",
+        arch: "bpftrace",
+        suse: "bpftrace",
+        alpine: "bpftrace",
+    },
+    Need {
+        purpose: Purpose::Peers,
+        program: "execsnoop",
+        why: "what watching costs with it",
+        debian: "libbpf-tools",
+        fedora: "libbpf-tools",
+        arch: "libbpf-tools",
+        suse: "libbpf-tools",
+        alpine: "libbpf-tools",
     },
 ];
 

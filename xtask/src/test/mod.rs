@@ -19,7 +19,8 @@ use std::process::Command;
 use anyhow::{Result, bail};
 
 use crate::console::{self, Look, Step, paint};
-use crate::{agent, kernel, process, setup, vm};
+use crate::setup::toolchain::Toolchain;
+use crate::{agent, bench, kernel, process, setup, vm};
 use libtest::Tally;
 use programs::Program;
 
@@ -50,7 +51,7 @@ pub(crate) struct Arguments {
 pub(crate) fn command(arguments: &Arguments) -> Result<()> {
     let toolchain = if arguments.no_live { setup::for_build()? } else { setup::for_tests()? };
     kernel::build(&toolchain)?;
-    run(arguments)
+    run(arguments, &toolchain)
 }
 
 impl Arguments {
@@ -64,7 +65,7 @@ impl Arguments {
 ///
 /// # Errors
 /// As [`command`].
-pub(crate) fn run(arguments: &Arguments) -> Result<()> {
+pub(crate) fn run(arguments: &Arguments, toolchain: &Toolchain) -> Result<()> {
     let step = Step::begin("building the tests");
     let programs = programs::build()?;
     step.done(&format!("{} test programs", programs.len()));
@@ -83,6 +84,16 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
             continue;
         }
         plan.run_here(&mut tally, &mut troubles)?;
+        if arguments.filter.is_empty() && process::is_root() {
+            match bench::grown_programs(toolchain) {
+                Ok(grown) => {
+                    grown
+                        .iter()
+                        .for_each(|line| console::note(&format!("a kernel program has grown: {line}")));
+                }
+                Err(error) => console::note(&format!("the kernel programs' sizes are not known: {error:#}")),
+            }
+        }
         if arguments.no_vm {
             plan.skip("virtual machines: --no-vm", &mut tally)?;
         } else {
