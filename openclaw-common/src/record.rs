@@ -442,7 +442,13 @@ pub struct Control {
     pub uring: u32,
     /// What is of interest that is done to files: the `FILES_` bits.
     pub files: u32,
+    /// For so long after it woke the agent, in nanoseconds, a record for which answers wait does not wake it again.
+    pub wake_interval: u32,
 }
+
+/// For so long after such a record woke the agent, in nanoseconds, forks and exits and what goes on in the network and
+/// with files do not wake it again: it looks again by itself, and later than this, as long as it finds something.
+pub const ATTENTIVE: u64 = 10_000_000;
 
 /// [`Control::files`]: what was done.
 pub const FILES_DONE: u32 = 1;

@@ -79,7 +79,7 @@ fn examine_sensor(resolved: &Resolved) -> Result<Vec<Capability>> {
     unsafe { libc::signal(libc::SIGUSR1, libc::SIG_IGN) };
     // Before the sensor is there, so that one of its connections is older.
     let trigger = Trigger::start();
-    let (mut sensor, mut rings) = Sensor::load(resolved, RingSizes::default())?;
+    let (mut sensor, mut rings) = Sensor::load(resolved, RingSizes::default(), Duration::ZERO)?;
     sensor.watch_kinds(KindSet::ALL)?;
     let tried = trigger.and_then(|trigger| try_hooks(&mut sensor, &mut rings, trigger));
     Ok(match tried {
@@ -97,7 +97,7 @@ fn examine_sensor(resolved: &Resolved) -> Result<Vec<Capability>> {
 
 /// Without what system calls would tell of, where a better hook tells of it.
 fn best(mut found: Vec<Capability>) -> Vec<Capability> {
-    let by_calls = |capability: &Capability| capability.hook == "raw_tracepoint:sys_exit";
+    let by_calls = |capability: &Capability| capability.hook == "tp_btf:sys_exit";
     let better: Vec<String> =
         found.iter().filter(|one| !by_calls(one)).map(|one| one.capability.clone()).collect();
     found.retain(|one| !(by_calls(one) && better.contains(&one.capability)));

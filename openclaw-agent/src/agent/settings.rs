@@ -29,6 +29,7 @@ pub(super) fn of(
         environment: Environment::new(sensor.environment.clone()),
         hash_limit: sensor.hash_limit,
         loss_limit: sensor.loss_limit,
+        wake_interval: config.wake_interval(),
         containers: Resolver::start(config.security.containers.clone())
             .context("cannot start the thread for containers")?,
         witness: None,

@@ -38,6 +38,15 @@ pub struct Config {
 }
 
 impl Config {
+    /// How long the kernel does not wake the agent again for records for which answers wait: where answers are carried
+    /// out, it always does.
+    pub fn wake_interval(&self) -> Duration {
+        self.security.sensor.wake_interval.unwrap_or(match self.security.response.mode {
+            Mode::Enforce => Duration::ZERO,
+            Mode::Observe => Duration::from_millis(3),
+        })
+    }
+
     /// What the responder is told.
     pub fn response_settings(&self) -> ResponseSettings {
         let response = &self.security.response;
@@ -88,17 +97,22 @@ pub struct Sensor {
     pub hash_limit: u64,
     /// So many events lost within ten seconds are a finding; 0 for none ever.
     pub loss_limit: u64,
+    /// How long after a record for which answers wait the kernel does not wake the agent for another: 100 ms at most; none
+    /// where the mode decides.
+    #[serde(serialize_with = "optional_duration_text")]
+    pub wake_interval: Option<Duration>,
 }
 
 impl Default for Sensor {
     fn default() -> Sensor {
         Sensor {
             process_ring: 8 << 20,
-            network_ring: 8 << 20,
-            file_ring: 16 << 20,
+            network_ring: 4 << 20,
+            file_ring: 8 << 20,
             environment: DEFAULT_ENVIRONMENT.map(str::to_owned).into(),
             hash_limit: 64 << 20,
             loss_limit: 1000,
+            wake_interval: None,
         }
     }
 }
@@ -215,6 +229,16 @@ pub struct Api {
     pub socket: Option<PathBuf>,
     /// Where `/metrics`, `/healthz` and `/readyz` are served over HTTP; none means nowhere.
     pub metrics: Option<SocketAddr>,
+}
+
+fn optional_duration_text<S: serde::Serializer>(
+    duration: &Option<Duration>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    match duration {
+        Some(duration) => duration_text(duration, serializer),
+        None => serializer.serialize_none(),
+    }
 }
 
 fn duration_text<S: serde::Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {

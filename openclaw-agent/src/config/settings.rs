@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::node::{Node, Tree};
 use super::reader::{Environment, Problem, Reader, Section, snake_case};
@@ -98,6 +99,13 @@ fn sensor(reader: &mut Reader<'_>, node: Option<&Node>) -> Sensor {
             text.parse().map_err(|_| format!("`{text}` is no number of events: write one such as 1000"))
         });
         sensor.loss_limit = limit.unwrap_or(sensor.loss_limit);
+    }
+    if let Some(node) = keys.take("wake_interval") {
+        sensor.wake_interval =
+            reader.parsed(&keys.name("wake_interval"), node, |text| match units::parse_duration(text)? {
+                interval if interval <= Duration::from_millis(100) => Ok(interval),
+                _ => Err(format!("{text} is too long for answers to wait: write 100ms or less")),
+            });
     }
     keys.finish(reader);
     sensor
@@ -322,7 +330,7 @@ mod tests {
     fn every_key_is_read() {
         let (config, warnings) = good(
             "security:
-  sensor: { process_ring: 1MiB, environment: [LD_PRELOAD], hash_limit: 0, loss_limit: 5 }
+  sensor: { process_ring: 1MiB, environment: [LD_PRELOAD], hash_limit: 0, loss_limit: 5, wake_interval: 2ms }
   containers: { docker: [/data/docker, own], runc: [] }
   rules: [rules, /opt/rules]
   response:
@@ -354,6 +362,7 @@ api: { socket: /run/x.sock }
         let sensor = &config.security.sensor;
         assert_eq!((sensor.process_ring, &*sensor.environment), (1 << 20, &["LD_PRELOAD".to_owned()][..]));
         assert_eq!((sensor.hash_limit, sensor.loss_limit), (0, 5));
+        assert_eq!(config.wake_interval(), Duration::from_millis(2));
         let containers = &config.security.containers;
         assert_eq!(containers.docker, [Path::new("/data/docker"), Path::new("/etc/openclaw/own")]);
         assert!(containers.runc.is_empty() && containers.storage == Roots::default().storage);

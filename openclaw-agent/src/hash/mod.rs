@@ -87,6 +87,8 @@ pub struct Hashes {
     order: VecDeque<FileVersion>,
     /// Who waits for files that are being read.
     waiting: HashMap<FileVersion, Vec<ProcessId>>,
+    /// How many requests are without an answer.
+    asked: usize,
     requests: SyncSender<Request>,
     answers: Receiver<Answer>,
     misses: Misses,
@@ -110,6 +112,7 @@ impl Hashes {
             waiting: HashMap::new(),
             requests,
             answers,
+            asked: 0,
             misses: Misses::default(),
         }
     }
@@ -117,6 +120,11 @@ impl Hashes {
     /// Why programs have no hash, so far.
     pub fn misses(&self) -> Misses {
         self.misses
+    }
+
+    /// Whether files are being read: nothing rings when that is done.
+    pub fn are_awaited(&self) -> bool {
+        self.asked > 0
     }
 
     /// The SHA-256 of what `id` has begun to run at that time, where it is known; else it is asked for.
@@ -144,8 +152,12 @@ impl Hashes {
             return None;
         }
         match self.requests.try_send(Request { id, version, path: path.to_owned(), settled }) {
-            Ok(()) if settled => drop(self.waiting.insert(version, vec![id])),
-            Ok(()) => {}
+            Ok(()) => {
+                self.asked += 1;
+                if settled {
+                    self.waiting.insert(version, vec![id]);
+                }
+            }
             Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => self.misses.queue_full += 1,
         }
         None
@@ -154,6 +166,7 @@ impl Hashes {
     /// The next file that has been read since.
     pub fn next_read(&mut self) -> Option<Hashed> {
         while let Ok(Answer { id, version, settled, sha256 }) = self.answers.try_recv() {
+            self.asked = self.asked.saturating_sub(1);
             let processes = match settled {
                 true => self.waiting.remove(&version).unwrap_or_default(),
                 false => vec![id],

@@ -8,6 +8,7 @@ mod find;
 mod losses;
 mod stage;
 mod thread;
+mod wait;
 mod watch;
 
 pub use find::find;

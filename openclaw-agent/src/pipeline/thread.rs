@@ -2,7 +2,7 @@
 
 use std::collections::{HashSet, VecDeque};
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
@@ -16,6 +16,7 @@ use openclaw_detect::{Engine, EngineStats, EventKind, KindSet, ProcessId};
 
 use super::losses::LossWatch;
 use super::stage::{Counts, Outlet, Stage};
+use super::wait::{Alarm, Found, Promises};
 use super::watch;
 use crate::capability::Capability;
 use crate::enrich::{Clock, Environment, HostFacts, Record, Resolver, id_of};
@@ -23,14 +24,18 @@ use crate::hash::{Hashes, Misses};
 use crate::kernel::layout::Resolved;
 use crate::sensor::{LoadError, Losses, ProgramCost, RingSizes, Rings, Sensor, Witness};
 
-/// How long the thread sleeps at most when nothing wakes it. The network and file rings wake it only when they fill up.
-const NAP: Duration = Duration::from_millis(20);
-
 /// How long the thread copies what rules remember before it looks at the rings again.
 const MOMENT: Duration = Duration::from_millis(2);
 
 /// How often the bytes of open connections are sampled.
 const SAMPLE: Duration = Duration::from_millis(500);
+
+/// How often they are sampled once the network has been [`QUIET`]: the walk over the kernel's tables is what an idle
+/// agent costs most.
+const SAMPLE_IN_QUIET: Duration = Duration::from_secs(2);
+
+/// So long without any record of the network, and it is quiet.
+const QUIET: Duration = Duration::from_secs(10);
 
 /// How often the snapshot is renewed and old processes are forgotten.
 const TIDY: Duration = Duration::from_secs(1);
@@ -79,6 +84,8 @@ pub struct Settings {
     pub hash_limit: u64,
     /// So many events lost within ten seconds are a finding; 0 for none ever.
     pub loss_limit: u64,
+    /// How long after a record for which answers wait the kernel does not wake the thread for another.
+    pub wake_interval: Duration,
     /// Who asks the runtimes about containers.
     pub containers: Resolver,
     /// Where the signal that ends the agent is remembered, if anywhere: see [`Witness::path`].
@@ -241,13 +248,20 @@ pub fn start<O>(settings: Settings, questions: Questions, outlet: O) -> Result<H
 where
     O: Outlet + Send + 'static,
 {
-    let (sensor, rings) = Sensor::load(&settings.layout, settings.rings)?;
+    let (sensor, rings) = Sensor::load(&settings.layout, settings.rings, settings.wake_interval)?;
     if let Some(blindness) = sensor.blindness() {
         return Err(blindness);
     }
+    let alarm = Alarm::new(
+        [rings.process.as_fd(), rings.network.as_fd(), rings.file.as_fd()],
+        Some(settings.containers.bell()),
+    );
     let mut pipeline = Pipeline {
         sensor,
         rings,
+        wake_interval: settings.wake_interval,
+        alarm: alarm
+            .map_err(|error| LoadError::NoHook(format!("the rings cannot be waited for: {error}")))?,
         reads: if settings.all_reads { ReadInterest::All } else { settings.engine.interest().reads },
         kinds: settings.engine.interest().kinds,
         stage: Stage::new(settings.engine, settings.host).with_containers(settings.containers),
@@ -255,6 +269,7 @@ where
         questions: questions.0,
         asked: KindSet::NONE,
         process_seen: 0,
+        network_seen: Instant::now(),
         losses: Losses::default(),
         loss_watch: LossWatch::new(settings.loss_limit, Instant::now()),
         to_mend: None,
@@ -289,6 +304,8 @@ where
 struct Pipeline<O> {
     sensor: Sensor,
     rings: Rings,
+    alarm: Alarm,
+    wake_interval: Duration,
     stage: Stage,
     outlet: O,
     questions: Receiver<Question>,
@@ -299,6 +316,8 @@ struct Pipeline<O> {
     asked: KindSet,
     /// Up to when the process ring has been read, nanoseconds since boot.
     process_seen: u64,
+    /// When the network ring last held something.
+    network_seen: Instant,
     losses: Losses,
     loss_watch: LossWatch,
     /// Since when the process table may be wrong, as events were lost.
@@ -328,7 +347,7 @@ impl<O: Outlet> Pipeline<O> {
         let listed = self.list_processes();
         self.stage.know_containers();
         // What happened since the hooks were attached is told before what was there is taken as known.
-        while self.drain_processes() {}
+        while self.drain_processes().processes {}
         match listed {
             Ok(ids) => ids.into_iter().for_each(|id| self.stage.discover(id, false, &mut self.outlet)),
             Err(error) => {
@@ -354,13 +373,16 @@ impl<O: Outlet> Pipeline<O> {
 
     fn run(mut self, stop: &AtomicBool) -> openclaw_detect::Snapshot {
         let mut due = Due::new();
+        let mut promises = Promises::new(self.wake_interval, Instant::now());
         while !stop.load(Ordering::Acquire) {
-            let busy = self.drain();
+            let found = self.drain();
+            promises.renew(found, Instant::now());
             self.stage.follow_containers(&mut self.outlet);
             self.answer_questions();
             self.keep_on();
             self.stage.take_hashes(&mut self.outlet);
-            if due.sample.is_due(SAMPLE)
+            let quiet = self.network_seen.elapsed() >= QUIET;
+            if due.sample.is_due(if quiet { SAMPLE_IN_QUIET } else { SAMPLE })
                 && let Err(error) = self.sensor.sample_connections()
             {
                 tracing::debug!(%error, "open connections could not be sampled");
@@ -372,22 +394,20 @@ impl<O: Outlet> Pipeline<O> {
                 self.report(|this| this.ask_for_reads());
             }
             self.report(|this| this.ask_for_kinds());
-            if !busy && self.keeping.is_none() {
-                self.wait();
+            if !found.more && self.keeping.is_none() {
+                self.wait(promises.at_most(self.stage.awaits_hashes(), Instant::now()));
             }
         }
         // Detached first, so that the rings end somewhere.
         self.sensor.detach();
-        while self.drain() {}
+        while self.drain().anything() {}
         self.tidy();
         self.stage.engine().snapshot()
     }
 
-    /// Waits until a ring or the thread for containers has something, or the nap is over.
-    fn wait(&self) {
-        let containers = self.stage.containers();
-        if self.rings.wait(NAP, containers.map(|containers| containers.bell()))
-            && let Some(containers) = containers
+    fn wait(&self, at_most: Duration) {
+        if self.alarm.wait(at_most)
+            && let Some(containers) = self.stage.containers()
         {
             containers.hush();
         }
@@ -452,32 +472,38 @@ impl<O: Outlet> Pipeline<O> {
         }
     }
 
-    /// Takes in what the rings hold, up to a batch of each. Returns whether there was anything.
-    fn drain(&mut self) -> bool {
-        let mut busy = self.drain_processes();
+    /// Takes in what the rings hold, up to a batch of each.
+    fn drain(&mut self) -> Found {
+        let mut found = self.drain_processes();
         let Rings { process, network, file } = &mut self.rings;
-        for ring in [network, file] {
-            for _ in 0..BATCH {
+        for (ring, is_network) in [(network, true), (file, false)] {
+            for taken in 1..=BATCH {
                 let Some(record) = ring.next() else { break };
-                busy = true;
+                if is_network && taken == 1 {
+                    self.network_seen = Instant::now();
+                }
+                found.others = true;
+                found.more |= taken == BATCH;
                 // What happened to the process before this event comes first, from the process ring.
                 if Stage::time_of(&record).is_some_and(|time| time > self.process_seen) {
-                    self.process_seen = catch_up(process, &mut self.stage, &mut self.outlet);
+                    let (until, processes) = catch_up(process, &mut self.stage, &mut self.outlet);
+                    self.process_seen = until;
+                    found.processes |= processes;
                 }
                 self.stage.handle(&record, &mut self.outlet);
             }
         }
-        busy
+        found
     }
 
-    /// Takes in the process ring, up to a batch. Returns whether there was anything.
-    fn drain_processes(&mut self) -> bool {
+    /// Takes in the process ring, up to a batch.
+    fn drain_processes(&mut self) -> Found {
         let now = Clock::since_boot();
-        let busy = drain_ring(&mut self.rings.process, &mut self.stage, &mut self.outlet);
-        if !busy {
+        let found = drain_ring(&mut self.rings.process, &mut self.stage, &mut self.outlet);
+        if !found.processes {
             self.process_seen = now;
         }
-        busy
+        found
     }
 
     fn tidy(&mut self) {
@@ -604,46 +630,31 @@ impl<O: Outlet> Pipeline<O> {
     }
 }
 
-/// Takes in a ring, up to a batch. Returns whether there was anything.
-fn drain_ring(ring: &mut RingBuf<MapData>, stage: &mut Stage, outlet: &mut impl Outlet) -> bool {
-    let mut busy = false;
-    for _ in 0..BATCH {
+/// Takes in the process ring, up to a batch.
+fn drain_ring(ring: &mut RingBuf<MapData>, stage: &mut Stage, outlet: &mut impl Outlet) -> Found {
+    let mut found = Found::default();
+    for taken in 1..=BATCH {
         let Some(record) = ring.next() else { break };
-        busy = true;
+        (found.processes, found.more) = (true, taken == BATCH);
         stage.handle(&record, outlet);
     }
-    busy
+    found
 }
 
-/// Takes in what has come to a ring until now, and returns when that is, in nanoseconds since boot. What comes
-/// meanwhile is left there: a storm would keep this from ending.
-fn catch_up(ring: &mut RingBuf<MapData>, stage: &mut Stage, outlet: &mut impl Outlet) -> u64 {
+/// Takes in what has come to the process ring until now, and returns when that is, in nanoseconds since boot, and
+/// whether there was anything. What comes meanwhile is left there: a storm would keep this from ending.
+fn catch_up(ring: &mut RingBuf<MapData>, stage: &mut Stage, outlet: &mut impl Outlet) -> (u64, bool) {
     let now = Clock::since_boot();
+    let mut found = false;
     while let Some(record) = ring.next() {
+        found = true;
         let is_new = Stage::time_of(&record).is_some_and(|time| time >= now);
         stage.handle(&record, outlet);
         if is_new {
             break;
         }
     }
-    now
-}
-
-impl Rings {
-    /// Waits until the kernel wakes the reader, the bell rings, or the time is over. Returns whether it was the
-    /// bell.
-    fn wait(&self, at_most: Duration, bell: Option<BorrowedFd<'_>>) -> bool {
-        let poll = |fd: i32| libc::pollfd { fd, events: libc::POLLIN, revents: 0 };
-        // A negative descriptor is passed over.
-        let bell = poll(bell.map_or(-1, |bell| bell.as_raw_fd()));
-        let [process, network, file] =
-            [&self.process, &self.network, &self.file].map(|ring| poll(ring.as_raw_fd()));
-        let mut polled = [bell, process, network, file];
-        let millis = i32::try_from(at_most.as_millis()).unwrap_or(i32::MAX);
-        // SAFETY: as many entries are passed as there are. An interrupted wait is a short one.
-        unsafe { libc::poll(polled.as_mut_ptr(), polled.len() as libc::nfds_t, millis) };
-        polled[0].revents != 0
-    }
+    (now, found)
 }
 
 /// What the loop does by the clock.

@@ -6,7 +6,7 @@ use openclaw_common::syscall::{
     SHAPE_SOCKET, SHAPE_TWO_PATHS, SHAPES,
 };
 
-/// A raw tracepoint program, and the capability that it gives.
+/// A program of a tracepoint, and the capability that it gives.
 pub(super) struct Tracepoint {
     pub(super) program: &'static str,
     /// Names of the tracepoint, the newest kernel's first.

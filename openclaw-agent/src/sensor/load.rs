@@ -1,10 +1,11 @@
 //! Loads the sensor's programs, attaches them, and gives access to what they keep.
 
 use std::io;
+use std::time::Duration;
 
 use aya::maps::{Array, HashMap, MapData, PerCpuArray, ProgramArray, RingBuf};
-use aya::programs::{Iter, Program, ProgramError, RawTracePoint};
-use aya::{Btf as AyaBtf, Ebpf, EbpfLoader, include_bytes_aligned};
+use aya::programs::{Iter, Program};
+use aya::{Btf as AyaBtf, BtfError, Ebpf, EbpfLoader, include_bytes_aligned};
 use openclaw_common::layout::MISSING;
 use openclaw_common::record::{
     Control, FILES_DONE, FILES_MOUNTED, FILES_NOTED, FILES_TRIED, PACKETS_DNS, PACKETS_UDP, READS_ALL,
@@ -20,7 +21,7 @@ use super::iterator::Iterator;
 use super::losses::Losses;
 use super::objects::{self, Objects};
 use super::programs::ProgramCost;
-use super::{calls, programs, refusals};
+use super::{calls, programs, refusals, tracepoint};
 use crate::capability::{Capability, State};
 use crate::kernel::layout::Resolved;
 
@@ -68,7 +69,7 @@ pub struct RingSizes {
 
 impl Default for RingSizes {
     fn default() -> Self {
-        RingSizes { process: 8 << 20, network: 8 << 20, file: 16 << 20 }
+        RingSizes { process: 8 << 20, network: 4 << 20, file: 8 << 20 }
     }
 }
 
@@ -88,11 +89,16 @@ pub struct Sensor {
 }
 
 impl Sensor {
-    /// Loads the programs with the running kernel's layout and attaches what can be attached.
+    /// Loads the programs with the running kernel's layout and attaches what can be attached. `wake_interval`: how long
+    /// after a record for which answers wait the reader of the rings is not woken for another; 4 s at most.
     ///
     /// # Errors
     /// When the maps could not be made. A hook that the kernel refuses is named in [`Sensor::hooks`].
-    pub fn load(resolved: &Resolved, sizes: RingSizes) -> Result<(Self, Rings), LoadError> {
+    pub fn load(
+        resolved: &Resolved,
+        sizes: RingSizes,
+        wake_interval: Duration,
+    ) -> Result<(Self, Rings), LoadError> {
         let mut ebpf = EbpfLoader::new()
             .map_max_entries("PROCESS_RING", sizes.process)
             .map_max_entries("NETWORK_RING", sizes.network)
@@ -117,6 +123,7 @@ impl Sensor {
             packets: 0,
             uring: 0,
             files: 0,
+            wake_interval: u32::try_from(wake_interval.as_nanos()).unwrap_or(u32::MAX),
         };
         let mut sensor = Sensor {
             ebpf,
@@ -130,12 +137,13 @@ impl Sensor {
             flows: None,
         };
         sensor.write_control()?;
-        sensor.set_tail_calls()?;
+        let btf = AyaBtf::from_sys_fs();
+        sensor.set_tail_calls(btf.as_ref().ok())?;
         sensor.objects = objects::attach(&mut sensor.ebpf, &mut sensor.hooks);
         sensor.watch_kinds(KindSet::NONE)?;
-        sensor.attach_tracepoints(resolved.layout.drop_no_socket != MISSING)?;
+        sensor.attach_tracepoints(resolved.layout.drop_no_socket != MISSING, btf.as_ref().ok())?;
         sensor.attach_cgroup_hooks();
-        sensor.attach_iterators();
+        sensor.attach_iterators(&btf);
         Ok((sensor, rings))
     }
 
@@ -157,15 +165,11 @@ impl Sensor {
         &self.hooks
     }
 
-    fn set_tail_calls(&mut self) -> Result<(), LoadError> {
+    fn set_tail_calls(&mut self, btf: Option<&AyaBtf>) -> Result<(), LoadError> {
         for &(array, index, name) in TAIL_CALLS {
-            let program = self.raw_tracepoint(name)?;
-            // The same program stands for several shapes; it is loaded once.
-            if program.fd().is_err()
-                && let Err(error) = program.load()
-            {
-                self.hooks
-                    .push(Capability::new(name, "raw_tracepoint", State::Missing).because(describe(&error)));
+            let program = tracepoint::program(&mut self.ebpf, name)?;
+            if let Err(reason) = tracepoint::load_for_tail_call(program, btf) {
+                self.hooks.push(Capability::new(name, "tail call", State::Missing).because(reason));
                 continue;
             }
             let fd = program.fd().and_then(|fd| Ok(fd.try_clone()?));
@@ -179,17 +183,15 @@ impl Sensor {
     }
 
     /// Attaches the tracepoints. `says_why`: the kernel tells with a packet why it is dropped.
-    fn attach_tracepoints(&mut self, says_why: bool) -> Result<(), LoadError> {
+    fn attach_tracepoints(&mut self, says_why: bool, btf: Option<&AyaBtf>) -> Result<(), LoadError> {
         for &Tracepoint { program: name, tracepoints, capability } in tracepoints() {
-            let program = self.raw_tracepoint(name)?;
-            let (tracepoint, attached) = attach_first(program, tracepoints);
-            let hook = format!("raw_tracepoint:{tracepoint}");
-            let attached = attached.map(|()| hook.clone()).map_err(|error| describe(&error));
+            let program = tracepoint::program(&mut self.ebpf, name)?;
+            let (hook, attached) = tracepoint::attach_first(program, tracepoints, btf);
             let attached = match name {
                 DROPPED if !says_why => refusals::attach(&mut self.ebpf).map_err(|error| {
                     format!("this kernel does not say why it drops a packet, and {}", describe(&*error))
                 }),
-                _ => attached,
+                _ => attached.map(|()| hook.clone()),
             };
             self.hooks.push(match attached {
                 Ok(hook) => Capability::new(capability, hook, State::Attached),
@@ -215,11 +217,10 @@ impl Sensor {
         }
     }
 
-    fn attach_iterators(&mut self) {
-        let btf = AyaBtf::from_sys_fs();
+    fn attach_iterators(&mut self, btf: &Result<AyaBtf, BtfError>) {
         let mut attach = |program: &str, target: &str, map: Option<&str>, capability: &str| {
             let hook = format!("iter:{target}");
-            let attached = match &btf {
+            let attached = match btf {
                 Ok(btf) => attach_iterator(&mut self.ebpf, program, target, map, btf),
                 Err(error) => Err(describe(error)),
             };
@@ -239,13 +240,6 @@ impl Sensor {
         self.connections =
             attach("sample_connections", "bpf_map_elem", Some("CONNECTIONS"), "bytes of open connections");
         self.flows = attach("sample_flows", "bpf_map_elem", Some("UDP_FLOWS"), "bytes of udp flows");
-    }
-
-    fn raw_tracepoint(&mut self, name: &'static str) -> Result<&mut RawTracePoint, LoadError> {
-        self.ebpf
-            .program_mut(name)
-            .and_then(|program| program.try_into().ok())
-            .ok_or(LoadError::Incomplete(name))
     }
 
     /// Asks the kernel for these kinds of events; what the process table and the owners of connections rest
@@ -376,10 +370,8 @@ impl Sensor {
     /// Detaches everything that observes. What the rings hold can still be read.
     pub fn detach(&mut self) {
         for &Tracepoint { program, .. } in tracepoints() {
-            if let Ok(program) = self.raw_tracepoint(program) {
-                // The program closes with its links; one that was never loaded has none.
-                let _ = program.unload();
-            }
+            // The program closes with its links.
+            tracepoint::detach(&mut self.ebpf, program);
         }
         self.cgroup.clear();
         objects::detach(&mut self.ebpf);
@@ -413,25 +405,6 @@ impl Sensor {
 fn tracepoints() -> impl std::iter::Iterator<Item = &'static Tracepoint> {
     let has_modules = std::path::Path::new("/proc/modules").exists();
     TRACEPOINTS.iter().chain(MODULE_TRACEPOINTS.iter().filter(move |_| has_modules))
-}
-
-/// Attaches a program to the first tracepoint that takes it. Returns that one, or the first with why it does not.
-fn attach_first(
-    program: &mut RawTracePoint,
-    tracepoints: &'static [&'static str],
-) -> (&'static str, Result<(), ProgramError>) {
-    let first = tracepoints.first().copied().unwrap_or_default();
-    if let Err(error) = program.load() {
-        return (first, Err(error));
-    }
-    let mut refusal = None;
-    for tracepoint in tracepoints {
-        match program.attach(tracepoint) {
-            Ok(_) => return (tracepoint, Ok(())),
-            Err(error) => refusal = refusal.or(Some(error)),
-        }
-    }
-    (first, Err(refusal.unwrap_or(ProgramError::NotAttached)))
 }
 
 /// Inode number of the agent's mount namespace; 0, which no process is in, where it cannot be told.

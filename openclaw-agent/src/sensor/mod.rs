@@ -10,6 +10,7 @@ mod objects;
 mod programs;
 mod refusals;
 mod sys;
+mod tracepoint;
 mod witness;
 
 pub use load::{LoadError, RingSizes, Rings, Sensor};

@@ -15,8 +15,8 @@ use aya_ebpf::{
 };
 use openclaw_common::{
     record::{
-        FILE_PATH, FILES_DONE, FILES_MOUNTED, FILES_TRIED, FLAG_RESOLVED, FLAG_TWO_PATHS, FileRecord, NO_ID,
-        loss,
+        FILE_PATH, FILES_DONE, FILES_MOUNTED, FILES_NOTED, FILES_TRIED, FLAG_RESOLVED, FLAG_TWO_PATHS,
+        FileRecord, NO_ID, loss,
     },
     syscall::{CHMOD, CHOWN, CREATE, DELETE, LINK, MOUNT, RENAME, SYMLINK, TRUNCATE, UNMOUNT},
 };
@@ -27,7 +27,7 @@ use openclaw_ebpf::{
 
 use crate::{
     emit,
-    file::{begin, describe_inode, is_repeated, seal},
+    file::{Access, begin, describe_inode, is_repeated, seal},
     scratch::Scratch,
     task, walk,
 };
@@ -55,6 +55,10 @@ static ATTEMPT_SCRATCH: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(13,
 /// noted.
 #[inline(always)]
 pub fn settle_by_call(operation: u32, returned: i64) -> bool {
+    // Where no hook notes anything, two look-ups for each call of interest are saved.
+    if emit::control().files & FILES_NOTED == 0 {
+        return false;
+    }
     let noted = settle_by_function(operation, returned as i32);
     forget();
     noted
@@ -233,7 +237,7 @@ fn changes(hook: u32, operation: u32, path: u64, describe: impl FnOnce(&mut File
         let record = scratch.fixed::<FileRecord>();
         describe_inode(record, inode_of(Ptr(path).follow(offset!(path_dentry))));
         describe(record);
-        if operation == TRUNCATE && is_repeated(record) {
+        if operation == TRUNCATE && is_repeated(&Access::of(record), record.header.time) {
             emit::count(loss::REPEATED);
             return false;
         }

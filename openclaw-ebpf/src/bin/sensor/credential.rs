@@ -3,9 +3,9 @@
 
 use aya_ebpf::{
     bindings::BPF_ANY,
-    macros::{map, raw_tracepoint},
+    macros::{btf_tracepoint, map},
     maps::LruHashMap,
-    programs::RawTracePointContext,
+    programs::BtfTracePointContext,
 };
 use openclaw_common::record::{CREDENTIALS, CredentialRecord, Header, Task};
 use openclaw_ebpf::kernel::current_task;
@@ -26,8 +26,8 @@ struct Reported {
 }
 
 /// `setuid` and its kin, or `capset`, have returned without an error. Run by `syscall_exit`.
-#[raw_tracepoint(tracepoint = "sys_exit")]
-pub fn credentials_changed(_ctx: RawTracePointContext) -> i32 {
+#[btf_tracepoint(function = "sys_exit")]
+pub fn credentials_changed(_ctx: BtfTracePointContext) -> i32 {
     let current = current_task();
     let who = task::identify(current);
     let (effective, permitted) = task::capabilities(current);

@@ -54,7 +54,7 @@ pub fn take(ctx: &SkBuffContext, packet: &Packet) {
         bpf_skb_load_bytes(ctx.skb.skb.cast(), begin, (&raw mut (*record).payload).cast(), taken)
     };
     if failed == 0 {
-        entry.submit(emit::wake_flags(&emit::NETWORK_RING));
+        entry.submit(emit::network_flags());
     } else {
         entry.discard(0);
     }

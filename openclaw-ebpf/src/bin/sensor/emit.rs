@@ -6,7 +6,7 @@ use aya_ebpf::{
     macros::map,
     maps::{Array, PerCpuArray, RingBuf},
 };
-use openclaw_common::record::{Control, loss};
+use openclaw_common::record::{ATTENTIVE, Control, loss};
 
 /// Process life and credentials: a flood of other events cannot push these out.
 #[map]
@@ -14,11 +14,11 @@ pub static PROCESS_RING: RingBuf = RingBuf::with_byte_size(8 << 20, 0);
 
 /// What goes on in the network: neither a flood of files nor one of processes pushes it out, nor it them.
 #[map]
-pub static NETWORK_RING: RingBuf = RingBuf::with_byte_size(8 << 20, 0);
+pub static NETWORK_RING: RingBuf = RingBuf::with_byte_size(4 << 20, 0);
 
 /// What is done to files.
 #[map]
-pub static FILE_RING: RingBuf = RingBuf::with_byte_size(16 << 20, 0);
+pub static FILE_RING: RingBuf = RingBuf::with_byte_size(8 << 20, 0);
 
 /// What was not carried, by reason: see [`loss`].
 #[map]
@@ -28,9 +28,24 @@ static LOSSES: PerCpuArray<u64> = PerCpuArray::with_max_entries(loss::COUNT, 0);
 #[map]
 static CONTROL: Array<Control> = Array::with_max_entries(1, 0);
 
-/// Unread bytes in the network or the file ring from which on the agent is woken at once. Below it reads by
-/// itself, some times a second: wake-ups are what reporting costs most.
+/// When the agent was last woken by each sort of records ([`URGENT`] and so on), nanoseconds since boot.
+#[map]
+static WOKEN: Array<u64> = Array::with_max_entries(4, 0);
+
+/// Records for which answers wait.
+const URGENT: u32 = 0;
+/// Other records of the process ring.
+const PROCESS: u32 = 1;
+/// Those of the network ring.
+const NETWORK: u32 = 2;
+/// Those of the file ring.
+const FILE: u32 = 3;
+
+/// Unread bytes in a ring from which on the agent is woken sooner.
 const WAKE_AT: u64 = 256 << 10;
+
+/// How long it is not woken even then, in nanoseconds: it is at work.
+const PAUSE: u64 = 3_000_000;
 
 /// `BPF_RB_AVAIL_DATA` of the kernel's UAPI.
 const AVAILABLE_DATA: u64 = 0;
@@ -57,26 +72,47 @@ pub fn now() -> u64 {
     unsafe { bpf_ktime_get_boot_ns() }
 }
 
-/// Writes a record into the process ring, and always wakes the agent: answers wait for these.
+/// Writes a record into the process ring for which an answer waits.
 #[inline(always)]
 pub fn to_process_ring(record: *mut u8, len: u64) {
-    output(&PROCESS_RING, record, len, 0, loss::PROCESS_RING);
+    let interval = u64::from(control().wake_interval);
+    output(&PROCESS_RING, record, len, wake_flags(&PROCESS_RING, URGENT, interval), loss::PROCESS_RING);
+}
+
+/// Writes a record into the process ring that no answer waits for: forks and exits, which are two thirds of what
+/// this ring carries.
+#[inline(always)]
+pub fn to_process_ring_later(record: *mut u8, len: u64) {
+    output(&PROCESS_RING, record, len, wake_flags(&PROCESS_RING, PROCESS, ATTENTIVE), loss::PROCESS_RING);
 }
 
 /// Writes a record into the file ring.
 #[inline(always)]
 pub fn to_file_ring(record: *mut u8, len: u64) {
-    output(&FILE_RING, record, len, wake_flags(&FILE_RING), loss::FILE_RING);
+    output(&FILE_RING, record, len, wake_flags(&FILE_RING, FILE, ATTENTIVE), loss::FILE_RING);
 }
 
-/// Wakes the agent only when much of a ring is unread.
+/// How a record of the network ring is submitted.
 #[inline(always)]
-pub fn wake_flags(ring: &RingBuf) -> u64 {
-    if ring.query(AVAILABLE_DATA) > WAKE_AT {
-        u64::from(BPF_RB_FORCE_WAKEUP)
-    } else {
-        u64::from(BPF_RB_NO_WAKEUP)
+pub fn network_flags() -> u64 {
+    wake_flags(&NETWORK_RING, NETWORK, ATTENTIVE)
+}
+
+/// Wakes the agent unless that was done within `awake` nanoseconds for the same sort, so that it looks again by itself; or,
+/// when much of the ring is unread, within [`PAUSE`]. Wake-ups are what reporting costs most. Processors that ask at once may
+/// both wake it.
+#[inline(always)]
+fn wake_flags(ring: &RingBuf, sort: u32, awake: u64) -> u64 {
+    let Some(woken) = WOKEN.get_ptr_mut(sort) else { return u64::from(BPF_RB_FORCE_WAKEUP) };
+    let now = now();
+    // SAFETY: the map's value, an aligned number: what another processor writes meanwhile is read before or after.
+    let since = now.wrapping_sub(unsafe { *woken });
+    if since < awake && (since < PAUSE || ring.query(AVAILABLE_DATA) <= WAKE_AT) {
+        return u64::from(BPF_RB_NO_WAKEUP);
     }
+    // SAFETY: likewise.
+    unsafe { *woken = now };
+    u64::from(BPF_RB_FORCE_WAKEUP)
 }
 
 #[inline(always)]

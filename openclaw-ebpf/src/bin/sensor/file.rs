@@ -3,9 +3,9 @@
 use aya_ebpf::{
     EbpfContext,
     bindings::BPF_ANY,
-    macros::{fexit, map, raw_tracepoint},
+    macros::{btf_tracepoint, fexit, map},
     maps::{LruHashMap, PerCpuArray, ProgramArray},
-    programs::{FExitContext, RawTracePointContext},
+    programs::{BtfTracePointContext, FExitContext},
 };
 use openclaw_common::{
     record::{
@@ -36,13 +36,36 @@ static FILE_SCRATCH: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(1, 0);
 #[map]
 static RECENT: LruHashMap<Access, u64> = LruHashMap::with_max_entries(16384, 0);
 
+/// What a repeated access has in common with the one before it: who does what to which file.
 #[repr(C)]
 #[derive(Clone, Copy)]
-struct Access {
+pub struct Access {
     start: u64,
     inode: u64,
     device: u32,
     operation: u32,
+}
+
+impl Access {
+    /// That which a record tells.
+    #[inline(always)]
+    pub fn of(record: &FileRecord) -> Access {
+        let who = &record.header.task;
+        Access::new((who.tgid, who.start), (record.inode, record.device), record.operation)
+    }
+
+    /// The current process's, without a record: most accesses are repeated ones, which need none.
+    #[inline(always)]
+    fn current(inode: Ptr, operation: u32) -> Access {
+        let file =
+            (inode.get(offset!(inode_ino)), inode.follow(offset!(inode_sb)).get(offset!(super_block_dev)));
+        Access::new(task::key(current_task()), file, operation)
+    }
+
+    #[inline(always)]
+    fn new((tgid, start): (u32, u64), (inode, device): (u64, u32), operation: u32) -> Access {
+        Access { start: start ^ u64::from(tgid) << 40, inode, device, operation }
+    }
 }
 
 /// How long the same access is counted rather than sent: one second.
@@ -64,8 +87,8 @@ const CHARACTER_DEVICE: u16 = 0o020_000;
 const SOCKET: u16 = 0o140_000;
 
 /// A call has opened a file. Run by `syscall_exit`.
-#[raw_tracepoint(tracepoint = "sys_exit")]
-pub fn file_opened(ctx: RawTracePointContext) -> i32 {
+#[btf_tracepoint(function = "sys_exit")]
+pub fn file_opened(ctx: BtfTracePointContext) -> i32 {
     let Some(scratch) = FILE_SCRATCH.get_ptr_mut(0) else { return 0 };
     // SAFETY: the map's value, of this CPU and this family of hooks only.
     let scratch = unsafe { &mut *scratch };
@@ -174,15 +197,15 @@ fn opened(scratch: &mut Scratch, file: Ptr) -> Option<()> {
     if matches!(mode & TYPE, FIFO | SOCKET | 0) || (mode & TYPE == CHARACTER_DEVICE && is_everyday(inode)) {
         return None;
     }
+    // A file that was created is never the same one again, though it may get a number that was just given up.
+    if operation != CREATE && is_repeated(&Access::current(inode, operation), emit::now()) {
+        emit::count(loss::REPEATED);
+        return None;
+    }
     let who = task::identify(current_task());
     let record = begin(scratch, FILE_OPEN, operation, who);
     record.open_mode = open_mode;
     describe_inode(record, inode);
-    // A file that was created is never the same one again, though it may get a number that was just given up.
-    if operation != CREATE && is_repeated(record) {
-        emit::count(loss::REPEATED);
-        return None;
-    }
     scratch.walk.first(file.member(offset!(file_path)));
     let selective = operation == READ && reads != READS_ALL;
     scratch.walk.look = u32::from(selective && is_in_agents_namespace());
@@ -210,8 +233,8 @@ fn is_in_agents_namespace() -> bool {
 }
 
 /// A call has acted upon one or two paths, or upon an open file. Run by `syscall_exit`.
-#[raw_tracepoint(tracepoint = "sys_exit")]
-pub fn path_changed(ctx: RawTracePointContext) -> i32 {
+#[btf_tracepoint(function = "sys_exit")]
+pub fn path_changed(ctx: BtfTracePointContext) -> i32 {
     let Some(scratch) = FILE_SCRATCH.get_ptr_mut(0) else { return 0 };
     // SAFETY: the map's value, of this CPU and this family of hooks only.
     let scratch = unsafe { &mut *scratch };
@@ -222,7 +245,7 @@ pub fn path_changed(ctx: RawTracePointContext) -> i32 {
 }
 
 #[inline(always)]
-fn changed(scratch: &mut Scratch, ctx: &RawTracePointContext) -> Option<()> {
+fn changed(scratch: &mut Scratch, ctx: &BtfTracePointContext) -> Option<()> {
     let call = Returned::of(ctx)?;
     let returned: i64 = ctx.arg(1);
     // What was noted by the kernel's own objects needs no second look.
@@ -236,7 +259,7 @@ fn changed(scratch: &mut Scratch, ctx: &RawTracePointContext) -> Option<()> {
     if open {
         let file = file_of(call.argument(0));
         describe_inode(record, file.follow(offset!(file_inode)));
-        if call.what.operation_of() == TRUNCATE && is_repeated(record) {
+        if call.what.operation_of() == TRUNCATE && is_repeated(&Access::of(record), record.header.time) {
             emit::count(loss::REPEATED);
             return None;
         }
@@ -332,14 +355,7 @@ pub fn describe_inode(record: &mut FileRecord, inode: Ptr) {
 
 /// Whether the process did the same to this file within the last second.
 #[inline(always)]
-pub fn is_repeated(record: &FileRecord) -> bool {
-    let access = Access {
-        start: record.header.task.start ^ u64::from(record.header.task.tgid) << 40,
-        inode: record.inode,
-        device: record.device,
-        operation: record.operation,
-    };
-    let now = record.header.time;
+pub fn is_repeated(access: &Access, now: u64) -> bool {
     // SAFETY: the value is one word.
     if let Some(last) = unsafe { RECENT.get(access) }
         && now - *last < REPEAT_NS
@@ -352,8 +368,8 @@ pub fn is_repeated(record: &FileRecord) -> bool {
 }
 
 /// Walks the paths of a file record, and goes on with that. Run by the programs above.
-#[raw_tracepoint(tracepoint = "sys_exit")]
-pub fn file_walk(ctx: RawTracePointContext) -> i32 {
+#[btf_tracepoint(function = "sys_exit")]
+pub fn file_walk(ctx: BtfTracePointContext) -> i32 {
     let Some(scratch) = FILE_SCRATCH.get_ptr_mut(0) else { return 0 };
     // SAFETY: the map's value, of this CPU and this family of hooks only.
     let scratch = unsafe { &mut *scratch };

@@ -8,9 +8,9 @@
 
 use aya_ebpf::{
     bindings::{BPF_ANY, BPF_NOEXIST},
-    macros::{map, raw_tracepoint},
+    macros::{btf_tracepoint, map, raw_tracepoint},
     maps::HashMap,
-    programs::RawTracePointContext,
+    programs::{BtfTracePointContext, RawTracePointContext},
 };
 use openclaw_common::{
     network::{Connection, Endpoints, INBOUND, IPV4, IPV6, Listener, OUTBOUND, TCP, UDP},
@@ -52,9 +52,12 @@ const SOCK_DONE: u64 = 1 << 1;
 /// `inet_sock_set_state(const struct sock *sk, const int oldstate, const int newstate)`, since 4.16.
 #[raw_tracepoint(tracepoint = "inet_sock_set_state")]
 pub fn tcp_state(ctx: RawTracePointContext) -> i32 {
-    let sock = Ptr(ctx.arg(0));
-    if sock.get::<u16>(offset!(sock_protocol)) == TCP {
-        changed(sock, ctx.arg(1), ctx.arg(2));
+    let (sock, to) = (Ptr(ctx.arg(0)), ctx.arg(2));
+    // Half of the changes lead to states that tell nothing.
+    if matches!(to, ESTABLISHED | SYN_SENT | SYN_RECV | CLOSE | LISTEN)
+        && sock.get::<u16>(offset!(sock_protocol)) == TCP
+    {
+        changed(sock, ctx.arg(1), to);
     }
     0
 }
@@ -144,8 +147,8 @@ fn closed(sock: Ptr, from: u32) {
 }
 
 /// A call has accepted a connection. Run by `syscall_exit`.
-#[raw_tracepoint(tracepoint = "sys_exit")]
-pub fn accepted(ctx: RawTracePointContext) -> i32 {
+#[btf_tracepoint(function = "sys_exit")]
+pub fn accepted(ctx: BtfTracePointContext) -> i32 {
     let sock = sock_of(file_of(ctx.arg(1)));
     if speaks(TCP, sock) {
         accept(sock);
@@ -303,7 +306,7 @@ pub fn send(owner: Task, describe: impl FnOnce(&mut NetworkRecord)) {
         ..NetworkRecord::default()
     });
     describe(record);
-    entry.submit(emit::wake_flags(&emit::NETWORK_RING));
+    entry.submit(emit::network_flags());
 }
 
 /// `iter/bpf_map_elem` over the table of open connections, since 5.9: reports those that carried data.

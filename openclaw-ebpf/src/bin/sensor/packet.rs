@@ -69,8 +69,7 @@ fn look(ctx: &SkBuffContext, sent: bool) {
 /// begins with its IP header.
 #[inline(always)]
 fn headers(ctx: &SkBuffContext, sent: bool, wanted: u32) -> Option<Packet> {
-    let first: u8 = ctx.load(0).ok()?;
-    let protocol: u8 = ctx.load(if first >> 4 == 4 { 9 } else { 6 }).ok()?;
+    let (first, protocol) = kind(ctx)?;
     if protocol != IPPROTO_UDP && (protocol != IPPROTO_TCP || wanted & PACKETS_DNS == 0) {
         return None;
     }
@@ -84,6 +83,25 @@ fn headers(ctx: &SkBuffContext, sent: bool, wanted: u32) -> Option<Packet> {
     (packet.key.endpoints.local_port, packet.key.endpoints.remote_port) =
         if sent { (from, to) } else { (to, from) };
     Some(packet)
+}
+
+/// The first byte of the IP header, and the number of the protocol above it.
+///
+/// Most packets are of no interest, and all are asked for this: so it is read from the packet itself, where the kernel
+/// always has it in one piece, without a helper.
+#[inline(always)]
+fn kind(ctx: &SkBuffContext) -> Option<(u8, u8)> {
+    /// Bytes up to and with the protocol of IPv4, which lies behind that of IPv6.
+    const HEAD: usize = 10;
+    // SAFETY: the context is the kernel's; the verifier takes both for pointers.
+    let (begin, end) = unsafe { ((*ctx.skb.skb).data as usize, (*ctx.skb.skb).data_end as usize) };
+    if begin + HEAD > end {
+        return None;
+    }
+    // SAFETY: the bytes lie before the packet's end, as the verifier has seen above.
+    let at = |place: usize| unsafe { *((begin + place) as *const u8) };
+    let first = at(0);
+    Some((first, if first >> 4 == 4 { at(9) } else { at(6) }))
 }
 
 #[inline(always)]

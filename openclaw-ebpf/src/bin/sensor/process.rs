@@ -52,7 +52,7 @@ fn fork(forker: Ptr, child: Ptr) {
     };
     task::describe(child, &mut record);
     (record.forker, record.forker_start) = task::key(forker);
-    emit::to_process_ring((&raw mut record).cast(), size_of::<ProcessRecord>() as u64);
+    emit::to_process_ring_later((&raw mut record).cast(), size_of::<ProcessRecord>() as u64);
 }
 
 /// `sched_process_exit(struct task_struct *task)`, since 2.6; `group_dead` since 6.15.
@@ -76,7 +76,7 @@ fn exit(exiting: Ptr) {
         exit_status: if group != 0 { group } else { own },
         ..ProcessRecord::default()
     };
-    emit::to_process_ring((&raw mut record).cast(), size_of::<ProcessRecord>() as u64);
+    emit::to_process_ring_later((&raw mut record).cast(), size_of::<ProcessRecord>() as u64);
 }
 
 /// `sched_process_exec(struct task_struct *p, pid_t old_pid, struct linux_binprm *bprm)`, since 3.4.

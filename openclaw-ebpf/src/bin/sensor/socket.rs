@@ -1,7 +1,7 @@
 //! Sockets, by the system calls that make and bind them. What is told is read from the kernel's socket, never
 //! from the caller's memory, which another thread could change meanwhile.
 
-use aya_ebpf::{macros::raw_tracepoint, programs::RawTracePointContext};
+use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
 use openclaw_common::{
     network::{IPV4, IPV6, PACKET, TCP, UDP},
     record::{NET_BIND, NET_PACKET_SOCKET, NET_RAW_SOCKET},
@@ -24,8 +24,8 @@ const SOCK_RAW: u16 = 3;
 const NO_DIRECTION: u16 = 0;
 
 /// `bind` has returned without an error. Run by `syscall_exit`.
-#[raw_tracepoint(tracepoint = "sys_exit")]
-pub fn socket_bound(ctx: RawTracePointContext) -> i32 {
+#[btf_tracepoint(function = "sys_exit")]
+pub fn socket_bound(ctx: BtfTracePointContext) -> i32 {
     if let Some(call) = Returned::of(&ctx) {
         // A descriptor is an `int`: what else the register holds is not the kernel's concern.
         bound(sock_of(file_of(call.argument(0) & 0xffff_ffff)));
@@ -49,8 +49,8 @@ fn bound(sock: Ptr) {
 }
 
 /// `socket` has returned without an error. Run by `syscall_exit`.
-#[raw_tracepoint(tracepoint = "sys_exit")]
-pub fn socket_made(ctx: RawTracePointContext) -> i32 {
+#[btf_tracepoint(function = "sys_exit")]
+pub fn socket_made(ctx: BtfTracePointContext) -> i32 {
     made(sock_of(file_of(ctx.arg(1))));
     0
 }

@@ -5,9 +5,9 @@
 
 use aya_ebpf::{
     EbpfContext,
-    macros::{map, raw_tracepoint},
+    macros::{btf_tracepoint, map},
     maps::{Array, ProgramArray},
-    programs::RawTracePointContext,
+    programs::BtfTracePointContext,
 };
 use openclaw_common::{
     record::{FILES_NOTED, loss},
@@ -34,21 +34,48 @@ const COMPAT: u32 = 2;
 /// `__X32_SYSCALL_BIT` of x86: the call is one of the x32 ABI, whose numbers are those of 64-bit calls.
 const X32: u64 = 0x4000_0000;
 
-/// `sys_exit(struct pt_regs *regs, long ret)`, since 2.6.
-#[raw_tracepoint(tracepoint = "sys_exit")]
-pub fn syscall_exit(ctx: RawTracePointContext) -> i32 {
+/// Where `orig_ax`, the call's number, lies in `struct pt_regs` of x86-64 (`arch/x86/include/uapi/asm/ptrace.h`), in
+/// words of eight bytes.
+const ORIG_AX: usize = 15;
+
+/// `sys_exit(struct pt_regs *regs, long ret)`, since 2.6; with types, since 5.5.
+///
+/// By its type the number is read without a helper, which every call of the machine would pay for.
+#[btf_tracepoint(function = "sys_exit")]
+pub fn syscall_exit(ctx: BtfTracePointContext) -> i32 {
+    // SAFETY: the kernel's own registers, at a place that no kernel may change; the verifier checks the read.
+    let number = unsafe { core::ptr::read_volatile(ctx.arg::<*const u64>(0).add(ORIG_AX)) };
+    let Some(both) = asked(number) else { return 0 };
     // A call that failed did nothing, and is of interest only where it was noted before.
     let failed = ctx.arg::<i64>(1) < 0;
     if failed && emit::control().files & FILES_NOTED == 0 {
         return 0;
     }
-    if let Some(call) = Returned::of(&ctx)
-        && (!failed || matches!(call.what.shape(), SHAPE_PATH | SHAPE_TWO_PATHS | SHAPE_DESCRIPTOR))
+    if let Some((what, _)) = of_this_width(both)
+        && (!failed || matches!(what.shape(), SHAPE_PATH | SHAPE_TWO_PATHS | SHAPE_DESCRIPTOR))
     {
         // SAFETY: the array holds programs for this tracepoint only.
-        unsafe { HANDLERS.tail_call(&ctx, call.what.shape()) };
+        unsafe { HANDLERS.tail_call(&ctx, what.shape()) };
     }
     0
+}
+
+/// What the calls of that number do, both of 64 and of 32 bits; none where neither is of interest.
+#[inline(always)]
+fn asked(number: u64) -> Option<u64> {
+    let number = number & !X32;
+    if number >= u64::from(TABLE) {
+        return None;
+    }
+    CALLS.get(number as u32).copied().filter(|both| *both != 0)
+}
+
+/// What the current call does, if it is of interest, and whether it is one of 32 bits.
+#[inline(always)]
+fn of_this_width(both: u64) -> Option<(Call, bool)> {
+    let compat = current_task().get::<u32>(offset!(task_thread_status)) & COMPAT != 0;
+    let what = if compat { Call((both >> 32) as u32) } else { Call(both as u32) };
+    (what.0 != 0).then_some((what, compat))
 }
 
 /// A system call of interest that has returned.
@@ -62,21 +89,10 @@ pub struct Returned {
 impl Returned {
     /// The call that returns, if it is of interest.
     #[inline(always)]
-    pub fn of(ctx: &RawTracePointContext) -> Option<Returned> {
-        let regs = Ptr(ctx.arg(0));
-        let number = regs.get_or(offset!(regs_orig_ax), u64::MAX) & !X32;
-        if number >= u64::from(TABLE) {
-            return None;
-        }
-        let both = *CALLS.get(number as u32)?;
-        if both == 0 {
-            return None;
-        }
-        let compat = current_task().get::<u32>(offset!(task_thread_status)) & COMPAT != 0;
-        let what = if compat { Call((both >> 32) as u32) } else { Call(both as u32) };
-        if what.0 == 0 {
-            return None;
-        }
+    pub fn of(ctx: &BtfTracePointContext) -> Option<Returned> {
+        // With a typed pointer nothing may be computed; read from the context's memory it is a number.
+        let regs = Ptr(ctx.as_ptr() as u64).element(0);
+        let (what, compat) = of_this_width(asked(regs.get_or(offset!(regs_orig_ax), u64::MAX))?)?;
         Some(Returned { what, regs, compat })
     }
 

@@ -3,9 +3,9 @@
 use aya_ebpf::{
     bindings::BPF_ANY,
     helpers::generated::bpf_probe_read_user_str,
-    macros::{map, raw_tracepoint},
+    macros::{btf_tracepoint, map},
     maps::LruHashMap,
-    programs::RawTracePointContext,
+    programs::BtfTracePointContext,
 };
 use openclaw_common::{
     record::{Header, KERNEL, KernelRecord, loss},
@@ -56,8 +56,8 @@ const LINK_CREATE: u64 = 28;
 const LINK_DETACH: u64 = 34;
 
 /// A call has acted upon the kernel or upon another process. Run by `syscall_exit`.
-#[raw_tracepoint(tracepoint = "sys_exit")]
-pub fn tampered(ctx: RawTracePointContext) -> i32 {
+#[btf_tracepoint(function = "sys_exit")]
+pub fn tampered(ctx: BtfTracePointContext) -> i32 {
     if !is_own(&ctx)
         && let Some(call) = Returned::of(&ctx)
     {

@@ -275,7 +275,7 @@ fn report(key: &FlowKey, flow: *mut Flow, action: u32) {
         (*record).protocol = u32::from(IPPROTO_UDP);
         (*record).error = 0;
     }
-    entry.submit(emit::wake_flags(&emit::NETWORK_RING));
+    entry.submit(emit::network_flags());
 }
 
 /// `iter/bpf_map_elem` over the table of flows, since 5.9: reports those in which something has passed, and
