@@ -33,35 +33,48 @@ impl Arguments {
     }
 }
 
-/// Starts the agent, runs the program that its rule looks for `executions` times, one after the other, and
-/// prints how long each took to be found.
+/// Pauses before each execution: none, and one after which the kernel wakes the agent for it at once.
+const PAUSES: [(&str, Duration); 2] =
+    [("one right after the other", Duration::ZERO), ("after a quiet moment", Duration::from_millis(50))];
+
+/// Starts the agent, runs the program that its rule looks for `executions` times, and prints how long each took to be
+/// found; once one right after the other, once with pauses in between.
 ///
 /// # Errors
 /// Where the agent does not work.
 pub(super) fn measure(folder: &Path, executions: u32) -> Result<()> {
-    let step = Step::begin_silent(&format!("time from exec to finding, {executions} times"));
+    let step = Step::begin_silent(&format!("time from exec to finding, twice {executions} times"));
     let agent = Agent::start(folder)?;
+    let mut lines = Vec::new();
+    for (name, pause) in PAUSES {
+        lines.push(format!("exec to finding, {name:<26} {}", run(&agent, executions, pause)?));
+    }
+    agent.stop()?;
+    step.done("");
+    lines.iter().for_each(|line| println!("{line}"));
+    Ok(())
+}
+
+fn run(agent: &Agent, executions: u32, pause: Duration) -> Result<String> {
     let mut times = Vec::new();
     let mut lost = 0;
     for _ in 0..executions {
+        std::thread::sleep(pause);
         match agent.time_to_finding(PATIENCE)? {
             Some(time) => times.push(time.as_secs_f64()),
             None => lost += 1,
         }
     }
-    agent.stop()?;
-    step.done("");
     let Some(sample) = Sample::new(times) else {
         bail!("not one of {executions} executions was found");
     };
-    println!(
-        "exec to finding   p50 {}   p99 {}   least {}   most {}   ({} found, {lost} not within {} s)",
+    Ok(format!(
+        "p50 {}   p99 {}   least {}   most {}   ({} found, {lost} not within {} s)",
         milliseconds(sample.quantile(0.5)),
         milliseconds(sample.quantile(0.99)),
         milliseconds(sample.quantile(0.0)),
         milliseconds(sample.quantile(1.0)),
         sample.len(),
         PATIENCE.as_secs(),
-    );
-    Ok(())
+    ))
 }
