@@ -92,7 +92,8 @@ async fn run_until_stopped(options: RunOptions) -> Result<()> {
             "of processes that are older than the agent, name, arguments and paths are not known: {impediment}"
         );
     }
-    let (processes, engines, questions) = pipeline::questions();
+    let (processes, engines, questions) =
+        pipeline::questions().context("cannot make a way to ask the sensor")?;
     let in_force = Arc::new(AtomicU64::new(0));
     let counts = Arc::new(ActionCounts::default());
     let answers = Answers {

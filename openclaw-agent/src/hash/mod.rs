@@ -87,20 +87,18 @@ pub struct Hashes {
     order: VecDeque<FileVersion>,
     /// Who waits for files that are being read.
     waiting: HashMap<FileVersion, Vec<ProcessId>>,
-    /// How many requests are without an answer.
-    asked: usize,
     requests: SyncSender<Request>,
     answers: Receiver<Answer>,
     misses: Misses,
 }
 
 impl Hashes {
-    /// Starts the thread, for files of at most `limit` bytes.
+    /// Starts the thread, for files of at most `limit` bytes, which calls `ring` whenever it has read one.
     ///
     /// # Errors
     /// When the thread cannot be started.
-    pub fn start(limit: u64) -> io::Result<Self> {
-        let (requests, answers) = worker::start(QUEUE)?;
+    pub fn start(limit: u64, ring: impl Fn() + Send + 'static) -> io::Result<Self> {
+        let (requests, answers) = worker::start(QUEUE, ring)?;
         Ok(Self::new(limit, requests, answers))
     }
 
@@ -112,7 +110,6 @@ impl Hashes {
             waiting: HashMap::new(),
             requests,
             answers,
-            asked: 0,
             misses: Misses::default(),
         }
     }
@@ -120,11 +117,6 @@ impl Hashes {
     /// Why programs have no hash, so far.
     pub fn misses(&self) -> Misses {
         self.misses
-    }
-
-    /// Whether files are being read: nothing rings when that is done.
-    pub fn are_awaited(&self) -> bool {
-        self.asked > 0
     }
 
     /// The SHA-256 of what `id` has begun to run at that time, where it is known; else it is asked for.
@@ -152,12 +144,8 @@ impl Hashes {
             return None;
         }
         match self.requests.try_send(Request { id, version, path: path.to_owned(), settled }) {
-            Ok(()) => {
-                self.asked += 1;
-                if settled {
-                    self.waiting.insert(version, vec![id]);
-                }
-            }
+            Ok(()) if settled => drop(self.waiting.insert(version, vec![id])),
+            Ok(()) => {}
             Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => self.misses.queue_full += 1,
         }
         None
@@ -166,7 +154,6 @@ impl Hashes {
     /// The next file that has been read since.
     pub fn next_read(&mut self) -> Option<Hashed> {
         while let Ok(Answer { id, version, settled, sha256 }) = self.answers.try_recv() {
-            self.asked = self.asked.saturating_sub(1);
             let processes = match settled {
                 true => self.waiting.remove(&version).unwrap_or_default(),
                 false => vec![id],

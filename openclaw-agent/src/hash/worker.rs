@@ -7,16 +7,19 @@ use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use super::file::sha256_of;
 use super::{Answer, Request};
 
-/// Starts the thread. It ends when nobody can ask any more.
-pub(super) fn start(queue: usize) -> io::Result<(SyncSender<Request>, Receiver<Answer>)> {
+/// Starts the thread, which calls `ring` after each answer. It ends when nobody can ask any more.
+pub(super) fn start(
+    queue: usize,
+    ring: impl Fn() + Send + 'static,
+) -> io::Result<(SyncSender<Request>, Receiver<Answer>)> {
     let (requests, asked) = sync_channel(queue);
     // No more than are asked for.
     let (answer, answers) = channel();
-    std::thread::Builder::new().name("openclaw-hash".into()).spawn(move || work(&asked, &answer))?;
+    std::thread::Builder::new().name("openclaw-hash".into()).spawn(move || work(&asked, &answer, ring))?;
     Ok((requests, answers))
 }
 
-fn work(asked: &Receiver<Request>, answer: &Sender<Answer>) {
+fn work(asked: &Receiver<Request>, answer: &Sender<Answer>, ring: impl Fn()) {
     yield_to_others();
     while let Ok(request) = asked.recv() {
         let sha256 = sha256_of(&request).map(Arc::from);
@@ -24,6 +27,7 @@ fn work(asked: &Receiver<Request>, answer: &Sender<Answer>) {
         if answer.send(Answer { id, version, settled, sha256 }).is_err() {
             return;
         }
+        ring();
     }
 }
 

@@ -6,11 +6,13 @@
 
 mod find;
 mod losses;
+mod questions;
 mod stage;
 mod thread;
 mod wait;
 mod watch;
 
 pub use find::find;
+pub use questions::{Engines, Processes, Questions, questions};
 pub use stage::{Counts, Outlet, SAMPLED, Stage};
-pub use thread::{Engines, Handle, Processes, Questions, Settings, Snapshot, questions, start};
+pub use thread::{Handle, Settings, Snapshot, start};

@@ -5,7 +5,7 @@ use std::io;
 use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
+use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -15,6 +15,7 @@ use openclaw_detect::interest::ReadInterest;
 use openclaw_detect::{Engine, EngineStats, EventKind, KindSet, ProcessId};
 
 use super::losses::LossWatch;
+use super::questions::{Bell, Question, Questions};
 use super::stage::{Counts, Outlet, Stage};
 use super::wait::{Alarm, Found, Promises};
 use super::watch;
@@ -117,87 +118,11 @@ pub struct Snapshot {
     pub programs: Vec<ProgramCost>,
 }
 
-/// A question to the thread.
-#[derive(Debug)]
-enum Question {
-    /// Which processes descend from the one that has this pid now?
-    Descendants { pid: u32, answer: SyncSender<Vec<ProcessId>> },
-    /// Run these rules from now on, if that is still wanted. The answer is the engine before, so that it ends elsewhere.
-    Replace { engine: Box<Engine>, wanted: Wanted, answer: SyncSender<Box<Engine>> },
-    /// What do the rules remember?
-    Remembered { answer: SyncSender<openclaw_detect::Snapshot> },
-}
-
-/// Whether something is still wanted: who asked and who is asked decide it once, and agree on it.
-#[derive(Debug, Clone)]
-struct Wanted(Arc<AtomicBool>);
-
-impl Wanted {
-    fn new() -> Self {
-        Wanted(Arc::new(AtomicBool::new(true)))
-    }
-
-    /// Decides it. Whether nobody had: the thread carries it out then, and who asked gives it up.
-    fn decide(&self) -> bool {
-        self.0.swap(false, Ordering::AcqRel)
-    }
-}
-
-/// Asks the thread about the process table. Cheap to clone.
-#[derive(Debug, Clone)]
-pub struct Processes(Sender<Question>);
-
-impl Processes {
-    /// The processes that descend from the one that has this pid now, through ancestors that have ended too.
-    /// None where the thread does not answer in time.
-    pub fn descendants(&self, pid: u32) -> Vec<ProcessId> {
-        /// The thread looks for questions between its naps.
-        const PATIENCE: Duration = Duration::from_secs(1);
-        let (answer, answered) = sync_channel(1);
-        if self.0.send(Question::Descendants { pid, answer }).is_err() {
-            return Vec::new();
-        }
-        answered.recv_timeout(PATIENCE).unwrap_or_default()
-    }
-}
-
-/// Changes the thread's rules, and asks what they remember. Cheap to clone.
-#[derive(Debug, Clone)]
-pub struct Engines {
-    ask: Sender<Question>,
-    /// How long the thread may take, which looks for questions between its naps and batches.
-    patience: Duration,
-}
-
-impl Engines {
-    /// Has the thread go on with another engine, which takes over what the one before knows. Whether it does: what it
-    /// has not begun in time it does not do later.
-    pub fn replace(&self, engine: Engine) -> bool {
-        let (answer, answered) = sync_channel(1);
-        let wanted = Wanted::new();
-        let question = Question::Replace { engine: Box::new(engine), wanted: wanted.clone(), answer };
-        if self.ask.send(question).is_err() {
-            return false;
-        }
-        match answered.recv_timeout(self.patience) {
-            Ok(_before) => true,
-            // It may have begun meanwhile, and ends then, unless the thread does.
-            Err(_) => !wanted.decide() && answered.recv().is_ok(),
-        }
-    }
-
-    /// What the rules remember; none where the thread does not answer in time.
-    pub fn remembered(&self) -> Option<openclaw_detect::Snapshot> {
-        let (answer, answered) = sync_channel(1);
-        self.ask.send(Question::Remembered { answer }).ok()?;
-        answered.recv_timeout(self.patience).ok()
-    }
-}
-
 /// The running thread.
 #[derive(Debug)]
 pub struct Handle {
     stop: Arc<AtomicBool>,
+    bell: Bell,
     snapshot: Arc<Mutex<Snapshot>>,
     thread: JoinHandle<openclaw_detect::Snapshot>,
 }
@@ -224,19 +149,9 @@ impl Handle {
     /// When the thread has panicked.
     pub fn stop(self) -> io::Result<openclaw_detect::Snapshot> {
         self.stop.store(true, Ordering::Release);
+        self.bell.ring();
         self.thread.join().map_err(|_| io::Error::other("the sensor's thread has panicked"))
     }
-}
-
-/// Questions on their way to a thread that is yet to start.
-#[derive(Debug)]
-pub struct Questions(Receiver<Question>);
-
-/// The ways to ask, and what [`start`] is to be given for it.
-pub fn questions() -> (Processes, Engines, Questions) {
-    let (ask, asked) = channel();
-    let engines = Engines { ask: ask.clone(), patience: Duration::from_secs(10) };
-    (Processes(ask), engines, Questions(asked))
 }
 
 /// Loads the sensor, fills the process table, and starts the thread. When this returns, everything from now on
@@ -253,9 +168,10 @@ where
         return Err(blindness);
     }
     let alarm = Alarm::new(
-        [rings.process.as_fd(), rings.network.as_fd(), rings.file.as_fd()],
-        Some(settings.containers.bell()),
+        &[rings.process.as_fd(), rings.network.as_fd(), rings.file.as_fd(), questions.bell.as_fd()],
+        settings.containers.bell(),
     );
+    let bell = questions.bell.clone();
     let mut pipeline = Pipeline {
         sensor,
         rings,
@@ -266,7 +182,7 @@ where
         kinds: settings.engine.interest().kinds,
         stage: Stage::new(settings.engine, settings.host).with_containers(settings.containers),
         outlet,
-        questions: questions.0,
+        questions,
         asked: KindSet::NONE,
         process_seen: 0,
         network_seen: Instant::now(),
@@ -281,7 +197,8 @@ where
     };
     pipeline.stage.table_mut().keep_environment(settings.environment);
     if settings.hash_limit > 0 {
-        match Hashes::start(settings.hash_limit) {
+        let bell = bell.clone();
+        match Hashes::start(settings.hash_limit, move || bell.ring()) {
             Ok(hashes) => pipeline.stage.hash_with(hashes),
             Err(error) => tracing::error!(%error, "no program is hashed: the thread cannot be started"),
         }
@@ -298,7 +215,7 @@ where
         .name("openclaw-sensor".into())
         .spawn(move || pipeline.run(&stopping))
         .map_err(|error| LoadError::NoHook(error.to_string()))?;
-    Ok(Handle { stop, snapshot, thread })
+    Ok(Handle { stop, bell, snapshot, thread })
 }
 
 struct Pipeline<O> {
@@ -308,7 +225,7 @@ struct Pipeline<O> {
     wake_interval: Duration,
     stage: Stage,
     outlet: O,
-    questions: Receiver<Question>,
+    questions: Questions,
     reads: ReadInterest,
     /// Kinds that the rules need.
     kinds: KindSet,
@@ -395,7 +312,7 @@ impl<O: Outlet> Pipeline<O> {
             }
             self.report(|this| this.ask_for_kinds());
             if !found.more && self.keeping.is_none() {
-                self.wait(promises.at_most(self.stage.awaits_hashes(), Instant::now()));
+                self.wait(promises.at_most(Instant::now()));
             }
         }
         // Detached first, so that the rings end somewhere.
@@ -415,7 +332,7 @@ impl<O: Outlet> Pipeline<O> {
 
     fn answer_questions(&mut self) {
         // Who asked may not wait any more: an answer that nobody takes is dropped.
-        while let Ok(question) = self.questions.try_recv() {
+        while let Some(question) = self.questions.next() {
             match question {
                 Question::Descendants { pid, answer } => {
                     let table = self.stage.table();
@@ -680,30 +597,5 @@ impl Timer {
             self.0 = Instant::now();
         }
         due
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn rules_that_were_given_up_do_not_run_later_and_those_that_were_begun_are_waited_for() {
-        let (_, mut engines, Questions(asked)) = questions();
-        engines.patience = Duration::from_millis(10);
-        let engine = || Engine::new(openclaw_detect::RuleSet::default());
-        assert!(!engines.replace(engine()), "nobody takes the question");
-        let Ok(Question::Replace { wanted, .. }) = asked.try_recv() else { panic!() };
-        assert!(!wanted.decide(), "it was given up");
-        let thread = std::thread::spawn(move || {
-            let Ok(Question::Replace { engine, wanted, answer }) = asked.recv() else { panic!() };
-            assert!(wanted.decide());
-            // Longer than anybody has patience for.
-            std::thread::sleep(Duration::from_millis(200));
-            answer.try_send(engine).unwrap();
-        });
-        engines.patience = Duration::from_millis(100);
-        assert!(engines.replace(engine()), "it was begun in time");
-        thread.join().unwrap();
     }
 }

@@ -1,4 +1,4 @@
-//! How the thread waits: until the kernel wakes it for a ring, the bell rings, or it has promised to look again.
+//! How the thread waits: until the kernel wakes it for a ring, another thread rings, or it has promised to look again.
 //!
 //! The kernel wakes the thread for few records only, and counts on it to look again by itself after those: within
 //! `Control::wake_interval` where answers wait, within [`ATTENTIVE`] else.
@@ -17,7 +17,7 @@ const MARGIN: Duration = Duration::from_millis(1);
 /// How long after any records the thread looks again: longer than the kernel does not wake it for them.
 const AGAIN: Duration = Duration::from_nanos(2 * ATTENTIVE);
 
-/// How long it sleeps when nothing was there: questions are answered in between.
+/// How long it sleeps when nothing was there: what it does by the clock it does in between.
 const NAP: Duration = Duration::from_millis(100);
 
 /// What a look at the rings came to.
@@ -64,10 +64,10 @@ impl Promises {
         }
     }
 
-    /// How long the thread may wait. `expecting`: another thread is to answer, which rings no bell.
-    pub(super) fn at_most(&self, expecting: bool, now: Instant) -> Duration {
+    /// How long the thread may wait.
+    pub(super) fn at_most(&self, now: Instant) -> Duration {
         let left = |until: Instant| Some(until.saturating_duration_since(now)).filter(|left| !left.is_zero());
-        left(self.soon).or_else(|| left(self.again)).unwrap_or(if expecting { AGAIN } else { NAP })
+        left(self.soon).or_else(|| left(self.again)).unwrap_or(NAP)
     }
 }
 
@@ -81,27 +81,25 @@ pub(super) struct Alarm {
 const BELL: u64 = 1;
 
 impl Alarm {
-    /// Made of the rings and the bell.
+    /// Made of what wakes it once at each time, and of a bell that rings until it is silent.
     ///
     /// # Errors
     /// When the system has no room for it.
-    pub(super) fn new(rings: [BorrowedFd<'_>; 3], bell: Option<BorrowedFd<'_>>) -> io::Result<Self> {
+    pub(super) fn new(once: &[BorrowedFd<'_>], bell: BorrowedFd<'_>) -> io::Result<Self> {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         // By its edge: a ring tells when the kernel wakes for it, not that it holds what it was not to wake for.
         let woken = epoll::EventFlags::IN | epoll::EventFlags::ET;
-        for ring in rings {
-            epoll::add(&epoll, ring, epoll::EventData::new_u64(0), woken)?;
+        for one in once {
+            epoll::add(&epoll, one, epoll::EventData::new_u64(0), woken)?;
         }
-        if let Some(bell) = bell {
-            epoll::add(&epoll, bell, epoll::EventData::new_u64(BELL), epoll::EventFlags::IN)?;
-        }
+        epoll::add(&epoll, bell, epoll::EventData::new_u64(BELL), epoll::EventFlags::IN)?;
         Ok(Alarm { epoll })
     }
 
     /// Waits. Returns whether the bell rings.
     pub(super) fn wait(&self, at_most: Duration) -> bool {
         let mut events =
-            [epoll::Event { flags: epoll::EventFlags::empty(), data: epoll::EventData::new_u64(0) }; 4];
+            [epoll::Event { flags: epoll::EventFlags::empty(), data: epoll::EventData::new_u64(0) }; 8];
         // A time that a number of seconds cannot hold is no time at which the thread waits.
         let timeout = Timespec::try_from(at_most).ok();
         // An interrupted wait is a short one.
@@ -124,20 +122,19 @@ mod tests {
         let interval = Duration::from_millis(3);
         let soon = interval + MARGIN;
         let mut promises = Promises::new(interval, begun);
-        assert_eq!(promises.at_most(false, begun), soon, "what was there at the start may have been urgent");
+        assert_eq!(promises.at_most(begun), soon, "what was there at the start may have been urgent");
         promises.renew(PROCESSES, begun);
         // A whole batch of files in between takes nothing from it.
         promises.renew(OTHERS, after(1));
-        assert_eq!(promises.at_most(false, after(1)), soon - Duration::from_millis(1));
+        assert_eq!(promises.at_most(after(1)), soon - Duration::from_millis(1));
         promises.renew(Found::default(), after(4));
-        assert_eq!(promises.at_most(false, after(4)), AGAIN - Duration::from_millis(3));
-        assert_eq!(promises.at_most(false, after(100)), NAP);
-        assert_eq!(promises.at_most(true, after(100)), AGAIN);
+        assert_eq!(promises.at_most(after(4)), AGAIN - Duration::from_millis(3));
+        assert_eq!(promises.at_most(after(100)), NAP);
         assert!(AGAIN.as_nanos() > u128::from(ATTENTIVE));
         // Where the kernel always wakes, there is nothing to look for before.
         let mut promises = Promises::new(Duration::ZERO, begun);
         promises.renew(PROCESSES, begun);
-        assert_eq!(promises.at_most(false, begun), AGAIN);
+        assert_eq!(promises.at_most(begun), AGAIN);
     }
 
     #[test]
@@ -146,7 +143,7 @@ mod tests {
         let rings =
             [(); 3].map(|()| rustix::event::eventfd(0, rustix::event::EventfdFlags::CLOEXEC).unwrap());
         let [a, b, c] = &rings;
-        let alarm = Alarm::new([a.as_fd(), b.as_fd(), c.as_fd()], Some(bell.as_fd())).unwrap();
+        let alarm = Alarm::new(&[a.as_fd(), b.as_fd(), c.as_fd()], bell.as_fd()).unwrap();
         assert!(!alarm.wait(Duration::from_millis(1)));
         rustix::io::write(b, &1u64.to_ne_bytes()).unwrap();
         assert!(!alarm.wait(Duration::from_secs(60)), "a ring, at once");

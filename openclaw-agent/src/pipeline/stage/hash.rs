@@ -28,11 +28,6 @@ impl Stage {
         }
     }
 
-    /// Whether files are being read.
-    pub fn awaits_hashes(&self) -> bool {
-        self.hashes.as_ref().is_some_and(Hashes::are_awaited)
-    }
-
     /// Takes in what has been read since, and asks the rules once more.
     pub fn take_hashes(&mut self, outlet: &mut impl Outlet) {
         while let Some(read) = self.hashes.as_mut().and_then(Hashes::next_read) {
