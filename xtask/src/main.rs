@@ -9,6 +9,7 @@ mod ci;
 mod console;
 mod fuzz;
 mod kernel;
+mod page;
 mod process;
 mod run;
 mod setup;

@@ -2,18 +2,21 @@
 //!
 //! What one core does with rules and with records (Criterion), the time from exec to finding ([`latency`]), what the
 //! agent costs those it watches, beside what others cost ([`overhead`]), what it carries ([`flood`]). There is no pass
-//! mark: a number depends on the machine, and this prints it with its spread. How large the kernel programs are
-//! ([`size`]) depends on kernel and compiler alone, and is compared with what is written down.
+//! mark: a number depends on the machine, and this prints it with its spread. How large the kernel programs are ([`size`])
+//! and how much they execute ([`instructions`]) depends on kernel and compiler alone, and is compared with what is written
+//! down.
 
 mod agent;
 mod cgroup;
 mod flood;
+mod instructions;
 mod latency;
 mod loops;
 mod overhead;
 mod size;
 mod statistics;
 mod watcher;
+mod written;
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -53,6 +56,13 @@ enum Part {
     Flood(flood::Arguments),
     /// How large the kernel programs are, beside what docs/programs.md says (as root)
     Size(size::Arguments),
+    /// How many instructions each kernel program executes in a run, beside what docs/programs.md says
+    ///
+    /// Counted in a virtual machine, by an emulated processor.
+    Instructions(instructions::Arguments),
+    /// Run what `instructions` counts: in the guest
+    #[command(hide = true)]
+    InGuest,
     /// Run a loop in this process: what `overhead` starts
     #[command(hide = true)]
     Loop(loops::Arguments),
@@ -113,6 +123,13 @@ pub(crate) fn command(arguments: &Arguments) -> Result<()> {
             build::build_agent()?;
             size::measure(&Folder::new()?.path, &toolchain, arguments)
         }
+        Some(Part::Instructions(arguments)) => {
+            let toolchain = setup::for_build()?;
+            kernel::build(&toolchain)?;
+            build::build_agent()?;
+            instructions::measure(&toolchain, arguments)
+        }
+        Some(Part::InGuest) => instructions::in_guest(&Folder::new()?.path),
         Some(Part::Loop(arguments)) => loops::command(arguments),
         Some(Part::FloodFiles(arguments)) => flood::files(arguments),
         Some(Part::Measure { part }) => measure(part),

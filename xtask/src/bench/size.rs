@@ -1,21 +1,17 @@
 //! How large the kernel programs are, beside what was written down of them: a rise is seen when it is made.
 
-use std::collections::BTreeMap;
-use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
 use super::watcher::Watcher;
+use super::written::{Rows, Written};
 use crate::console;
 use crate::setup::toolchain::Toolchain;
-use crate::{process, workspace};
 
-/// What stands around the table in its page.
-const BEGIN: &str = "<!-- table: begin -->\n";
-const END: &str = "<!-- table: end -->\n";
+/// The table's name, and its columns.
+const TABLE: (&str, [&str; 2]) = ("sizes", ["instructions", "looked at by the verifier"]);
 
 /// What `bench size` takes.
 #[derive(Debug, Clone, clap::Args)]
@@ -25,20 +21,13 @@ pub(crate) struct Arguments {
     pub(super) write: bool,
 }
 
-/// Instructions of a program, and how many of them the verifier looked at on all its ways.
-type Sizes = BTreeMap<String, (u64, u64)>;
-
-/// What a size depends on beside the program: the kernel and the compiler.
-type Place = String;
-
 /// Compares the sizes on this kernel with those written down, or writes them down, and shows what differs.
 ///
 /// # Errors
 /// Where the agent does not work, or a program has grown.
 pub(super) fn measure(folder: &Path, toolchain: &Toolchain, arguments: &Arguments) -> Result<()> {
     if arguments.write {
-        let (place, sizes) = found(folder, toolchain)?;
-        return write(&place, &sizes);
+        return found(folder, toolchain)?.write(TABLE.0, TABLE.1);
     }
     let grown = compare(folder, toolchain)?;
     if !grown.is_empty() {
@@ -56,27 +45,25 @@ pub(super) fn measure(folder: &Path, toolchain: &Toolchain, arguments: &Argument
 /// # Errors
 /// Where the agent does not work, or nothing is written down.
 pub(super) fn compare(folder: &Path, toolchain: &Toolchain) -> Result<Vec<String>> {
-    let (place, now) = found(folder, toolchain)?;
-    let (written_at, before) = written()?;
-    if place != written_at {
+    let (now, before) = (found(folder, toolchain)?, Written::read(TABLE.0)?);
+    if now.place != before.place {
         console::note(&format!(
-            "the sizes of kernel programs are not compared: this is {place}, those written down are of {written_at}"
+            "the sizes of kernel programs are not compared: this is {}, those written down are of {}",
+            now.place, before.place
         ));
         return Ok(Vec::new());
     }
-    let (grown, other) = differences(&before, &now);
+    let (grown, other) = differences(&before.rows, &now.rows);
     for line in other {
         console::note(&format!("{line}: write it down by `cargo xtask bench size --write`"));
     }
-    console::note(&format!(
-        "{} kernel programs are no larger than what is written down",
-        now.len() - grown.len()
-    ));
+    let same = now.rows.len() - grown.len();
+    console::note(&format!("{same} kernel programs are no larger than what is written down"));
     Ok(grown)
 }
 
 /// What has grown, and what differs otherwise.
-fn differences(before: &Sizes, now: &Sizes) -> (Vec<String>, Vec<String>) {
+fn differences(before: &Rows, now: &Rows) -> (Vec<String>, Vec<String>) {
     let (mut grown, mut other) = (Vec::new(), Vec::new());
     for (name, (instructions, verified)) in now {
         match before.get(name) {
@@ -99,13 +86,13 @@ fn differences(before: &Sizes, now: &Sizes) -> (Vec<String>, Vec<String>) {
 }
 
 /// The programs that the agent has loaded on this kernel.
-fn found(folder: &Path, toolchain: &Toolchain) -> Result<(Place, Sizes)> {
+fn found(folder: &Path, toolchain: &Toolchain) -> Result<Written> {
     let agent = Watcher::OpenClaw.start(folder)?;
     let status = agent.status()?;
     agent.stop()?;
     let programs = status["agent"]["programs"].as_array().context("the status tells of no programs")?;
     let number = |program: &Value, key: &str| program[key].as_u64().unwrap_or(0);
-    let sizes: Sizes = programs
+    let sizes: Rows = programs
         .iter()
         .filter_map(|program| {
             let size = (number(program, "instructions"), number(program, "verified"));
@@ -116,56 +103,7 @@ fn found(folder: &Path, toolchain: &Toolchain) -> Result<(Place, Sizes)> {
         bail!("the kernel does not tell how large programs are: {sizes:?}");
     }
     let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").context("cannot read osrelease")?;
-    let mut compiler = Command::new(&toolchain.rustc);
-    process::forget_outer_cargo(&mut compiler);
-    let compiler = process::capture(compiler.arg("--version"))?;
-    Ok((format!("kernel {}, {}", release.trim(), compiler.trim()), sizes))
-}
-
-fn page() -> PathBuf {
-    workspace::root().join("docs/programs.md")
-}
-
-/// What is written down.
-fn written() -> Result<(Place, Sizes)> {
-    let page = page();
-    let text = std::fs::read_to_string(&page).with_context(|| format!("cannot read {}", page.display()))?;
-    parse(&text).with_context(|| format!("{} has no table: `cargo xtask bench size --write`", page.display()))
-}
-
-fn parse(text: &str) -> Option<(Place, Sizes)> {
-    let table = text.split_once(BEGIN)?.1.split_once(END)?.0;
-    let (place, rows) = table.split_once("\n\n")?;
-    let sizes = rows.lines().skip(2).map(|row| {
-        let mut cells = row.trim_matches('|').split('|').map(str::trim);
-        let name = cells.next()?.trim_matches('`').to_owned();
-        Some((name, (cells.next()?.parse().ok()?, cells.next()?.parse().ok()?)))
-    });
-    Some((place.trim_end_matches(':').to_owned(), sizes.collect::<Option<_>>()?))
-}
-
-/// The table's head.
-const HEAD: &str = "| program | instructions | looked at by the verifier |\n| --- | --- | --- |\n";
-
-fn render(place: &Place, sizes: &Sizes) -> String {
-    let mut out = format!("{place}:\n\n{HEAD}");
-    for (name, (instructions, verified)) in sizes {
-        // Writing to a String does not fail.
-        let _ = writeln!(out, "| `{name}` | {instructions} | {verified} |");
-    }
-    out
-}
-
-fn write(place: &Place, sizes: &Sizes) -> Result<()> {
-    let page = page();
-    let text = std::fs::read_to_string(&page).with_context(|| format!("cannot read {}", page.display()))?;
-    let (Some((head, _)), Some((_, tail))) = (text.split_once(BEGIN), text.split_once(END)) else {
-        bail!("{} has no place for the table: {BEGIN}{END}", page.display());
-    };
-    let text = format!("{head}{BEGIN}{}{END}{tail}", render(place, sizes));
-    std::fs::write(&page, text).with_context(|| format!("cannot write {}", page.display()))?;
-    console::note(&format!("wrote {}", page.display()));
-    Ok(())
+    Written::found(release.trim(), toolchain, sizes)
 }
 
 #[cfg(test)]
@@ -173,17 +111,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_written_down_is_read_again_and_each_rise_is_told() {
-        let before = Sizes::from([("exit".to_owned(), (10, 12)), ("fork".to_owned(), (20, 40))]);
-        let text = format!("# Page\n{BEGIN}{}{END}", render(&"kernel 6.18, rustc 1.97".to_owned(), &before));
-        assert_eq!(parse(&text), Some(("kernel 6.18, rustc 1.97".to_owned(), before.clone())));
+    fn each_rise_is_told_and_apart_from_what_else_differs() {
+        let before = Rows::from([("exit".to_owned(), (10, 12)), ("fork".to_owned(), (20, 40))]);
         let (grown, other) = differences(&before, &before);
         assert!(grown.is_empty() && other.is_empty());
-        let now = Sizes::from([("exit".to_owned(), (9, 12)), ("fork".to_owned(), (20, 41))]);
+        let now = Rows::from([("exit".to_owned(), (9, 12)), ("fork".to_owned(), (20, 41))]);
         let (grown, other) = differences(&before, &now);
         assert_eq!(grown, ["fork: 20 to 20 instructions, 40 to 41 verified"]);
         assert_eq!(other, ["exit: 10 to 9 instructions, 12 to 12 verified"]);
-        let (grown, other) = differences(&Sizes::from([("gone".to_owned(), (1, 1))]), &now);
+        let (grown, other) = differences(&Rows::from([("gone".to_owned(), (1, 1))]), &now);
         assert_eq!((grown.len(), other), (2, vec!["gone is gone".to_owned()]));
     }
 }

@@ -81,6 +81,7 @@ pub(crate) fn command(arguments: &Arguments) -> Result<()> {
         limit: arguments.limit,
         bpf_lsm: if arguments.no_bpf_lsm { |_| false } else { Kernel::has_bpf_lsm },
         console: arguments.console,
+        counting: false,
     };
     if let Some(command) = &arguments.run {
         return run_command(&kernels, command, &settings);
@@ -135,8 +136,7 @@ pub(crate) fn run_live(
     tally: &mut Tally,
     troubles: &mut Vec<String>,
 ) -> Result<()> {
-    let settings =
-        Settings { memory: qemu::MEMORY, limit: qemu::LIMIT, bpf_lsm: Kernel::has_bpf_lsm, console: false };
+    let settings = Settings::USUAL;
     let kernels: &[&str] = if plan.full { &ALL } else { &USUAL };
     let available = ensure();
     let mut fetched = Vec::new();
@@ -162,9 +162,20 @@ struct Settings {
     /// Whether the BPF LSM is to be active under a kernel.
     bpf_lsm: fn(&Kernel) -> bool,
     console: bool,
+    /// Whether an instruction takes a nanosecond of the guest's time.
+    counting: bool,
 }
 
 impl Settings {
+    /// Those of a run of the tests.
+    const USUAL: Settings = Settings {
+        memory: qemu::MEMORY,
+        limit: qemu::LIMIT,
+        bpf_lsm: Kernel::has_bpf_lsm,
+        console: false,
+        counting: false,
+    };
+
     fn machine<'a>(&self, kernel: &'a Kernel) -> Machine<'a> {
         Machine {
             kernel,
@@ -172,8 +183,31 @@ impl Settings {
             limit: self.limit,
             bpf_lsm: (self.bpf_lsm)(kernel),
             console: self.console,
+            counting: self.counting,
         }
     }
+}
+
+/// Runs a command in a guest in which an instruction takes a nanosecond of the guest's time, and returns the kernel's
+/// release and the lines that it printed.
+///
+/// # Errors
+/// Where the set-up fails, the kernel cannot be had, or the command fails.
+pub(crate) fn count_instructions(kernel: &str, command: &str) -> Result<(String, Vec<String>)> {
+    ensure()?;
+    let kernel = kernels::fetch(kernel)?;
+    let settings = Settings { counting: true, ..Settings::USUAL };
+    let mut lines = Vec::new();
+    let status =
+        settings.machine(&kernel).run(&Task::command(command), &mut |line| lines.push(line.to_owned()))?;
+    if status != 0 {
+        bail!(
+            "`{command}` ended with status {status} on kernel {}\n    {}",
+            kernel.release,
+            lines.join("\n    ")
+        );
+    }
+    Ok((kernel.release, lines))
 }
 
 /// Sees to it that virtual machines can run here.

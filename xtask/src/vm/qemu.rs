@@ -46,6 +46,8 @@ pub(crate) struct Machine<'a> {
     pub(crate) bpf_lsm: bool,
     /// Whether the kernel's console is shown when it has ended.
     pub(crate) console: bool,
+    /// Whether an instruction takes a nanosecond of the guest's time, so that its clocks count instructions.
+    pub(crate) counting: bool,
 }
 
 impl Machine<'_> {
@@ -117,8 +119,10 @@ impl Machine<'_> {
     fn command(&self, socket: &str) -> Result<Command> {
         let qemu = tool("qemu-system-x86_64", "qemu-system-x86")?;
         let lsm = if self.bpf_lsm { ",bpf" } else { "" };
+        // The kernel would else take the clock of such a processor for a bad one, and use a coarser.
+        let clock = if self.counting { " tsc=reliable" } else { "" };
         let parameters = format!(
-            "console=ttyS0 quiet panic=-1 oops=panic lsm=landlock,lockdown,yama,integrity,apparmor{lsm}"
+            "console=ttyS0 quiet panic=-1 oops=panic lsm=landlock,lockdown,yama,integrity,apparmor{lsm}{clock}"
         );
         let memory = self.memory.to_string();
         let mut command = process::as_root("timeout", &[])?;
@@ -139,6 +143,9 @@ impl Machine<'_> {
             .args(["-initrd", "initrd", "-append", &parameters])
             .args(["-chardev", "file,id=console,path=console", "-serial", "chardev:console"])
             .args(["-device", "virtio-serial-pci"]);
+        if self.counting {
+            command.args(["-icount", "shift=0,sleep=off"]);
+        }
         for port in ["output", "status"] {
             command
                 .args(["-chardev", &format!("file,id={port},path={port}")])

@@ -2,15 +2,10 @@
 
 use std::fmt::Write as _;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use serde_json::Value;
 
-use crate::console;
-use crate::workspace;
-
-/// What stands around the table in its page.
-const BEGIN: &str = "<!-- table: begin -->\n";
-const END: &str = "<!-- table: end -->\n";
+use crate::page;
 
 /// A run of the live tests on one kernel.
 #[derive(Debug)]
@@ -29,16 +24,7 @@ pub(crate) struct Column {
 /// # Errors
 /// A doctor said nothing that can be read, or the page cannot be written.
 pub(crate) fn write(columns: &[Column], filter: &[String]) -> Result<()> {
-    let page = workspace::root().join("docs/kernels.md");
-    let text = std::fs::read_to_string(&page).with_context(|| format!("cannot read {}", page.display()))?;
-    let (Some(begin), Some(end)) = (text.find(BEGIN), text.find(END)) else {
-        bail!("{} has no place for the table: {BEGIN}{END}", page.display());
-    };
-    let table = table(columns, filter)?;
-    let text = format!("{}{table}{}", &text[..begin + BEGIN.len()], &text[end..]);
-    std::fs::write(&page, text).with_context(|| format!("cannot write {}", page.display()))?;
-    console::note(&format!("wrote {}", page.display()));
-    Ok(())
+    page::write("kernels.md", "table", &table(columns, filter)?)
 }
 
 /// The table in Markdown: a row for each capability, a column for each kernel.
