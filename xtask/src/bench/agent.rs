@@ -1,31 +1,30 @@
 //! The agent under measurement: started with one rule of the benchmark's own, heard on its stdout.
 
-use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
+use super::program::Program;
 use crate::{process, workspace};
 
 /// The name of the rule, and of the program that it looks for.
 const MARKER: &str = "openclaw-bench-marker";
 
+/// The configuration of an agent that keeps what it has in the folder of its configuration.
+pub(super) const CONFIGURATION: &str = "store: { path: findings.db }\napi: { socket: control.sock }\n";
+
 /// How long an agent may take until its first finding, and until it has stopped.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Lines of its log that are shown where it fails.
-const LOG_TAIL: usize = 20;
-
 /// A running agent.
 pub(super) struct Agent {
-    child: Child,
+    program: Program,
     findings: Receiver<Instant>,
     marker: PathBuf,
-    log: PathBuf,
 }
 
 impl Agent {
@@ -35,8 +34,6 @@ impl Agent {
     /// Where it cannot be started, ends, or does not find within [`PATIENCE`].
     pub(super) fn start(folder: &Path) -> Result<Self> {
         let marker = prepare(folder)?;
-        let log = folder.join("log");
-        let errors = File::create(&log).with_context(|| format!("cannot write {}", log.display()))?;
         let mut command = Command::new(workspace::agent());
         command
             .arg("run")
@@ -45,13 +42,9 @@ impl Agent {
             .arg("--rules")
             .arg(folder.join("rules"))
             .args(["--output", "json"])
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(errors);
-        process::forget_outer_cargo(&mut command);
-        let mut child =
-            command.spawn().with_context(|| format!("cannot start `{}`", process::shown(&command)))?;
-        let output = child.stdout.take().context("the agent has no stdout")?;
+            .stdout(Stdio::piped());
+        let mut program = Program::start("the agent", &mut command, folder.join("log"), PATIENCE)?;
+        let output = program.take_output().context("the agent has no stdout")?;
         let (sender, findings) = channel();
         std::thread::spawn(move || {
             for line in BufReader::new(output).lines().map_while(Result::ok) {
@@ -61,7 +54,7 @@ impl Agent {
                 }
             }
         });
-        let mut agent = Self { child, findings, marker, log };
+        let mut agent = Self { program, findings, marker };
         agent.wait_until_it_finds()?;
         Ok(agent)
     }
@@ -78,12 +71,19 @@ impl Agent {
                 }
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => {
-                    let status = self.child.wait().context("cannot wait for the agent")?;
-                    bail!("the agent ended with {status} before it found anything\n{}", self.log_tail());
+                    let status = self.program.end()?;
+                    bail!(
+                        "the agent ended with {status} before it found anything\n{}",
+                        self.program.log_tail()
+                    );
                 }
             }
         }
-        bail!("the agent did not report {MARKER} within {} s\n{}", PATIENCE.as_secs(), self.log_tail());
+        bail!(
+            "the agent did not report {MARKER} within {} s\n{}",
+            PATIENCE.as_secs(),
+            self.program.log_tail()
+        );
     }
 
     /// Runs the program that the rule looks for, to its end.
@@ -109,7 +109,7 @@ impl Agent {
             Ok(found) => Ok(Some(found.saturating_duration_since(before))),
             Err(RecvTimeoutError::Timeout) => Ok(None),
             Err(RecvTimeoutError::Disconnected) => {
-                bail!("the agent ended while it was measured\n{}", self.log_tail())
+                bail!("the agent ended while it was measured\n{}", self.program.log_tail())
             }
         }
     }
@@ -119,29 +119,7 @@ impl Agent {
     /// # Errors
     /// Where it does not stop.
     pub(super) fn stop(mut self) -> Result<()> {
-        process::run(Command::new("kill").args(["-INT", &self.child.id().to_string()]))?;
-        let asked = Instant::now();
-        while asked.elapsed() < PATIENCE {
-            if self.child.try_wait().context("cannot wait for the agent")?.is_some() {
-                return Ok(());
-            }
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        bail!("the agent did not stop within {} s\n{}", PATIENCE.as_secs(), self.log_tail());
-    }
-
-    fn log_tail(&self) -> String {
-        let log = std::fs::read_to_string(&self.log).unwrap_or_default();
-        let lines: Vec<&str> = log.lines().collect();
-        lines[lines.len().saturating_sub(LOG_TAIL)..].iter().map(|line| format!("    | {line}\n")).collect()
-    }
-}
-
-impl Drop for Agent {
-    fn drop(&mut self) {
-        // Nothing is left running where a measurement was broken off; one that was stopped is gone already.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        self.program.stop("-INT")
     }
 }
 
@@ -153,7 +131,7 @@ fn prepare(folder: &Path) -> Result<PathBuf> {
     };
     let rules = folder.join("rules");
     std::fs::create_dir_all(&rules).with_context(|| format!("cannot create {}", rules.display()))?;
-    write("openclaw.yml", "store: { path: findings.db }\napi: { socket: control.sock }\n")?;
+    write("openclaw.yml", CONFIGURATION)?;
     write(
         "rules/bench.yml",
         &format!(

@@ -13,6 +13,7 @@ mod instructions;
 mod latency;
 mod loops;
 mod overhead;
+mod program;
 mod size;
 mod statistics;
 mod watcher;

@@ -4,14 +4,16 @@ use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 
+use super::agent::CONFIGURATION;
 use super::cgroup::{self, Cgroup};
 use super::loops::Activity;
+use super::program::Program;
 use crate::{process, workspace};
 
 /// How long a watcher may take until it reports, and until it has stopped.
@@ -19,9 +21,6 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// How long after a loop what it did is waited for: OpenClaw tells its counts once a second.
 pub(super) const SETTLED: Duration = Duration::from_millis(1300);
-
-/// Lines of a watcher's output that are shown where it fails.
-const TAIL: usize = 20;
 
 /// Who watches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,7 +88,7 @@ impl Watcher {
     /// Where it cannot be started, ends, or does not report.
     pub(super) fn start(self, folder: &Path) -> Result<Running> {
         let group = Cgroup::new("watcher")?;
-        let (output, log) = (folder.join("watcher.out"), folder.join("watcher.log"));
+        let output = folder.join("watcher.out");
         let mut command = match self {
             Watcher::Nobody => group.command(Path::new("/bin/sleep")),
             _ => group.command(&self.program()?),
@@ -114,19 +113,14 @@ impl Watcher {
             Watcher::Execsnoop => {}
         }
         let started = Instant::now();
-        let child = command
-            .stdin(Stdio::null())
-            .stdout(File::create(&output).with_context(|| format!("cannot write {}", output.display()))?)
-            .stderr(File::create(&log).with_context(|| format!("cannot write {}", log.display()))?)
-            .spawn()
-            .with_context(|| format!("cannot start `{}`", process::shown(&command)))?;
+        command.stdout(File::create(&output).with_context(|| format!("cannot write {}", output.display()))?);
+        let program = Program::start(self.name(), &mut command, folder.join("watcher.log"), PATIENCE)?;
         let mut running = Running {
             watcher: self,
-            child,
+            program,
             group,
             folder: folder.to_owned(),
             output: Tail { path: read, position: 0 },
-            log,
             thread: if self == Watcher::Auditd { kernel_thread("kauditd") } else { None },
             ready: Duration::ZERO,
         };
@@ -153,11 +147,10 @@ impl Watcher {
 #[derive(Debug)]
 pub(super) struct Running {
     watcher: Watcher,
-    child: Child,
+    program: Program,
     group: Cgroup,
     folder: PathBuf,
     output: Tail,
-    log: PathBuf,
     /// The kernel's thread that works for it, if there is one.
     thread: Option<u32>,
     /// From its start until it reported.
@@ -212,7 +205,7 @@ impl Running {
     /// # Errors
     /// Where it is gone.
     pub(super) fn memory(&self) -> Result<(u64, u64)> {
-        let file = format!("/proc/{}/smaps_rollup", self.child.id());
+        let file = format!("/proc/{}/smaps_rollup", self.program.id());
         let text = std::fs::read_to_string(&file).with_context(|| format!("cannot read {file}"))?;
         let of = |name: &str| {
             let line = text.lines().find_map(|line| line.strip_prefix(name));
@@ -254,7 +247,7 @@ impl Running {
         let text = self.output.read()?;
         let events = text.lines().filter(|line| line.contains(needle)).count() as u64;
         // bpftrace and execsnoop tell of losses on stderr or stdout: "Lost 12 events".
-        let log = std::fs::read_to_string(&self.log).unwrap_or_default();
+        let log = std::fs::read_to_string(self.program.log()).unwrap_or_default();
         let lost = log.lines().chain(text.lines()).filter_map(|line| {
             line.to_lowercase().split_once("lost ")?.1.split(' ').next()?.parse::<u64>().ok()
         });
@@ -294,15 +287,14 @@ impl Running {
     /// Gives the kernel the rules of auditd.
     fn audit(&self, folder: &Path) -> Result<()> {
         let begun = Instant::now();
-        let folder = folder.join("files");
         // What it takes in of a burst is what its manual recommends for busy systems.
         let rules = format!(
             "-D\n-b 8192\n-a always,exit -F arch=b64 -S execve,execveat -k exec\n\
              -a always,exit -F arch=b64 -S connect,accept,accept4 -k connection\n\
              -a always,exit -F dir={} -F perm=wa -k file\n-e 1\n",
-            folder.parent().unwrap_or(&folder).display()
+            folder.display()
         );
-        let file = folder.with_file_name("audit.rules");
+        let file = folder.join("audit.rules");
         std::fs::write(&file, rules).with_context(|| format!("cannot write {}", file.display()))?;
         // It takes rules once auditd has told the kernel who it is.
         loop {
@@ -319,8 +311,12 @@ impl Running {
             return Ok(());
         }
         while started.elapsed() < PATIENCE {
-            if let Some(status) = self.child.try_wait().context("cannot wait for the watcher")? {
-                bail!("{} ended with {status} before it reported\n{}", self.watcher.name(), self.log_tail());
+            if let Some(status) = self.program.ended()? {
+                bail!(
+                    "{} ended with {status} before it reported\n{}",
+                    self.watcher.name(),
+                    self.program.log_tail()
+                );
             }
             let reports = match self.watcher {
                 Watcher::OpenClaw | Watcher::OpenClawFiles => self.ask(Activity::Exec).is_ok(),
@@ -335,7 +331,12 @@ impl Running {
             }
             std::thread::sleep(Duration::from_millis(20));
         }
-        bail!("{} did not report within {} s\n{}", self.watcher.name(), PATIENCE.as_secs(), self.log_tail());
+        bail!(
+            "{} did not report within {} s\n{}",
+            self.watcher.name(),
+            PATIENCE.as_secs(),
+            self.program.log_tail()
+        );
     }
 
     /// Stops it as Ctrl-C would, and waits for its end.
@@ -344,30 +345,14 @@ impl Running {
     /// Where it does not stop.
     pub(super) fn stop(mut self) -> Result<()> {
         let signal = if matches!(self.watcher, Watcher::Auditd | Watcher::Nobody) { "-TERM" } else { "-INT" };
-        process::run(Command::new("kill").args([signal, &self.child.id().to_string()]))?;
-        let asked = Instant::now();
-        while asked.elapsed() < PATIENCE {
-            if self.child.try_wait().context("cannot wait for the watcher")?.is_some() {
-                return Ok(());
-            }
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        bail!("{} did not stop within {} s\n{}", self.watcher.name(), PATIENCE.as_secs(), self.log_tail());
-    }
-
-    fn log_tail(&self) -> String {
-        let log = std::fs::read_to_string(&self.log).unwrap_or_default();
-        let lines: Vec<&str> = log.lines().collect();
-        lines[lines.len().saturating_sub(TAIL)..].iter().map(|line| format!("    | {line}\n")).collect()
+        self.program.stop(signal)
     }
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // Nothing is left running where a measurement was broken off; one that was stopped is gone already.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
         if self.watcher == Watcher::Auditd {
+            self.program.kill();
             // What cannot be undone here is said by the next run.
             let _ = audit_nobody();
         }
@@ -416,8 +401,7 @@ fn auditctl() -> Result<Command> {
 /// Writes OpenClaw's configuration and rules. Returns the folder of the rules.
 fn own_rules(folder: &Path, files: bool) -> Result<PathBuf> {
     let config = folder.join("openclaw.yml");
-    std::fs::write(&config, "store: { path: findings.db }\napi: { socket: control.sock }\n")
-        .with_context(|| format!("cannot write {}", config.display()))?;
+    std::fs::write(&config, CONFIGURATION).with_context(|| format!("cannot write {}", config.display()))?;
     let rules = folder.join(if files { "rules-files" } else { "rules" });
     std::fs::create_dir_all(&rules).with_context(|| format!("cannot make {}", rules.display()))?;
     let shipped = workspace::root().join("rules");
