@@ -20,6 +20,7 @@ use serde::Serialize;
 
 use crate::enrich::{DEFAULT_ENVIRONMENT, Roots};
 use crate::respond::{Network, ResponseSettings};
+use crate::sensor::RingSizes;
 
 pub use file::{ConfigError, Loaded, candidates, find, load, parse};
 pub use node::Place;
@@ -105,10 +106,11 @@ pub struct Sensor {
 
 impl Default for Sensor {
     fn default() -> Sensor {
+        let rings = RingSizes::default();
         Sensor {
-            process_ring: 8 << 20,
-            network_ring: 4 << 20,
-            file_ring: 8 << 20,
+            process_ring: rings.process,
+            network_ring: rings.network,
+            file_ring: rings.file,
             environment: DEFAULT_ENVIRONMENT.map(str::to_owned).into(),
             hash_limit: 64 << 20,
             loss_limit: 1000,

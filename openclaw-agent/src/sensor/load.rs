@@ -139,7 +139,9 @@ impl Sensor {
         sensor.write_control()?;
         let btf = AyaBtf::from_sys_fs();
         sensor.set_tail_calls(btf.as_ref().ok())?;
-        sensor.objects = objects::attach(&mut sensor.ebpf, &mut sensor.hooks);
+        if let Ok(btf) = &btf {
+            sensor.objects = objects::attach(&mut sensor.ebpf, &mut sensor.hooks, btf);
+        }
         sensor.watch_kinds(KindSet::NONE)?;
         sensor.attach_tracepoints(resolved.layout.drop_no_socket != MISSING, btf.as_ref().ok())?;
         sensor.attach_cgroup_hooks();
@@ -188,7 +190,7 @@ impl Sensor {
             let program = tracepoint::program(&mut self.ebpf, name)?;
             let (hook, attached) = tracepoint::attach_first(program, tracepoints, btf);
             let attached = match name {
-                DROPPED if !says_why => refusals::attach(&mut self.ebpf).map_err(|error| {
+                DROPPED if !says_why => refusals::attach(&mut self.ebpf, btf).map_err(|error| {
                     format!("this kernel does not say why it drops a packet, and {}", describe(&*error))
                 }),
                 _ => attached.map(|()| hook.clone()),

@@ -27,17 +27,16 @@ pub(super) struct Objects {
 const ACTIVE: &str = "/sys/kernel/security/lsm";
 
 /// Attaches what can be attached, and says so in `hooks`.
-pub(super) fn attach(ebpf: &mut Ebpf, hooks: &mut Vec<Capability>) -> Objects {
-    let Ok(btf) = Btf::from_sys_fs() else { return Objects::default() };
+pub(super) fn attach(ebpf: &mut Ebpf, hooks: &mut Vec<Capability>, btf: &Btf) -> Objects {
     let mut objects = Objects::default();
-    let opens = attach_open(ebpf, &btf);
+    let opens = attach_open(ebpf, btf);
     if let Err(error) = &opens {
         tracing::debug!("opens are seen by system calls: {error:#}");
     } else {
         objects.opens = true;
         hooks.push(Capability::new("files opened", format!("fexit:{OPEN_FUNCTION}"), State::Attached));
     }
-    objects.paths = attach_paths(ebpf, hooks, &btf);
+    objects.paths = attach_paths(ebpf, hooks, btf);
     objects
 }
 

@@ -1,6 +1,7 @@
 //! Attaches what sees packets for closed ports where the kernel does not say why it drops them, before 5.17: the entries
 //! of the functions by which it answers them.
 
+use anyhow::Context;
 use aya::programs::FEntry;
 use aya::{Btf, Ebpf};
 
@@ -13,11 +14,11 @@ const FUNCTIONS: [&str; 4] = ["tcp_v4_send_reset", "tcp_v6_send_reset", "__icmp_
 ///
 /// # Errors
 /// Where one is refused; then none is attached.
-pub(super) fn attach(ebpf: &mut Ebpf) -> anyhow::Result<String> {
-    let btf = Btf::from_sys_fs()?;
+pub(super) fn attach(ebpf: &mut Ebpf, btf: Option<&Btf>) -> anyhow::Result<String> {
+    let btf = btf.context("this kernel tells no types (BTF)")?;
     let attached = FUNCTIONS.iter().try_for_each(|name| {
         let program: &mut FEntry = program(ebpf, name)?.try_into()?;
-        program.load(name, &btf)?;
+        program.load(name, btf)?;
         program.attach()?;
         anyhow::Ok(())
     });
