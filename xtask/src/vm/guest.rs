@@ -97,8 +97,9 @@ impl Task {
         Self { script: format!("cd {folder}\nexec sh -c {}\n", quoted(command)) }
     }
 
-    /// The live tests, with program and agent copied into the guest's memory.
-    pub(crate) fn live(plan: &Plan<'_>) -> Self {
+    /// The live tests, with program and agent copied into the guest's memory; those alone whose hooks are not those of
+    /// the machine around the guest, where it is `sparing`.
+    pub(crate) fn live(plan: &Plan<'_>, sparing: bool) -> Self {
         let path = |path: &std::path::Path| quoted(&path.to_string_lossy());
         let mut script = format!(
             "cp {} /run/guest/live\ncp {} /run/guest/openclaw\n\
@@ -108,6 +109,9 @@ impl Task {
             path(plan.agent),
             path(&plan.program.folder),
         );
+        if sparing {
+            script.push_str("export OPENCLAW_SPARING=1\n");
+        }
         if plan.full {
             script.push_str("export OPENCLAW_FULL=1\n");
         }
@@ -157,7 +161,7 @@ mod tests {
         let filter = ["it's".to_owned()];
         let plan =
             Plan { program: &program, agent: Path::new("/a b/openclaw"), full: false, filter: &filter };
-        let task = Task::live(&plan);
+        let task = Task::live(&plan, false);
         assert!(task.script().contains("cp '/a b/live-1' /run/guest/live\n"));
         assert!(task.script().contains(r"/run/guest/live --test-threads=1 'it'\''s'"), "{}", task.script());
         assert!(task.script().ends_with("exit $status\n"));

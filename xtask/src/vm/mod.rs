@@ -82,6 +82,7 @@ pub(crate) fn command(arguments: &Arguments) -> Result<()> {
         bpf_lsm: if arguments.no_bpf_lsm { |_| false } else { Kernel::has_bpf_lsm },
         console: arguments.console,
         counting: false,
+        sparing: false,
     };
     if let Some(command) = &arguments.run {
         return run_command(&kernels, command, &settings);
@@ -136,7 +137,7 @@ pub(crate) fn run_live(
     tally: &mut Tally,
     troubles: &mut Vec<String>,
 ) -> Result<()> {
-    let settings = Settings::USUAL;
+    let settings = Settings { sparing: !plan.full, ..Settings::USUAL };
     let kernels: &[&str] = if plan.full { &ALL } else { &USUAL };
     let available = ensure();
     let mut fetched = Vec::new();
@@ -164,6 +165,8 @@ struct Settings {
     console: bool,
     /// Whether an instruction takes a nanosecond of the guest's time.
     counting: bool,
+    /// Whether all guests but the first run those tests alone whose hooks differ from this machine's.
+    sparing: bool,
 }
 
 impl Settings {
@@ -174,6 +177,7 @@ impl Settings {
         bpf_lsm: Kernel::has_bpf_lsm,
         console: false,
         counting: false,
+        sparing: false,
     };
 
     fn machine<'a>(&self, kernel: &'a Kernel) -> Machine<'a> {
@@ -235,7 +239,10 @@ fn live_in(
     tally: &mut Tally,
     troubles: &mut Vec<String>,
 ) -> Result<Vec<Column>> {
-    let task = Task::live(plan);
+    let (whole, part) = (Task::live(plan, false), Task::live(plan, settings.sparing));
+    let task = |kernel: &Kernel| {
+        if kernels.first().is_some_and(|first| std::ptr::eq(first, kernel)) { &whole } else { &part }
+    };
     let mut columns = Vec::new();
     let at_once = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
     for group in kernels.chunks(at_once) {
@@ -245,7 +252,7 @@ fn live_in(
         let outcomes: Vec<_> = std::thread::scope(|scope| {
             let guests: Vec<_> = group
                 .iter()
-                .map(|kernel| scope.spawn(|| live_once(&settings.machine(kernel), &task)))
+                .map(|kernel| scope.spawn(|| live_once(&settings.machine(kernel), task(kernel))))
                 .collect();
             guests.into_iter().map(std::thread::ScopedJoinHandle::join).collect()
         });
