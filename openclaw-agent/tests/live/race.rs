@@ -355,11 +355,20 @@ fn race(text: &mut [u8], at: usize, letters: [[u8; 4]; 2], mut act: impl FnMut(*
         }
         // So many that some fall between two rounds rather than into one.
         let enough = changes.load(Ordering::Relaxed) + ROUNDS[0];
+        // SAFETY: as above.
+        let now = || unsafe { ((begin + at) as *const [u8; 4]).read_volatile() };
+        // What stood there from before a round until after it, which is what the round has seen.
+        let mut seen = BTreeSet::new();
         for round in 0..ROUNDS[1] {
-            if round >= ROUNDS[0] && changes.load(Ordering::Relaxed) > enough {
+            let changed = changes.load(Ordering::Relaxed) > enough;
+            if round >= ROUNDS[0] && changed && (seen.len() > 1 || is_emulated()) {
                 break;
             }
+            let before = now();
             act(begin as *const u8);
+            if now() == before {
+                seen.insert(before);
+            }
         }
         stop.store(true, Ordering::Relaxed);
     });
