@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use regex_syntax::hir::HirKind;
 use regex_syntax::hir::literal::{ExtractKind, Extractor, Seq};
 
 use crate::compile::{Comparison, Matcher, Node};
@@ -109,7 +110,7 @@ fn present(field: Field, kind: EventKind) -> Guard {
 
 fn of_matcher(field: Field, kind: EventKind, matcher: &Matcher) -> Guard {
     let facts = match matcher {
-        Matcher::Text(text) => of_text(text),
+        Matcher::Text(text) => of_text(field, text),
         Matcher::Number(Comparison::Equal, number) => Some(vec![Fact::Number(*number)]),
         Matcher::Number(..) => None,
         Matcher::NumberIn(numbers) => Some(numbers.iter().map(|number| Fact::Number(*number)).collect()),
@@ -125,7 +126,7 @@ fn of_matcher(field: Field, kind: EventKind, matcher: &Matcher) -> Guard {
     if guard.weight > present.weight { present } else { guard }
 }
 
-fn of_text(text: &TextMatcher) -> Option<Vec<Fact>> {
+fn of_text(field: Field, text: &TextMatcher) -> Option<Vec<Fact>> {
     let each = |texts: &[Box<str>], fact: fn(Box<str>) -> Fact| {
         let is_little =
             texts.len() <= MAX_FACTS && texts.iter().map(|text| text.len()).sum::<usize>() <= MAX_FACT_BYTES;
@@ -147,15 +148,40 @@ fn of_text(text: &TextMatcher) -> Option<Vec<Fact>> {
         TextMatcher::Glob { patterns, prefixes } => {
             let mut facts = Vec::new();
             for (pattern, prefix) in patterns.iter().zip(prefixes) {
-                if prefix.is_empty() {
-                    facts.extend(literals(pattern.as_str())?.into_iter().map(Fact::Holds));
-                } else {
-                    facts.push(Fact::Begins(prefix.clone()));
-                }
+                facts.extend(of_glob(field, pattern.as_str(), prefix)?);
             }
             Some(facts)
         }
     }
+}
+
+/// The rarest of what each text has that fits a glob: how it begins, how it begins or ends as the expression that was
+/// made of the glob says, or a part that stands between wildcards.
+fn of_glob(field: Field, pattern: &str, prefix: &str) -> Option<Vec<Fact>> {
+    let begins = (!prefix.is_empty()).then(|| vec![Fact::Begins(prefix.into())]);
+    // That it is in the text says less than that the text begins so.
+    let says_more = |literals: &Vec<Box<[u8]>>| {
+        literals
+            .iter()
+            .all(|literal| !prefix.as_bytes().windows(literal.len()).any(|part| part == &literal[..]))
+    };
+    let holds = |literals: Vec<Box<[u8]>>| literals.into_iter().map(Fact::Holds).collect();
+    let part = longest_part(pattern, prefix).map(|part| vec![part]);
+    let ways = [begins, literals(pattern).filter(says_more).map(holds), part.map(holds)];
+    let total = |facts: &Vec<Fact>| facts.iter().map(|fact| weight(field, fact)).fold(0, u32::saturating_add);
+    ways.into_iter().flatten().min_by_key(total)
+}
+
+/// The longest text after the prefix that stands in a regular expression as it is, so that it is in each text which
+/// that fits.
+fn longest_part(pattern: &str, prefix: &str) -> Option<Box<[u8]>> {
+    let tree = regex_syntax::parse(pattern).ok()?;
+    let HirKind::Concat(parts) = tree.kind() else { return None };
+    let literals = parts.iter().filter_map(|part| match part.kind() {
+        HirKind::Literal(literal) => Some(literal.0.clone()),
+        _ => None,
+    });
+    literals.filter(|literal| **literal != *prefix.as_bytes()).max_by_key(|literal| literal.len())
 }
 
 /// Bytes of which some are in each text in which the regular expression finds something.
@@ -186,7 +212,12 @@ fn weight(field: Field, fact: &Fact) -> u32 {
         // Each kind has few actions.
         Fact::Text(_) if field == Field::EventAction => 300,
         Fact::Text(_) | Fact::Address(_) => 2,
-        Fact::Begins(text) => by_length(text.len()),
+        // Much is in the great folders, such as /usr/ and /home/, and in those right in them.
+        Fact::Begins(text) => match text.bytes().filter(|byte| *byte == b'/').count() {
+            1..=2 if text.starts_with('/') => by_length(text.len()).max(30),
+            3 if text.starts_with('/') => by_length(text.len()).max(15),
+            _ => by_length(text.len()),
+        },
         Fact::Ends(text) => by_length(text.len()).max(10),
         Fact::Holds(bytes) => by_length(bytes.len()).max(10),
         // Root, standard input, true and false.
@@ -245,6 +276,9 @@ mod tests {
             ),
             ("process.executable matches '.*evil'", ProcessCreate, &["process.executable holds evil"]),
             ("process.executable glob '/tmp/**'", ProcessCreate, &["process.executable Begins(\"/tmp/\")"]),
+            ("file.path glob '/home/*/.bashrc'", FileAccess, &["file.path holds /.bashrc"]),
+            ("file.path glob '/home/*/.ssh/**'", FileAccess, &["file.path holds /.ssh/"]),
+            ("file.path glob '/etc/cron.d/*'", FileAccess, &["file.path Begins(\"/etc/cron.d/\")"]),
             ("process.memfd == true", ProcessCreate, &["process.memfd Number(1)"]),
             ("destination in [192.0.2.7]", NetworkConnection, &["destination.ip Address(192.0.2.7)"]),
             ("destination in [10.0.0.0/8]", NetworkConnection, &["destination.ip Present"]),
