@@ -4,13 +4,17 @@
 //! this machine, [`kernel`], which builds the kernel programs, and [`agent`], which builds the agent.
 
 mod agent;
+mod attack;
 mod bench;
+mod cgroup;
 mod ci;
 mod console;
 mod fuzz;
 mod kernel;
 mod page;
+mod pages;
 mod process;
+mod program;
 mod run;
 mod setup;
 mod test;
@@ -54,6 +58,13 @@ enum Task {
     ///
     /// The last line is `N passed, N failed, N skipped`; what was skipped is named with the reason.
     Test(test::Arguments),
+    /// Do for real what the rules that ship are to find, and what they are not to find, and show what was found
+    ///
+    /// As root. Each deed of `attacks/` is done on a root file system, a network and processes of its own, and is gone
+    /// when it is over.
+    Attack(attack::Arguments),
+    /// Write the handbook's page of each rule that ships
+    Pages(pages::Arguments),
     /// Run the live tests on Debian's kernels, in virtual machines
     Vm(vm::Arguments),
     /// Try what strangers write (rules, conditions, captures, configurations, records) with whatever bytes
@@ -69,6 +80,8 @@ fn main() -> ExitCode {
         Task::Ci(arguments) => ci::command(&arguments),
         Task::Run(arguments) => run::command(&arguments),
         Task::Test(arguments) => test::command(&arguments),
+        Task::Attack(arguments) => attack::command(&arguments),
+        Task::Pages(arguments) => pages::command(&arguments),
         Task::Fuzz(arguments) => fuzz::command(&arguments),
         Task::Bench(arguments) => bench::command(&arguments),
         Task::Vm(arguments) => vm::command(&arguments),

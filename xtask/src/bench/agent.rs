@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
-use super::program::Program;
+use crate::program::Program;
 use crate::{process, workspace};
 
 /// The name of the rule, and of the program that it looks for.

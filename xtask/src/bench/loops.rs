@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 
-use super::cgroup;
+use crate::cgroup;
 use crate::process;
 
 /// How long one run of a loop takes, roughly, without a sensor.
@@ -129,7 +129,7 @@ pub(super) fn command(arguments: &Arguments) -> Result<()> {
 /// # Errors
 /// Where the activity fails.
 pub(super) fn run(activity: Activity, folder: &Path, count: u32) -> Result<Taken> {
-    let group = cgroup::Cgroup::new("loop")?;
+    let group = cgroup::Cgroup::new("bench", "loop")?;
     let this = std::env::current_exe().context("cannot find the own program")?;
     let text = process::capture(
         group

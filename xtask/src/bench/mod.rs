@@ -7,13 +7,11 @@
 //! down.
 
 mod agent;
-mod cgroup;
 mod flood;
 mod instructions;
 mod latency;
 mod loops;
 mod overhead;
-mod program;
 mod size;
 mod statistics;
 mod watcher;

@@ -11,9 +11,9 @@ use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 
 use super::agent::CONFIGURATION;
-use super::cgroup::{self, Cgroup};
 use super::loops::Activity;
-use super::program::Program;
+use crate::cgroup::{self, Cgroup};
+use crate::program::Program;
 use crate::{process, workspace};
 
 /// How long a watcher may take until it reports, and until it has stopped.
@@ -87,7 +87,7 @@ impl Watcher {
     /// # Errors
     /// Where it cannot be started, ends, or does not report.
     pub(super) fn start(self, folder: &Path) -> Result<Running> {
-        let group = Cgroup::new("watcher")?;
+        let group = Cgroup::new("bench", "watcher")?;
         let output = folder.join("watcher.out");
         let mut command = match self {
             Watcher::Nobody => group.command(Path::new("/bin/sleep")),

@@ -21,6 +21,8 @@ pub(crate) enum Purpose {
     Fuzzing,
     /// Measuring what others cost that watch a machine.
     Peers,
+    /// Doing what rules are to find.
+    Attack,
 }
 
 /// A program and the packages that bring it.
@@ -186,6 +188,16 @@ const NEEDS: &[Need] = &[
         arch: "libbpf-tools",
         suse: "libbpf-tools",
         alpine: "libbpf-tools",
+    },
+    Need {
+        purpose: Purpose::Attack,
+        program: "debootstrap",
+        why: "makes the root file system on which attacks are done",
+        debian: "debootstrap debian-archive-keyring",
+        fedora: "debootstrap",
+        arch: "debootstrap",
+        suse: "debootstrap",
+        alpine: "debootstrap",
     },
 ];
 

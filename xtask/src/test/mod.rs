@@ -8,7 +8,8 @@
 //! - `OPENCLAW_BIN`: the agent to drive;
 //! - `OPENCLAW_SKIPS`: a file to which a test that this kernel cannot run adds a line `NAME: REASON`;
 //! - `OPENCLAW_TOOLS`: a folder with programs that set-up has put into the workspace;
-//! - `OPENCLAW_FULL=1`: storms ten times as long.
+//! - `OPENCLAW_FULL=1`: storms ten times as long;
+//! - `OPENCLAW_SPARING=1`: those tests alone that may meet other hooks than on the machine around the guest.
 
 pub(crate) mod libtest;
 pub(crate) mod live;
@@ -20,7 +21,7 @@ use anyhow::{Result, bail};
 
 use crate::console::{self, Look, Step, paint};
 use crate::setup::toolchain::Toolchain;
-use crate::{agent, bench, kernel, process, setup, vm};
+use crate::{agent, attack, bench, kernel, pages, process, setup, vm};
 use libtest::Tally;
 use programs::Program;
 
@@ -74,6 +75,9 @@ pub(crate) fn run(arguments: &Arguments, toolchain: &Toolchain) -> Result<()> {
 
     let mut tally = Tally::default();
     let mut troubles = Vec::new();
+    if let Err(error) = pages::check(&agent) {
+        troubles.push(format!("{error:#}"));
+    }
     unprivileged(&programs, arguments, &mut tally, &mut troubles)?;
 
     let live: Vec<&Program> = programs.iter().filter(|program| program.is_live()).collect();
@@ -93,6 +97,11 @@ pub(crate) fn run(arguments: &Arguments, toolchain: &Toolchain) -> Result<()> {
                 }
                 Err(error) => console::note(&format!("the kernel programs' sizes are not known: {error:#}")),
             }
+        }
+        if arguments.filter.is_empty()
+            && let Err(error) = attack::in_tests(arguments.full, &mut tally)
+        {
+            troubles.push(format!("the attacks: {error:#}"));
         }
         if arguments.no_vm {
             plan.skip("virtual machines: --no-vm", &mut tally)?;

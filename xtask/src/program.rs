@@ -1,4 +1,4 @@
-//! A program under measurement: its log, its end, and that it is never left running.
+//! A program that a task starts beside itself: its log, its end, and that it is never left running.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -14,7 +14,7 @@ const TAIL: usize = 20;
 
 /// A running program.
 #[derive(Debug)]
-pub(super) struct Program {
+pub(crate) struct Program {
     name: &'static str,
     child: Child,
     log: PathBuf,
@@ -27,7 +27,7 @@ impl Program {
     ///
     /// # Errors
     /// Where it cannot be started.
-    pub(super) fn start(
+    pub(crate) fn start(
         name: &'static str,
         command: &mut Command,
         log: PathBuf,
@@ -44,12 +44,12 @@ impl Program {
     }
 
     /// Its process id.
-    pub(super) fn id(&self) -> u32 {
+    pub(crate) fn id(&self) -> u32 {
         self.child.id()
     }
 
     /// Its stdout, where that is a pipe that nobody has taken.
-    pub(super) fn take_output(&mut self) -> Option<ChildStdout> {
+    pub(crate) fn take_output(&mut self) -> Option<ChildStdout> {
         self.child.stdout.take()
     }
 
@@ -57,7 +57,7 @@ impl Program {
     ///
     /// # Errors
     /// Where it cannot be waited for.
-    pub(super) fn ended(&mut self) -> Result<Option<ExitStatus>> {
+    pub(crate) fn ended(&mut self) -> Result<Option<ExitStatus>> {
         self.child.try_wait().with_context(|| format!("cannot wait for {}", self.name))
     }
 
@@ -65,7 +65,7 @@ impl Program {
     ///
     /// # Errors
     /// Where it cannot be waited for.
-    pub(super) fn end(&mut self) -> Result<ExitStatus> {
+    pub(crate) fn end(&mut self) -> Result<ExitStatus> {
         self.child.wait().with_context(|| format!("cannot wait for {}", self.name))
     }
 
@@ -73,7 +73,7 @@ impl Program {
     ///
     /// # Errors
     /// Where it does not stop.
-    pub(super) fn stop(&mut self, signal: &str) -> Result<()> {
+    pub(crate) fn stop(&mut self, signal: &str) -> Result<()> {
         process::run(Command::new("kill").args([signal, &self.id().to_string()]))?;
         let asked = Instant::now();
         while asked.elapsed() < self.patience {
@@ -86,18 +86,18 @@ impl Program {
     }
 
     /// Ends it at once, where it runs still.
-    pub(super) fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 
     /// Its log.
-    pub(super) fn log(&self) -> &Path {
+    pub(crate) fn log(&self) -> &Path {
         &self.log
     }
 
     /// The end of its log.
-    pub(super) fn log_tail(&self) -> String {
+    pub(crate) fn log_tail(&self) -> String {
         let log = std::fs::read_to_string(&self.log).unwrap_or_default();
         let lines: Vec<&str> = log.lines().collect();
         lines[lines.len().saturating_sub(TAIL)..].iter().map(|line| format!("    | {line}\n")).collect()

@@ -1,4 +1,4 @@
-//! Control groups of version 2 that count the processors' time of what is measured.
+//! Control groups of version 2, which tell apart what tasks start and count its processors' time.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -10,29 +10,65 @@ use crate::process;
 
 /// A control group of its own; removed with this, once it is empty.
 #[derive(Debug)]
-pub(super) struct Cgroup {
+pub(crate) struct Cgroup {
     folder: PathBuf,
 }
 
 impl Cgroup {
-    /// Makes one of this name below the root of version 2.
+    /// Makes one below the root of version 2, whose name tells the task and this process.
     ///
     /// # Errors
     /// Where version 2 is not mounted, or it cannot be made.
-    pub(super) fn new(name: &str) -> Result<Self> {
-        let folder = root()?.join(format!("openclaw-bench-{}-{name}", std::process::id()));
+    pub(crate) fn new(task: &str, name: &str) -> Result<Self> {
+        Self::make(root()?.join(format!("openclaw-{task}-{}-{name}", std::process::id())))
+    }
+
+    /// Makes one inside of this one.
+    ///
+    /// # Errors
+    /// Where it cannot be made.
+    pub(crate) fn inner(&self, name: &str) -> Result<Self> {
+        Self::make(self.folder.join(name))
+    }
+
+    fn make(folder: PathBuf) -> Result<Self> {
         std::fs::create_dir(&folder)
             .with_context(|| format!("cannot make the control group {}", folder.display()))?;
         Ok(Self { folder })
     }
 
     /// Its folder.
-    pub(super) fn folder(&self) -> &Path {
+    pub(crate) fn folder(&self) -> &Path {
         &self.folder
     }
 
+    /// Ends all its processes, and those of the groups in it.
+    ///
+    /// # Errors
+    /// It cannot be read who they are, or one cannot be ended.
+    pub(crate) fn end_all(&self) -> Result<()> {
+        // cgroup-v2.rst of the kernel: since 5.14.
+        if std::fs::write(self.folder.join("cgroup.kill"), "1").is_ok() {
+            return Ok(());
+        }
+        let mut folders = vec![self.folder.clone()];
+        while let Some(folder) = folders.pop() {
+            let procs = folder.join("cgroup.procs");
+            let pids = std::fs::read_to_string(&procs)
+                .with_context(|| format!("cannot read {}", procs.display()))?;
+            for pid in pids.lines() {
+                // One that has ended meanwhile is what is wanted.
+                let _ = process::output(Command::new("kill").args(["-KILL", pid]))?;
+            }
+            let inner =
+                std::fs::read_dir(&folder).with_context(|| format!("cannot read {}", folder.display()))?;
+            folders.extend(inner.filter_map(|entry| Some(entry.ok()?.path())).filter(|path| path.is_dir()));
+        }
+        Ok(())
+    }
+
     /// A command whose process, and all that come of it, belong to this group.
-    pub(super) fn command(&self, program: &Path) -> Command {
+    pub(crate) fn command(&self, program: &Path) -> Command {
         let mut command = Command::new("/bin/sh");
         // The shell enters the group and becomes the program.
         command
@@ -60,7 +96,7 @@ impl Drop for Cgroup {
 ///
 /// # Errors
 /// Where the group cannot be read.
-pub(super) fn usage(folder: &Path) -> Result<Duration> {
+pub(crate) fn usage(folder: &Path) -> Result<Duration> {
     let file = folder.join("cpu.stat");
     let text = std::fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
     // cgroup-v2.rst of the kernel: "usage_usec", there without any controller.
