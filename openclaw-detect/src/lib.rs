@@ -43,6 +43,7 @@ pub mod ruleset;
 pub mod schema;
 mod shadow;
 mod shared;
+mod shipped;
 mod state;
 mod suggest;
 mod text;

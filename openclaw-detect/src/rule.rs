@@ -99,6 +99,10 @@ pub struct Rule {
     pub name: String,
     /// What it finds and why that matters.
     pub description: Option<String>,
+    /// What else makes it fire, that is no attack.
+    pub false_positives: Option<String>,
+    /// What a person does first when it has fired.
+    pub triage: Option<String>,
     /// How bad a match is.
     pub severity: Severity,
     /// How sure a match is, 0 to 1. Automatic answers need more than `security.response.min_confidence`.

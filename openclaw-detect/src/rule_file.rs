@@ -20,6 +20,8 @@ use crate::{Action, EventKind, Field, KindSet, Rule, RuleTest, Severity, rule_te
 pub(crate) const KEYS: &[&str] = &[
     "name",
     "description",
+    "false_positives",
+    "triage",
     "condition",
     "event",
     "threshold",
@@ -103,6 +105,8 @@ impl Draft {
         let rule = Rule {
             name: String::new(),
             description: None,
+            false_positives: None,
+            triage: None,
             severity: Severity::Medium,
             confidence: DEFAULT_CONFIDENCE,
             actions: vec![Action::Alert],
@@ -136,6 +140,8 @@ impl Draft {
             match key.name.as_str() {
                 "name" => self.name = reader.name(key, value, "a rule"),
                 "description" => self.rule.description = reader.text(key, value),
+                "false_positives" => self.rule.false_positives = reader.text(key, value),
+                "triage" => self.rule.triage = reader.text(key, value),
                 "condition" => {
                     if let Some(condition) = reader.condition(key, value) {
                         self.rule.condition.clone_from(&condition.text);

@@ -339,6 +339,12 @@ mod tests {
         assert_eq!(event.process().unwrap().start, 2);
     }
 
+    /// The events of a recording that ships.
+    fn recorded(name: &str) -> Vec<RecordedEvent> {
+        let text = Source::shipped_recording(&format!("rules/{name}")).unwrap_or_else(|| panic!("no {name}"));
+        text.lines().map(|line| RecordedEvent::from_json(line.as_bytes()).unwrap()).collect()
+    }
+
     #[test]
     fn every_rule_that_ships_has_tests_of_which_some_fire_and_some_do_not_and_all_pass() {
         let rules = RuleSet::load(&Source::shipped()).unwrap();
@@ -349,8 +355,11 @@ mod tests {
                 assert!(there, "{} has no test that fires or does not", rule.name);
             }
             for (_, test) in of_rule {
-                let TestEvents::Inline(events) = &test.events else { panic!("{} has a file", rule.name) };
-                let result = test.run(&rules, &rule.name, events.events());
+                let events = match &test.events {
+                    TestEvents::Inline(events) => events.events().collect(),
+                    TestEvents::File(name) => recorded(name),
+                };
+                let result = test.run(&rules, &rule.name, events);
                 assert!(result.passed, "{} {:?}: {result:?}", rule.name, test.name);
             }
         }

@@ -163,6 +163,8 @@ fn rule() -> Value {
     let mut keys = vec![
         ("name", text()),
         ("description", text()),
+        ("false_positives", text()),
+        ("triage", text()),
         ("condition", condition()),
         ("event", json!({ "$ref": "#/$defs/kinds" })),
         ("threshold", object(&threshold, &["at_least", "within"])),

@@ -200,9 +200,14 @@ impl Shown {
 
 /// The events of a file that happened, without those that were so before.
 pub(super) fn read_events(path: &Path) -> Result<Vec<RecordedEvent>, CaptureError> {
+    happened(Reader::open(path)?)
+}
+
+/// The events that did not merely hold when the recording began.
+pub(super) fn happened(reader: Reader) -> Result<Vec<RecordedEvent>, CaptureError> {
     let happened = |entry: Result<crate::capture::Entry, CaptureError>| match entry {
         Ok(entry) => (!entry.known).then_some(Ok(entry.event)),
         Err(error) => Some(Err(error)),
     };
-    Reader::open(path)?.filter_map(happened).collect()
+    reader.filter_map(happened).collect()
 }

@@ -38,7 +38,7 @@ pub enum Writers {
 /// # Errors
 /// [`RulesError`]
 pub fn load(config: &config::Rules, instead: &[PathBuf], writers: Writers) -> Result<RuleSet, RulesError> {
-    let mut sources = vec![Source::shipped_lists()];
+    let mut sources = vec![Source::shipped_definitions()];
     let paths = if instead.is_empty() {
         if config.shipped {
             sources.extend(Source::shipped_rules());

@@ -70,7 +70,7 @@ pub(crate) fn rules(count: usize) -> Vec<Source> {
             ),
         });
     }
-    vec![Source::shipped_lists(), Source { name: "generated.yml".to_owned(), text }]
+    vec![Source::shipped_definitions(), Source { name: "generated.yml".to_owned(), text }]
 }
 
 /// The rules of these sources, which have no mistake.

@@ -89,6 +89,15 @@ fn about(rule: &Rule) -> String {
     for exception in &rule.exceptions {
         let _ = writeln!(out, "  unless   {} ({})", exception.condition, exception.name);
     }
+    for (about, text) in [
+        ("What it finds", &rule.description),
+        ("What else it may be", &rule.false_positives),
+        ("What to do first", &rule.triage),
+    ] {
+        if let Some(text) = text {
+            let _ = writeln!(out, "{BOLD}{about}:{BOLD:#} {}", Clean(text.trim()));
+        }
+    }
     out
 }
 

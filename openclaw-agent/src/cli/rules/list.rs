@@ -2,6 +2,7 @@
 
 use anstream::print;
 use anyhow::Result;
+use openclaw_detect::rule::Exception;
 use openclaw_detect::{Action, EventKind, KindSet, RuleSet};
 
 use crate::cli::table::Table;
@@ -17,11 +18,15 @@ pub(super) fn list(rules: &RuleSet, format: Format) -> Result<()> {
             let line = serde_json::json!({
                 "name": rule.name,
                 "description": rule.description,
+                "false_positives": rule.false_positives,
+                "triage": rule.triage,
                 "severity": rule.severity,
                 "confidence": rule.confidence,
                 "actions": actions(&rule.actions),
                 "tags": rule.tags,
                 "condition": rule.condition,
+                "exceptions": rule.exceptions.iter().map(exception).collect::<Vec<_>>(),
+                "fires": rule.when.to_string(),
                 "events": kinds(rule.kinds),
                 "pack": rule.pack,
                 "origin": rule.origin,
@@ -43,4 +48,8 @@ pub(super) fn list(rules: &RuleSet, format: Format) -> Result<()> {
     }
     print!("{}", table.text());
     Ok(())
+}
+
+fn exception(exception: &Exception) -> serde_json::Value {
+    serde_json::json!({ "name": exception.name, "condition": exception.condition })
 }

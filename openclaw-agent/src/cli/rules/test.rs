@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 
 use anstream::println;
 use anyhow::{Context as _, Result, bail};
-use openclaw_detect::{RuleSet, RuleTest, TestEvents, TestResult};
+use openclaw_detect::{RuleSet, RuleTest, Source, TestEvents, TestResult};
 
-use crate::cli::replay::read_events;
+use crate::capture::Reader;
+use crate::cli::replay::{happened, read_events};
 use crate::config;
 use crate::output::style::{BAD, BOLD, DIM, GOOD, WARN};
 use crate::output::{Format, Printer};
@@ -23,7 +24,7 @@ pub(super) fn test(config: &config::Rules, paths: &[PathBuf], strict: bool, form
     let mut covered: BTreeMap<&str, [bool; 2]> =
         rules.iter().map(|rule| (rule.name.as_str(), [false; 2])).collect();
     for (rule, test) in rules.tests() {
-        let result = run(&rules, &rule.name, test)
+        let result = run(&rules, &rule.name, test, paths.is_empty())
             .with_context(|| format!("{}:{}: rule {}", test.place.0, test.place.1, rule.name))?;
         if let Some(covered) = covered.get_mut(rule.name.as_str()) {
             covered[usize::from(test.expect == 0)] = true;
@@ -56,12 +57,19 @@ pub(super) fn test(config: &config::Rules, paths: &[PathBuf], strict: bool, form
     Ok(())
 }
 
-fn run(rules: &RuleSet, rule: &str, test: &RuleTest) -> Result<TestResult> {
+/// Runs a test; of a rule that may be one that `ships`.
+fn run(rules: &RuleSet, rule: &str, test: &RuleTest, ships: bool) -> Result<TestResult> {
     match &test.events {
         TestEvents::Inline(events) => Ok(test.run(rules, rule, events.events())),
         TestEvents::File(name) => {
-            let beside = Path::new(&test.place.0).parent().unwrap_or(Path::new(""));
-            Ok(test.run(rules, rule, read_events(&beside.join(name))?))
+            let file = Path::new(&test.place.0).with_file_name(name);
+            // Rules that ship lie in no folder: their events are inside of the program too.
+            let shipped = file.to_str().filter(|_| ships).and_then(Source::shipped_recording);
+            let events = match shipped {
+                Some(text) => happened(Reader::new(file.display().to_string(), text.as_bytes())?)?,
+                None => read_events(&file)?,
+            };
+            Ok(test.run(rules, rule, events))
         }
     }
 }
