@@ -158,7 +158,7 @@ printf 'protocol=https\nhost=git.example.org\n\n' | git -c credential.helper=sto
 
 #: service_reads_credentials attack: apache with a path that leads out
 mkdir -m 755 -p /var/www/html /home/alice/.ssh
-chmod 755 /home/alice
+chmod 755 /home/alice /home/alice/.ssh
 echo key > /home/alice/.ssh/id_rsa
 chmod 644 /home/alice/.ssh/id_rsa
 ln -s /home/alice /var/www/html/files
