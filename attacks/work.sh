@@ -136,7 +136,7 @@ gdb -batch -ex run ./a < /dev/null
 #: with packages
 #: with network
 #: by alice
-cargo new --quiet --bin crate && cd crate || exit
+cargo new --quiet --bin project && cd project || exit
 cargo add --quiet serde@1 --features derive
 cargo build --release
 cargo test
@@ -165,8 +165,9 @@ node -e 'require("express")()'
 #: work: a container is built and begun
 #: with packages
 mkdir -p /tmp/image && cd /tmp/image || exit
-cp /bin/busybox .
-printf 'FROM scratch\nCOPY busybox /bin/busybox\nRUN ["/bin/busybox", "--install", "-s", "/bin"]\nRUN echo built > /built\nCMD ["sh", "-c", "cat /built; sleep 1"]\n' > Containerfile
+printf '#include <stdio.h>\nint main(void) { return puts("x") < 0; }\n' > hello.c
+cc -static -o hello hello.c
+printf 'FROM scratch\nCOPY hello /bin/hello\nRUN ["/bin/hello"]\nCMD ["/bin/hello"]\n' > Containerfile
 options='--storage-driver=vfs --cgroup-manager=cgroupfs'
 mkdir -p /sys/fs/cgroup
 podman $options build --isolation=chroot --network=host -t example .

@@ -93,12 +93,34 @@ printf '#!/bin/sh\nexit 101\n' > /usr/sbin/policy-rc.d
 chmod 755 /usr/sbin/policy-rc.d
 "#;
 
+/// What is installed on top of it for work, by apt, which can do what debootstrap cannot: `npm` alone brings 300 packages.
+const INSTALL: &str = r#"
+set -e
+apt-get -q update
+DEBIAN_FRONTEND=noninteractive apt-get -q install -y --no-install-recommends $PACKAGES
+echo nameserver 127.0.0.1 > /etc/resolv.conf
+rm -rf /var/cache/apt/archives/*.deb
+"#;
+
+/// Programs that begin what follows in namespaces of its own, so that nothing stays mounted.
+const INSIDE: [&str; 6] = ["--mount", "--propagation=private", "--pid", "--fork", "--kill-child", "--"];
+
 /// Where the one for deeds is, made where it is not there as it is to be.
 ///
 /// # Errors
 /// What makes it is missing, or fails.
 pub(super) fn for_deeds() -> Result<PathBuf> {
-    ensure("root", PACKAGES)
+    let recipe = format!("{RELEASE}\n{}\n{PREPARE}", PACKAGES.join("\n"));
+    ensure("root", &recipe, |new| {
+        setup::packages::ensure(&[Purpose::Attack])?;
+        let mut debootstrap = Command::new("unshare");
+        debootstrap.args(INSIDE).args(["debootstrap", "--force-check-gpg", "--variant=minbase", "--include"]);
+        process::capture(debootstrap.arg(PACKAGES.join(",")).arg(RELEASE).arg(new))?;
+        process::capture(
+            Command::new("unshare").args(INSIDE).arg("chroot").arg(new).args(["/bin/sh", "-c", PREPARE]),
+        )?;
+        Ok(())
+    })
 }
 
 /// The same of the one with what builds programs.
@@ -106,35 +128,35 @@ pub(super) fn for_deeds() -> Result<PathBuf> {
 /// # Errors
 /// What makes it is missing, or fails.
 pub(super) fn with_packages() -> Result<PathBuf> {
-    ensure("root-with-packages", &[PACKAGES, MORE].concat())
+    let base = for_deeds()?;
+    let recipe = format!("{RELEASE}\n{}\n{PREPARE}{}\n{INSTALL}", PACKAGES.join("\n"), MORE.join("\n"));
+    ensure("root-with-packages", &recipe, |new| {
+        process::capture(
+            Command::new("cp").args(["--archive", "--no-target-directory"]).arg(&base).arg(new),
+        )?;
+        let names = new.join("etc/resolv.conf");
+        std::fs::copy("/etc/resolv.conf", &names)
+            .with_context(|| format!("cannot write {}", names.display()))?;
+        let mut install = Command::new("unshare");
+        install.args(INSIDE).arg("chroot").arg(new).args(["/bin/sh", "-c", INSTALL]);
+        process::capture(install.env("PACKAGES", MORE.join(" ")))?;
+        Ok(())
+    })
 }
 
-fn ensure(name: &str, packages: &[&str]) -> Result<PathBuf> {
+/// Has a folder made as the recipe says, where it was not yet: beside it, so that nothing half made is taken for the whole.
+fn ensure(name: &str, recipe: &str, make: impl FnOnce(&Path) -> Result<()>) -> Result<PathBuf> {
     let folder = workspace::target().join("attack").join(name);
     let made = folder.with_extension("made");
-    let recipe = format!("{RELEASE}\n{}\n{PREPARE}", packages.join("\n"));
     if std::fs::read_to_string(&made).is_ok_and(|made| made == recipe) {
         return Ok(folder);
     }
-    setup::packages::ensure(&[Purpose::Attack])?;
     let step = Step::begin_silent(&format!("making {}, with Debian's packages", folder.display()));
     remove(&made)?;
     remove(&folder)?;
-    // Beside it, and in namespaces of their own: nothing stays mounted, and nothing half made is taken for the whole.
     let new = folder.with_extension(format!("new-{}", std::process::id()));
     std::fs::create_dir_all(&new).with_context(|| format!("cannot create {}", new.display()))?;
-    let inside = ["--mount", "--propagation=private", "--pid", "--fork", "--kill-child", "--"];
-    process::capture(
-        Command::new("unshare")
-            .args(inside)
-            .args(["debootstrap", "--force-check-gpg", "--variant=minbase", "--include"])
-            .arg(packages.join(","))
-            .arg(RELEASE)
-            .arg(&new),
-    )?;
-    process::capture(
-        Command::new("unshare").args(inside).arg("chroot").arg(&new).args(["/bin/sh", "-c", PREPARE]),
-    )?;
+    make(&new)?;
     std::fs::rename(&new, &folder).with_context(|| format!("cannot move {}", new.display()))?;
     std::fs::write(&made, recipe).with_context(|| format!("cannot write {}", made.display()))?;
     step.done("");
