@@ -134,10 +134,11 @@ gdb -batch -ex run ./a < /dev/null
 
 #: work: a crate is built by cargo
 #: with packages
-#: with network
 #: by alice
+cargo new --quiet --lib part
+printf 'fn main() { println!("cargo::rerun-if-changed=build.rs"); }\n' > part/build.rs
 cargo new --quiet --bin project && cd project || exit
-cargo add --quiet serde@1 --features derive
+cargo add --quiet --path ../part
 cargo build --release
 cargo test
 cargo run
@@ -162,13 +163,10 @@ npm install express left-pad esbuild
 npx --no-install esbuild --version
 node -e 'require("express")()'
 
-#: work: a container is built and begun
+#: work: an image of a container is built
 #: with packages
 mkdir -p /tmp/image && cd /tmp/image || exit
 printf '#include <stdio.h>\nint main(void) { return puts("x") < 0; }\n' > hello.c
 cc -static -o hello hello.c
 printf 'FROM scratch\nCOPY hello /bin/hello\nRUN ["/bin/hello"]\nCMD ["/bin/hello"]\n' > Containerfile
-options='--storage-driver=vfs --cgroup-manager=cgroupfs'
-mkdir -p /sys/fs/cgroup
-podman $options build --isolation=chroot --network=host -t example .
-podman $options run --rm --network=host --cgroups=disabled example
+podman --storage-driver=vfs build --isolation=chroot --network=host -t example .
