@@ -11,6 +11,7 @@ mod ci;
 mod console;
 mod fuzz;
 mod kernel;
+mod marker;
 mod page;
 mod pages;
 mod process;

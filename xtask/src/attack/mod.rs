@@ -128,7 +128,7 @@ fn perform(deeds: Vec<Deed>, arguments: &Arguments) -> Result<Vec<Outcome>> {
     let capture = watch.stop()?;
     let each = begun.elapsed() / u32::try_from(outcomes.len()).unwrap_or(1);
     step.done(&format!("{} a deed", console::elapsed(each)));
-    let recording = Recording::read(&capture, &stage.group(), arguments.write)?;
+    let mut recording = Recording::read(&capture, &stage.group(), arguments.write)?;
     let mut uncut = 0;
     for (number, outcome) in outcomes.iter_mut().enumerate() {
         let events = recording.of(&outcome.group);

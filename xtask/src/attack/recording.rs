@@ -18,7 +18,7 @@ pub(super) struct Recording {
 }
 
 /// What happened in a control group, and to no process in its networks.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Default)]
 pub(super) struct Events {
     /// How many events there are of each kind.
     pub(super) kinds: BTreeMap<String, usize>,
@@ -86,9 +86,9 @@ impl Recording {
         Ok(())
     }
 
-    /// What happened in the control group of a deed.
-    pub(super) fn of(&self, group: &str) -> Events {
-        let mut events = self.deeds.get(group).cloned().unwrap_or_default();
+    /// What happened in the control group of a deed; for which it is asked once.
+    pub(super) fn of(&mut self, group: &str) -> Events {
+        let mut events = self.deeds.remove(group).unwrap_or_default();
         let (first, last) = events.places.unwrap_or_default();
         let came = self.came.iter().filter(|(network, (place, _))| {
             events.networks.contains(network) && (first..=last).contains(place)

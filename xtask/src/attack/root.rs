@@ -102,7 +102,7 @@ echo nameserver 127.0.0.1 > /etc/resolv.conf
 rm -rf /var/cache/apt/archives/*.deb
 "#;
 
-/// Programs that begin what follows in namespaces of its own, so that nothing stays mounted.
+/// What `unshare` is told, so that what follows is in namespaces of its own and nothing stays mounted.
 const INSIDE: [&str; 6] = ["--mount", "--propagation=private", "--pid", "--fork", "--kill-child", "--"];
 
 /// Where the one for deeds is, made where it is not there as it is to be.

@@ -18,6 +18,9 @@ const LIMIT_OF_WORK: Duration = Duration::from_secs(600);
 /// The id of the container that deeds are done in: what a runtime would call its control group.
 const CONTAINER: &str = "docker-0c1a0c1a0c1a0c1a0c1a0c1a0c1a0c1a0c1a0c1a0c1a0c1a0c1a0c1a0c1a0c1a.scope";
 
+/// The file of the script that sets the stage.
+const STAGE: &str = "stage";
+
 /// A place for deeds, one after another.
 pub(super) struct Stage {
     root: PathBuf,
@@ -45,7 +48,9 @@ impl Stage {
     pub(super) fn new(root: PathBuf, packages: Option<PathBuf>, folder: PathBuf) -> Result<Self> {
         std::fs::create_dir_all(folder.join("mount"))
             .with_context(|| format!("cannot create {}", folder.display()))?;
-        Ok(Self { root, packages, folder, group: Cgroup::new("attack", "deeds")? })
+        let stage = Self { root, packages, folder, group: Cgroup::new("attack", "deeds")? };
+        stage.write(STAGE, include_str!("stage.sh"))?;
+        Ok(stage)
     }
 
     /// The last part of the path of the control group that all deeds are in.
@@ -61,7 +66,6 @@ impl Stage {
         // Silence about work that failed would mean nothing.
         let begin = if deed.purpose == Purpose::Work { "set -e\n" } else { "" };
         let script = self.write("session", &format!("{begin}{}", deed.script))?;
-        let stage = self.write("stage", include_str!("stage.sh"))?;
         let packages = self.packages.as_ref().filter(|_| deed.with_packages);
         let root = packages.unwrap_or(&self.root);
         let limit = if deed.purpose == Purpose::Work { LIMIT_OF_WORK } else { LIMIT };
@@ -79,7 +83,7 @@ impl Stage {
             .args(["--ipc", "--uts"])
             .args((!deed.with_network).then_some("--net"))
             .args(["--", "/bin/sh"])
-            .arg(stage)
+            .arg(self.folder.join(STAGE))
             .arg(root)
             .arg(self.folder.join("mount"))
             .arg(inner.as_ref().unwrap_or(&outer).folder())

@@ -10,8 +10,9 @@ use anyhow::{Context, Result, bail};
 use jiff::Timestamp;
 use serde_json::Value;
 
+use crate::marker::Marker;
 use crate::program::Program;
-use crate::{process, workspace};
+use crate::workspace;
 
 /// The rule that marks the time, and the program that it finds.
 const MARKER: &str = "openclaw-attack-marker";
@@ -44,7 +45,7 @@ pub(super) struct Found {
 pub(super) struct Watch {
     program: Program,
     findings: Receiver<Found>,
-    marker: PathBuf,
+    marker: Marker,
     marks: usize,
     /// The capture that it writes.
     pub(super) capture: PathBuf,
@@ -61,12 +62,7 @@ impl Watch {
             "rules: [{{name: {MARKER}, event: process_create, condition: 'process.name == \"{MARKER}\"', severity: info}}]\n"
         );
         std::fs::write(&own, rule).with_context(|| format!("cannot write {}", own.display()))?;
-        let marker = folder.join(MARKER);
-        let target = process::find("true").context("there is no program `true`")?;
-        if !marker.exists() {
-            std::os::unix::fs::symlink(&target, &marker)
-                .with_context(|| format!("cannot create the link {}", marker.display()))?;
-        }
+        let marker = Marker::new(folder, MARKER)?;
         let configuration = folder.join("openclaw.yml");
         // None of this machine's.
         std::fs::write(&configuration, "{}\n")
@@ -110,9 +106,7 @@ impl Watch {
     fn mark(&mut self, patience: Duration) -> Result<Option<Vec<Found>>> {
         self.marks += 1;
         let number = self.marks.to_string();
-        let mut command = Command::new(&self.marker);
-        command.arg(&number).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        command.status().with_context(|| format!("cannot start {}", self.marker.display()))?;
+        self.marker.run(&[&number])?;
         let (begun, mut found) = (Instant::now(), Vec::new());
         loop {
             match self.next(patience.saturating_sub(begun.elapsed()))? {

@@ -1,15 +1,16 @@
 //! The agent under measurement: started with one rule of the benchmark's own, heard on its stdout.
 
 use std::io::{BufRead, BufReader};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
+use crate::marker::Marker;
 use crate::program::Program;
-use crate::{process, workspace};
+use crate::workspace;
 
 /// The name of the rule, and of the program that it looks for.
 const MARKER: &str = "openclaw-bench-marker";
@@ -24,7 +25,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub(super) struct Agent {
     program: Program,
     findings: Receiver<Instant>,
-    marker: PathBuf,
+    marker: Marker,
 }
 
 impl Agent {
@@ -62,7 +63,7 @@ impl Agent {
     fn wait_until_it_finds(&mut self) -> Result<()> {
         let started = Instant::now();
         while started.elapsed() < PATIENCE {
-            self.trigger()?;
+            self.marker.run(&[])?;
             match self.findings.recv_timeout(Duration::from_millis(200)) {
                 Ok(_) => {
                     // Executions before this one may be reported still: they are none of the measurement's.
@@ -86,17 +87,6 @@ impl Agent {
         );
     }
 
-    /// Runs the program that the rule looks for, to its end.
-    fn trigger(&self) -> Result<()> {
-        Command::new(&self.marker)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .status()
-            .with_context(|| format!("cannot start {}", self.marker.display()))?;
-        Ok(())
-    }
-
     /// Runs the program and returns the time from just before its start until the finding was read; none
     /// where there was no finding within `patience`.
     ///
@@ -104,7 +94,7 @@ impl Agent {
     /// Where the program cannot be started, or the agent has ended.
     pub(super) fn time_to_finding(&self, patience: Duration) -> Result<Option<Duration>> {
         let before = Instant::now();
-        self.trigger()?;
+        self.marker.run(&[])?;
         match self.findings.recv_timeout(patience) {
             Ok(found) => Ok(Some(found.saturating_duration_since(before))),
             Err(RecvTimeoutError::Timeout) => Ok(None),
@@ -123,8 +113,8 @@ impl Agent {
     }
 }
 
-/// Writes configuration, rule and program, and returns the program's path.
-fn prepare(folder: &Path) -> Result<PathBuf> {
+/// Writes configuration, rule and program, and returns the program.
+fn prepare(folder: &Path) -> Result<Marker> {
     let write = |name: &str, text: &str| {
         let file = folder.join(name);
         std::fs::write(&file, text).with_context(|| format!("cannot write {}", file.display()))
@@ -139,14 +129,7 @@ fn prepare(folder: &Path) -> Result<PathBuf> {
              condition: process.name == \"{MARKER}\"\n    severity: low\n    action: alert\n"
         ),
     )?;
-    let marker = folder.join(MARKER);
-    let program = process::find("true").context("there is no program `true`")?;
-    // By a link: the name that counts is the one that was called.
-    if !marker.exists() {
-        std::os::unix::fs::symlink(&program, &marker)
-            .with_context(|| format!("cannot create the link {}", marker.display()))?;
-    }
-    Ok(marker)
+    Marker::new(folder, MARKER)
 }
 
 /// Whether a line of the agent's output is a finding of the benchmark's rule.
