@@ -12,7 +12,7 @@ mod root;
 mod stage;
 mod watch;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -117,30 +117,29 @@ fn perform(deeds: Vec<Deed>, arguments: &Arguments) -> Result<Vec<Outcome>> {
     let step = Step::begin_silent(&format!("{} deeds", deeds.len()));
     let mut watch = Watch::start(&folder, &arguments.rules)?;
     let begun = Instant::now();
-    let (mut outcomes, mut found) = (Vec::new(), Vec::new());
+    let (mut done, mut found) = (Vec::new(), Vec::new());
     for (number, deed) in deeds.into_iter().enumerate() {
-        let done = stage.perform(number, &deed)?;
+        let how = stage.perform(number, &deed)?;
         let awaited = (deed.purpose == Purpose::Attack).then_some((deed.rule.as_str(), deed.patience));
         found.extend(watch.findings(awaited)?.into_iter().map(|found| (number, found)));
-        let (Done { group, said, well }, events) = (done, BTreeMap::new());
-        outcomes.push(Outcome { deed, group, found: Vec::new(), said, well, events });
+        done.push((deed, how));
     }
     let capture = watch.stop()?;
-    let each = begun.elapsed() / u32::try_from(outcomes.len()).unwrap_or(1);
+    let each = begun.elapsed() / u32::try_from(done.len()).unwrap_or(1);
     step.done(&format!("{} a deed", console::elapsed(each)));
     let mut recording = Recording::read(&capture, &stage.group(), arguments.write)?;
-    let mut uncut = 0;
-    for (number, outcome) in outcomes.iter_mut().enumerate() {
-        let events = recording.of(&outcome.group);
+    let (mut outcomes, mut uncut) = (Vec::new(), 0);
+    for (number, (deed, Done { group: own, said, well })) in done.into_iter().enumerate() {
+        let events = recording.of(&own);
         // Whenever it was told: what comes late is no other deed's.
         let is_of_deed = |(told, found): &&(usize, Found)| match &found.group {
-            Some(group) => group.split('/').any(|part| part == outcome.group),
+            Some(group) => group.split('/').any(|part| part == own),
             None => {
                 *told == number && found.network.is_some_and(|network| events.networks.contains(&network))
             }
         };
-        outcome.found = found.iter().filter(is_of_deed).map(|(_, found)| found.clone()).collect();
-        outcome.events = events.kinds;
+        let found = found.iter().filter(is_of_deed).map(|(_, found)| found.clone()).collect();
+        let outcome = Outcome { deed, found, said, well, events: events.kinds };
         if arguments.show || !outcome.is_right() {
             console::note(&format!("{} ({})", outcome.deed.title(), outcome.deed.place));
             outcome.said.lines().for_each(|line| console::note(&format!("| {line}")));
@@ -155,6 +154,7 @@ fn perform(deeds: Vec<Deed>, arguments: &Arguments) -> Result<Vec<Outcome>> {
                 }
             }
         }
+        outcomes.push(outcome);
     }
     if arguments.show {
         console::note(&format!("the recording is {}", capture.display()));

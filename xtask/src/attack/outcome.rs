@@ -14,8 +14,6 @@ const SEVERE: [&str; 2] = ["high", "critical"];
 pub(super) struct Outcome {
     /// The deed.
     pub(super) deed: Deed,
-    /// The last part of its control group.
-    pub(super) group: String,
     /// What was found of it.
     pub(super) found: Vec<Found>,
     /// What it wrote.
@@ -144,7 +142,6 @@ mod tests {
         });
         Outcome {
             deed: deeds.remove(0),
-            group: String::new(),
             found: found.collect(),
             said: String::new(),
             well: true,

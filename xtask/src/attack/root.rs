@@ -110,17 +110,19 @@ const INSIDE: [&str; 6] = ["--mount", "--propagation=private", "--pid", "--fork"
 /// # Errors
 /// What makes it is missing, or fails.
 pub(super) fn for_deeds() -> Result<PathBuf> {
-    let recipe = format!("{RELEASE}\n{}\n{PREPARE}", PACKAGES.join("\n"));
-    ensure("root", &recipe, |new| {
+    ensure("root", &recipe(), |new| {
         setup::packages::ensure(&[Purpose::Attack])?;
         let mut debootstrap = Command::new("unshare");
         debootstrap.args(INSIDE).args(["debootstrap", "--force-check-gpg", "--variant=minbase", "--include"]);
         process::capture(debootstrap.arg(PACKAGES.join(",")).arg(RELEASE).arg(new))?;
-        process::capture(
-            Command::new("unshare").args(INSIDE).arg("chroot").arg(new).args(["/bin/sh", "-c", PREPARE]),
-        )?;
+        process::capture(&mut inside(new, PREPARE))?;
         Ok(())
     })
+}
+
+/// All that makes the one for deeds what it is.
+fn recipe() -> String {
+    format!("{RELEASE}\n{}\n{PREPARE}", PACKAGES.join("\n"))
 }
 
 /// The same of the one with what builds programs.
@@ -129,7 +131,7 @@ pub(super) fn for_deeds() -> Result<PathBuf> {
 /// What makes it is missing, or fails.
 pub(super) fn with_packages() -> Result<PathBuf> {
     let base = for_deeds()?;
-    let recipe = format!("{RELEASE}\n{}\n{PREPARE}{}\n{INSTALL}", PACKAGES.join("\n"), MORE.join("\n"));
+    let recipe = format!("{}{}\n{INSTALL}", recipe(), MORE.join("\n"));
     ensure("root-with-packages", &recipe, |new| {
         process::capture(
             Command::new("cp").args(["--archive", "--no-target-directory"]).arg(&base).arg(new),
@@ -137,11 +139,16 @@ pub(super) fn with_packages() -> Result<PathBuf> {
         let names = new.join("etc/resolv.conf");
         std::fs::copy("/etc/resolv.conf", &names)
             .with_context(|| format!("cannot write {}", names.display()))?;
-        let mut install = Command::new("unshare");
-        install.args(INSIDE).arg("chroot").arg(new).args(["/bin/sh", "-c", INSTALL]);
-        process::capture(install.env("PACKAGES", MORE.join(" ")))?;
+        process::capture(inside(new, INSTALL).env("PACKAGES", MORE.join(" ")))?;
         Ok(())
     })
+}
+
+/// A shell's script on a root file system.
+fn inside(root: &Path, script: &str) -> Command {
+    let mut command = Command::new("unshare");
+    command.args(INSIDE).arg("chroot").arg(root).args(["/bin/sh", "-c", script]);
+    command
 }
 
 /// Has a folder made as the recipe says, where it was not yet: beside it, so that nothing half made is taken for the whole.

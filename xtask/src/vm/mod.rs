@@ -240,9 +240,8 @@ fn live_in(
     troubles: &mut Vec<String>,
 ) -> Result<Vec<Column>> {
     let (whole, part) = (Task::live(plan, false), Task::live(plan, settings.sparing));
-    let task = |kernel: &Kernel| {
-        if kernels.first().is_some_and(|first| std::ptr::eq(first, kernel)) { &whole } else { &part }
-    };
+    let first = kernels.first().map(|kernel| kernel.release.as_str());
+    let task = |kernel: &Kernel| if first == Some(kernel.release.as_str()) { &whole } else { &part };
     let mut columns = Vec::new();
     let at_once = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
     for group in kernels.chunks(at_once) {
