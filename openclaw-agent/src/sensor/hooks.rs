@@ -70,12 +70,19 @@ pub(super) const PATH_HOOKS: &[&str] = &[
 /// process's user namespace.
 pub(super) const PATH_CALLERS: &[(&str, &str)] = &[("path_chown", "chown_common")];
 
-/// Functions of the kernel at whose return it is known whether something was done to a path, and their programs.
-pub(super) const PATH_RESULTS: &[&str] =
-    &["do_unlinkat", "do_rmdir", "do_mkdirat", "do_symlinkat", "do_linkat", "do_renameat2"];
+/// Programs at whose function's return it is known whether something was done to a path. They are called as the function is
+/// on 6.18; what it is called later (on 7.2), with the same arguments, stands beside.
+pub(super) const PATH_RESULTS: &[(&str, &str)] = &[
+    ("do_unlinkat", "filename_unlinkat"),
+    ("do_rmdir", "filename_rmdir"),
+    ("do_mkdirat", "filename_mkdirat"),
+    ("do_symlinkat", "filename_symlinkat"),
+    ("do_linkat", "filename_linkat"),
+    ("do_renameat2", "filename_renameat2"),
+];
 
-/// The function of the kernel that opens files, whoever asks for it.
-pub(super) const OPEN_FUNCTION: &str = "do_filp_open";
+/// The function of the kernel that opens files, whoever asks for it: what it is called (on 6.18), and what later (on 7.2).
+pub(super) const OPEN_FUNCTIONS: &[&str] = &["do_filp_open", "do_file_open"];
 
 /// Programs that others call at their end: array, index, program.
 pub(super) const TAIL_CALLS: &[(&str, u32, &str)] = &[

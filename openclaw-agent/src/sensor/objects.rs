@@ -11,7 +11,7 @@ use aya::maps::ProgramArray;
 use aya::programs::{FEntry, FExit, Lsm, Program};
 use aya::{Btf, Ebpf};
 
-use super::hooks::{OPEN_FUNCTION, PATH_CALLERS, PATH_HOOKS, PATH_RESULTS};
+use super::hooks::{OPEN_FUNCTIONS, PATH_CALLERS, PATH_HOOKS, PATH_RESULTS};
 use crate::capability::{Capability, State};
 
 /// What could be attached.
@@ -29,12 +29,12 @@ const ACTIVE: &str = "/sys/kernel/security/lsm";
 /// Attaches what can be attached, and says so in `hooks`.
 pub(super) fn attach(ebpf: &mut Ebpf, hooks: &mut Vec<Capability>, btf: &Btf) -> Objects {
     let mut objects = Objects::default();
-    let opens = attach_open(ebpf, btf);
-    if let Err(error) = &opens {
-        tracing::debug!("opens are seen by system calls: {error:#}");
-    } else {
-        objects.opens = true;
-        hooks.push(Capability::new("files opened", format!("fexit:{OPEN_FUNCTION}"), State::Attached));
+    match attach_open(ebpf, btf) {
+        Ok(function) => {
+            objects.opens = true;
+            hooks.push(Capability::new("files opened", format!("fexit:{function}"), State::Attached));
+        }
+        Err(error) => tracing::debug!("opens are seen by system calls: {error:#}"),
     }
     objects.paths = attach_paths(ebpf, hooks, btf);
     objects
@@ -56,7 +56,11 @@ fn attach_paths(ebpf: &mut Ebpf, hooks: &mut Vec<Capability>, btf: &Btf) -> bool
         return false;
     }
     let mut unseen = by_calls;
-    unseen.extend(PATH_RESULTS.iter().filter(|name| attach_exit(ebpf, name, name, btf).is_err()));
+    for (name, later) in PATH_RESULTS {
+        if attach_exit(ebpf, name, name, btf).or_else(|_| attach_exit(ebpf, name, later, btf)).is_err() {
+            unseen.push(name);
+        }
+    }
     for (mechanism, names) in [Mechanism::Lsm, Mechanism::Entry].into_iter().zip(by) {
         if names.is_empty() {
             continue;
@@ -123,14 +127,16 @@ fn attach_exit(ebpf: &mut Ebpf, name: &str, function: &str, btf: &Btf) -> anyhow
     Ok(())
 }
 
-/// The program that sees opens, with the walker of paths behind it, which is never attached itself.
-fn attach_open(ebpf: &mut Ebpf, btf: &Btf) -> anyhow::Result<()> {
+/// The program that sees opens, with the walker of paths behind it, which is never attached itself. Returns the function.
+fn attach_open(ebpf: &mut Ebpf, btf: &Btf) -> anyhow::Result<&'static str> {
     let walker: &mut FExit = program(ebpf, "file_returned_walk")?.try_into()?;
-    walker.load(OPEN_FUNCTION, btf)?;
+    let loads = |function: &&str| walker.load(function, btf).is_ok();
+    let function = OPEN_FUNCTIONS.iter().copied().find(loads).context("no function that opens files")?;
     let walker = walker.fd()?.try_clone()?;
     let array = ebpf.map_mut("RETURNED_WALKER").context("the object lacks its array of programs")?;
     ProgramArray::try_from(array)?.set(0, &walker, 0)?;
-    attach_exit(ebpf, "file_returned", OPEN_FUNCTION, btf)
+    attach_exit(ebpf, "file_returned", function, btf)?;
+    Ok(function)
 }
 
 pub(super) fn program<'a>(ebpf: &'a mut Ebpf, name: &str) -> anyhow::Result<&'a mut Program> {

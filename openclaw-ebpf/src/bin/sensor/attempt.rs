@@ -335,7 +335,7 @@ hook!(lsm_sb_umount, fentry_sb_umount, unmount(0));
 hook!(lsm_move_mount, fentry_move_mount, move_mount(0, 1));
 
 /// The return of a function of `fs/namei.c` by which both calls and io_uring do something to a path: its operation,
-/// and at which index behind its arguments the result lies.
+/// and at which index behind its arguments the result lies. On 7.2 they are called `filename_unlinkat` and so on.
 macro_rules! returns {
     ($program:ident, $operation:ident, $result:literal) => {
         #[doc = concat!("It was done, or was not: see [`", stringify!($operation), "`].")]

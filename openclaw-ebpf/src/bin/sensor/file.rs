@@ -108,8 +108,8 @@ static RETURNED_SCRATCH: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(1,
 #[map]
 static RETURNED_WALKER: ProgramArray = ProgramArray::with_max_entries(1, 0);
 
-/// `struct file *do_filp_open(int dfd, struct filename *pathname, const struct open_flags *op)`, since 2.6.38: by
-/// it calls and io_uring open files, and the kernel itself.
+/// `struct file *do_filp_open(int dfd, struct filename *pathname, const struct open_flags *op)`, since 2.6.38, later (on 7.2)
+/// `do_file_open`: by it calls and io_uring open files, and the kernel itself.
 #[fexit]
 pub fn file_returned(ctx: FExitContext) -> i32 {
     /// `MAX_ERRNO` of the kernel: the last addresses stand for errors.
