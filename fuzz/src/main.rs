@@ -11,11 +11,12 @@ use std::sync::LazyLock;
 
 use libfuzzer_sys::fuzz_target;
 use openclaw_agent::capture::Reader;
-use openclaw_agent::config;
+use openclaw_agent::config::{self, LogSource};
 use openclaw_agent::enrich::{HostFacts, Observed};
+use openclaw_agent::logs::Format;
 use openclaw_agent::pipeline::{Outlet, Stage};
 use openclaw_common::record;
-use openclaw_detect::{Condition, Engine, Finding, ProcessId, RuleSet, Source};
+use openclaw_detect::{Condition, Engine, Finding, ProcessId, RuleSet, Source, Timestamp};
 
 fuzz_target!(|bytes: &[u8]| TARGET(bytes));
 
@@ -26,6 +27,7 @@ static TARGET: LazyLock<fn(&[u8])> = LazyLock::new(|| {
         "condition" => condition,
         "configuration" => configuration,
         "capture" => capture,
+        "log" => log,
         "record" => record,
         _ => panic!("OPENCLAW_FUZZ is `{name}`: it names no target"),
     }
@@ -55,6 +57,31 @@ fn configuration(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     if let Err(problems) = config::parse(text, Path::new("/etc/openclaw")) {
         problems.iter().for_each(|problem| drop(problem.to_string()));
+    }
+}
+
+/// Logs of every kind.
+static LOGS: LazyLock<Vec<LogSource>> = LazyLock::new(|| {
+    const TEXT: &str = "security:
+  sources:
+    auth: {}
+    nginx: {trusted_proxies: [10.0.0.0/8]}
+    json: {path: /x, event: auth_attempt, time: t, forwarded_for: f, fields: {event.outcome: o, source.ip: c.a}}
+    http: {type: json, path: /x, event: http_request, fields: {url.original: u, http.response.status_code: s}}
+";
+    match config::parse(TEXT, Path::new("/etc/openclaw")) {
+        Ok((config, _)) => config.security.sources,
+        Err(problems) => panic!("{problems:?}"),
+    }
+});
+
+/// Lines of a log. Which kind of log it is stands first.
+fn log(bytes: &[u8]) {
+    let Some((kind, rest)) = bytes.split_first() else { return };
+    let source = &LOGS[usize::from(*kind) % LOGS.len()];
+    let Some(mut format) = Format::of(source, Vec::new()) else { return };
+    for line in String::from_utf8_lossy(rest).lines() {
+        drop(format.read(line, Timestamp(1_800_000_000_000_000_000)));
     }
 }
 

@@ -1,7 +1,7 @@
 //! The OpenClaw agent: kernel records become events, events findings, findings answers and alerts.
 //!
 //! A folder is a stage, and data walks through the stages in order: `sensor` → `enrich` → rules
-//! (`openclaw-detect`) → `respond` → `alert`, with `hash`, `store`, `capture` and `api` beside them.
+//! (`openclaw-detect`) → `respond` → `alert`, with `logs`, `hash`, `store`, `capture` and `api` beside them.
 
 pub mod agent;
 pub mod alert;
@@ -13,6 +13,7 @@ pub mod config;
 pub mod enrich;
 pub mod hash;
 pub mod kernel;
+pub mod logs;
 pub mod output;
 pub mod pipeline;
 pub mod queue;

@@ -133,6 +133,10 @@ kinds! {
     ContainerStart = "container_start",
     /// The last known process of a container ended.
     ContainerStop = "container_stop",
+    /// A log tells that somebody logged in, or tried to.
+    AuthAttempt = "auth_attempt",
+    /// A log tells of a request to a web server.
+    HttpRequest = "http_request",
 }
 
 impl EventKind {
@@ -203,6 +207,8 @@ impl EventKind {
             ],
             EventKind::ContainerStart => &["start", "join"],
             EventKind::ContainerStop => &["stop"],
+            EventKind::AuthAttempt => &["login_failed", "login_succeeded"],
+            EventKind::HttpRequest => &["request"],
         }
     }
 }
@@ -254,6 +260,12 @@ impl KindSet {
     #[must_use]
     pub const fn union(self, other: KindSet) -> KindSet {
         KindSet(self.0 | other.0)
+    }
+
+    /// The set without a kind.
+    #[must_use]
+    pub const fn without(self, kind: EventKind) -> KindSet {
+        KindSet(self.0 & !(1 << kind as u8))
     }
 
     /// The kinds that are in both.

@@ -102,6 +102,10 @@ const TAMPER: KindSet = KindSet::of(&[EventKind::SensorTamper]);
 const IO_URING: KindSet = KindSet::of(&[EventKind::IoUring]);
 const NAMESPACE: KindSet = KindSet::of(&[EventKind::NamespaceChange]);
 const START_OR_CRED: KindSet = START.union(CRED);
+const AUTH: KindSet = KindSet::of(&[EventKind::AuthAttempt]);
+const HTTP: KindSet = KindSet::of(&[EventKind::HttpRequest]);
+const LOG: KindSet = AUTH.union(HTTP);
+const SOURCE: KindSet = NET_OR_DNS.union(LOG);
 const CONTAINER: KindSet = EXEC.union(KindSet::of(&[EventKind::ContainerStart]));
 
 fields! {
@@ -201,8 +205,8 @@ fields! {
     SensorSignal = "sensor.signal", Str, on TAMPER, changes TAMPER, "signal that was sent to the agent, such as SIGKILL";
     SensorProgram = "sensor.program", Str, on TAMPER, changes TAMPER, "program of the sensor that was detached";
 
-    SourceIp = "source.ip" | "source", Ip, on NET_OR_DNS, changes NET, "address of the side that connected";
-    SourcePort = "source.port", Int, on NET_OR_DNS, changes NET, "port of the side that connected";
+    SourceIp = "source.ip" | "source", Ip, on SOURCE, changes NET, "address of the side that connected; in what logs tell, the client's, also behind a trusted proxy";
+    SourcePort = "source.port", Int, on SOURCE, changes NET, "port of the side that connected; absent behind a proxy";
     DestinationIp = "destination.ip" | "destination", Ip, on NET_OR_DNS, changes NET, "address that was connected to; of bind and listen, the socket's own";
     DestinationPort = "destination.port", Int, on NET_OR_DNS, changes NET, "port that was connected to; of bind and listen, the socket's own";
     DestinationDomain = "destination.domain", Str, on NET, changes NET, "name that was asked for when DNS answered with the destination's address";
@@ -226,4 +230,24 @@ fields! {
     DnsResponseCode = "dns.response_code", Str, on DNS, changes DNS, "outcome that an answer tells, such as NOERROR or NXDOMAIN";
     DnsResolvedIp = "dns.resolved_ip", List, on DNS, changes DNS, "addresses that an answer gives for the name";
     DnsTruncated = "dns.truncated", Bool, on DNS, changes DNS, "whether the message was longer than what was taken of it";
+
+    EventOutcome = "event.outcome", Str, on AUTH, changes AUTH, "success or failure";
+    EventId = "event.id", Str, on LOG, changes LOG, "tells this event from every other, also when its line is read again after a crash";
+    EventOriginal = "event.original", Str, on LOG, changes LOG, "line of the log, 32 KiB at most";
+    LogSource = "log.source", Str, on LOG, changes NONE, "name that security.sources gives to the log";
+    LogPath = "log.file.path", Str, on LOG, changes NONE, "file of the log; absent where it is the journal's";
+    ServiceName = "service.name", Str, on LOG, changes LOG, "service that wrote the log, such as sshd, su or nginx";
+    UserName = "user.name", Str, on LOG, changes LOG, "name that the client gave: of whom it wants to be, not of whom it is";
+    AuthenticationMethod = "authentication.method", Str, on AUTH, changes AUTH, "how it was tried, such as password or publickey";
+    HttpMethod = "http.request.method", Str, on HTTP, changes HTTP, "method of the request, such as GET, as the client wrote it";
+    HttpReferrer = "http.request.referrer", Str, on HTTP, changes HTTP, "page that the client says it comes from";
+    HttpStatus = "http.response.status_code", Int, on HTTP, changes HTTP, "status that was answered";
+    HttpBytes = "http.response.body.bytes", Int, on HTTP, changes HTTP, "bytes that were answered, without the head where the log tells them so";
+    HttpVersion = "http.version", Str, on HTTP, changes HTTP, "version of the protocol, such as 1.1";
+    UrlOriginal = "url.original", Str, on HTTP, changes HTTP, "target of the request as the client wrote it";
+    UrlPath = "url.path", Str, on HTTP, changes HTTP, "its path, as the client wrote it";
+    UrlQuery = "url.query", Str, on HTTP, changes HTTP, "what follows the question mark in it";
+    UrlDecoded = "url.decoded", Str, on HTTP, changes HTTP, "target with its percent escapes resolved, those within escapes too, four deep; bytes that are no text stay escaped";
+    UrlDomain = "url.domain", Str, on HTTP, changes HTTP, "host that the request was for, where the log tells it";
+    UserAgent = "user_agent.original", Str, on HTTP, changes HTTP, "what the client says it is";
 }

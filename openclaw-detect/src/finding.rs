@@ -137,7 +137,15 @@ fn headline(event: &(impl Event + ?Sized)) -> String {
         Some(Value::Str(name)) => message::one_line(name),
         _ => "an unknown process".to_owned(),
     };
+    let service = || match event.get(Field::ServiceName) {
+        Some(Value::Str(name)) => message::one_line(name),
+        _ => "a log".to_owned(),
+    };
     match (event.kind(), remote(event), event.get(Field::FilePath)) {
+        (EventKind::AuthAttempt | EventKind::HttpRequest, Some(address), _) => {
+            format!("{address} at {}", service())
+        }
+        (EventKind::AuthAttempt | EventKind::HttpRequest, None, _) => service(),
         (EventKind::NetworkConnection, Some(address), _) if event.process().is_none() => address.to_string(),
         (EventKind::NetworkConnection, Some(address), _) => format!("{who} and {address}"),
         (EventKind::FileAccess, _, Some(Value::Str(path))) => format!("{who} on {}", message::one_line(path)),

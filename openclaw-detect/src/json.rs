@@ -27,9 +27,13 @@ pub fn write(event: &(impl Event + ?Sized), out: &mut Vec<u8>) {
         out.text(name);
     }
     out.raw("]");
-    if let Some(action) = action {
-        out.raw(",\"action\":");
-        out.text(action);
+    for field in OF_EVENT {
+        if let Some(value) = event.get(field) {
+            out.raw(",");
+            out.text(&field.name()["event.".len()..]);
+            out.raw(":");
+            out.value(field, value);
+        }
     }
     out.raw("}");
     let mut open: &[&str] = &[];
@@ -64,12 +68,15 @@ pub fn to_json(event: &(impl Event + ?Sized)) -> serde_json::Value {
     serde_json::from_slice(&text).unwrap_or_default()
 }
 
-/// The fields but `event.action` with the parts of their names, those of one object together, in the order
-/// in which the table first names the objects.
+/// The fields of the object `event`, which holds more than fields.
+const OF_EVENT: [Field; 4] = [Field::EventAction, Field::EventOutcome, Field::EventId, Field::EventOriginal];
+
+/// The other fields with the parts of their names, those of one object together, in the order in which the table first
+/// names the objects.
 static PATHS: LazyLock<Vec<(Field, Vec<&'static str>)>> = LazyLock::new(|| {
     let paths: Vec<(Field, Vec<&str>)> = Field::ALL
         .iter()
-        .filter(|field| **field != Field::EventAction)
+        .filter(|field| !OF_EVENT.contains(field))
         .map(|field| (*field, field.name().split('.').collect()))
         .collect();
     let first = |prefix: &[&str]| paths.iter().position(|(_, path)| path.starts_with(prefix));
@@ -94,6 +101,8 @@ const fn category(kind: EventKind) -> &'static str {
         EventKind::ModuleLoad | EventKind::BpfLoad => "driver",
         EventKind::NetworkConnection | EventKind::DnsQuery => "network",
         EventKind::ContainerStart | EventKind::ContainerStop => "container",
+        EventKind::AuthAttempt => "authentication",
+        EventKind::HttpRequest => "web",
     }
 }
 
@@ -124,6 +133,9 @@ fn types(kind: EventKind, action: &str) -> &'static [&'static str] {
         (EventKind::NetworkConnection, "listen" | "bind" | "socket_raw" | "socket_packet") => &["info"],
         (EventKind::NetworkConnection, _) => &["connection", "info"],
         (EventKind::DnsQuery, _) => &["protocol", "info"],
+        (EventKind::AuthAttempt, "login_succeeded") => &["start"],
+        (EventKind::AuthAttempt, _) => &["info"],
+        (EventKind::HttpRequest, _) => &["access"],
     }
 }
 

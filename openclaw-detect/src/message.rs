@@ -9,8 +9,13 @@ const COMMAND_LENGTH: usize = 200;
 
 /// The event in a sentence, such as `nc (pid 4242, user 1000, parent bash) ran: nc -lvp 4444`.
 pub(crate) fn describe(event: &(impl Event + ?Sized)) -> String {
-    if event.get(Field::EventAction) == Some(Value::Str("connection_refused")) {
-        return refused(event);
+    match event.kind() {
+        EventKind::AuthAttempt => return login(event),
+        EventKind::HttpRequest => return request(event),
+        _ if event.get(Field::EventAction) == Some(Value::Str("connection_refused")) => {
+            return refused(event);
+        }
+        _ => {}
     }
     let text = |field| text(event, field);
     let number = |field| number(event, field);
@@ -63,6 +68,8 @@ pub(crate) fn describe(event: &(impl Event + ?Sized)) -> String {
         | EventKind::IoUring => kernel(event, &mut out),
         EventKind::SensorTamper => tampering(event, &mut out),
         EventKind::ContainerStart | EventKind::ContainerStop => container(event, &mut out),
+        // They have no process, and sentences of their own.
+        EventKind::AuthAttempt | EventKind::HttpRequest => {}
     }
     // What runs says most of what it is about, where the event itself does not say it.
     if !matches!(event.kind(), EventKind::ProcessCreate | EventKind::ProcessFork)
@@ -71,6 +78,48 @@ pub(crate) fn describe(event: &(impl Event + ?Sized)) -> String {
         let _ = write!(out, "; it runs: {command}");
     }
     out
+}
+
+/// `192.0.2.7 failed to log in to sshd as root by password`
+fn login(event: &(impl Event + ?Sized)) -> String {
+    let mut out = client(event);
+    out.push_str(match event.get(Field::EventOutcome) {
+        Some(Value::Str("success")) => " logged in",
+        _ => " failed to log in",
+    });
+    for (word, field) in
+        [("to", Field::ServiceName), ("as", Field::UserName), ("by", Field::AuthenticationMethod)]
+    {
+        if let Some(text) = text(event, field) {
+            let _ = write!(out, " {word} {text}");
+        }
+    }
+    out
+}
+
+/// `192.0.2.7 asked nginx for GET /../etc/passwd, which answered 400`
+fn request(event: &(impl Event + ?Sized)) -> String {
+    let or = |field, else_: &str| text(event, field).unwrap_or_else(|| else_.to_owned());
+    let mut out = format!("{} asked {} for", client(event), or(Field::ServiceName, "a web server"));
+    if let Some(method) = text(event, Field::HttpMethod) {
+        let _ = write!(out, " {method}");
+    }
+    let _ = write!(out, " {}", or(Field::UrlOriginal, "what cannot be read"));
+    if let Some(domain) = text(event, Field::UrlDomain) {
+        let _ = write!(out, " of {domain}");
+    }
+    if let Some(status) = number(event, Field::HttpStatus) {
+        let _ = write!(out, ", which answered {status}");
+    }
+    out
+}
+
+/// Who is at the other end, as a log tells it.
+fn client(event: &(impl Event + ?Sized)) -> String {
+    match event.get(Field::SourceIp) {
+        Some(Value::Ip(address)) => address.to_string(),
+        _ => "somebody".to_owned(),
+    }
 }
 
 /// `user 1000`, and who that was before where it is another.
@@ -348,6 +397,23 @@ mod tests {
     }
 
     #[test]
+    fn what_a_log_tells_has_no_process_and_a_sentence_of_its_own() {
+        let login = RecordedEvent::new(EventKind::AuthAttempt, Timestamp(1))
+            .with(Field::EventOutcome, "failure")
+            .with(Field::ServiceName, "sshd")
+            .with(Field::UserName, "ro\not")
+            .with(Field::AuthenticationMethod, "password");
+        assert_eq!(describe(&login), "somebody failed to log in to sshd as ro\\not by password");
+        let request = RecordedEvent::new(EventKind::HttpRequest, Timestamp(1))
+            .with(Field::SourceIp, IpAddr::from([192, 0, 2, 7]))
+            .with(Field::ServiceName, "nginx")
+            .with(Field::HttpMethod, "GET")
+            .with(Field::UrlOriginal, "/../etc/passwd")
+            .with(Field::HttpStatus, 400);
+        assert_eq!(describe(&request), "192.0.2.7 asked nginx for GET /../etc/passwd, which answered 400");
+    }
+
+    #[test]
     fn a_sentence_says_who_did_what_to_what() {
         let who = "nc (pid 4242, user 1000, parent bash)";
         let net = |direction, action| {
@@ -427,7 +493,11 @@ mod tests {
     fn an_event_of_which_nothing_is_known_is_still_a_sentence() {
         for kind in EventKind::ALL {
             let sentence = describe(&RecordedEvent::new(*kind, Timestamp(1)));
-            assert!(sentence.starts_with("an unknown process "), "{sentence}");
+            let who = match kind {
+                EventKind::AuthAttempt | EventKind::HttpRequest => "somebody ",
+                _ => "an unknown process ",
+            };
+            assert!(sentence.starts_with(who), "{sentence}");
         }
     }
 

@@ -289,9 +289,10 @@ impl Draft {
             .map(|(time, by)| Suppress { time, by: by.unwrap_or_else(|| same(&self.rule.when)) });
         let compiled = Compiled::new(self.rule, clauses, self.tests);
         if compiled.rule.actions.contains(&Action::Block)
-            && !compiled.rule.kinds.contains(EventKind::NetworkConnection)
+            && compiled.rule.kinds.intersection(WITH_ADDRESS).is_empty()
         {
-            let message = "`block` has no address to block: this rule runs on no network_connection";
+            let message =
+                format!("`block` has no address to block: this rule runs on nothing of {WITH_ADDRESS}");
             problems.push(
                 Problem::warning(self.action_span, message)
                     .help("`isolate` cuts a process off from the network"),
@@ -376,6 +377,14 @@ fn same(when: &When) -> Vec<Field> {
     }
 }
 
+/// The kinds of event with an address that can be blocked.
+const WITH_ADDRESS: KindSet =
+    KindSet::of(&[EventKind::NetworkConnection, EventKind::AuthAttempt, EventKind::HttpRequest]);
+
+/// The kinds of which there are so many that each comparison counts: of the kernel's, and not of what a log tells, each of
+/// whose lines costs more to be read than any rule.
+const MANY: KindSet = KindSet::ALL.without(EventKind::AuthAttempt).without(EventKind::HttpRequest);
+
 /// Comparisons of a rule that cost no more than a pattern.
 const CHEAP_COMPARISONS: usize = 64;
 
@@ -392,7 +401,7 @@ fn costs_much(condition: &compile::Node, kinds: KindSet, span: Span) -> Option<P
     } else {
         return None;
     };
-    let often = KindSet::of(&asked_often(condition, kinds));
+    let often = KindSet::of(&asked_often(condition, kinds.intersection(MANY)));
     let message = format!("this costs much: {what} at each {often}");
     (!often.is_empty()).then(|| Problem::warning(span, message).help(help))
 }

@@ -285,7 +285,7 @@ rules:
             (rule("    action: alrt"), "4:13 there is no action `alrt` [did you mean `alert`?]"),
             (
                 rule("    action: block"),
-                "4:13 `block` has no address to block: this rule runs on no network_connection [`isolate` cuts a process off from the network]",
+                "4:13 `block` has no address to block: this rule runs on nothing of network_connection, auth_attempt, http_request [`isolate` cuts a process off from the network]",
             ),
             (
                 rule("- name: b\n  condition: process.pid   ==  1").replace("  - name: a\n    cond", "- name: a\n  cond"),
@@ -329,7 +329,7 @@ rules:
             (rule("    threshold: {distinct: process.pid, at_least: 1001, within: 1m}"), "4:50 so many different values are not kept: 1000 at most []"),
             (rule("    threshold: {sum: process.name, at_least: 2, within: 1m}"), "4:22 `process.name` is no number, and has no sum []"),
             (rule("    threshold: {sum: process.pid, distinct: process.pid, at_least: 2, within: 1m}"), "4:35 a threshold counts one thing [write `distinct` or `sum`, or neither to count events]"),
-            (rule("    threshold: {at_least: 2, within: 1m, by: [source.ip]}"), "4:47 `source.ip` is not carried by process_create, process_fork, on which this rule runs [it is by network_connection, dns_query]"),
+            (rule("    threshold: {at_least: 2, within: 1m, by: [source.ip]}"), "4:47 `source.ip` is not carried by process_create, process_fork, on which this rule runs [it is by network_connection, dns_query, auth_attempt, http_request]"),
             (rule("    event: [process_create, process_exit]\n    new: {field: process.exit_code, learn: 0s}"), "5:18 process_create has no `process.exit_code`, and does not count []"),
             (rule("    new: {field: process.name, lern: 1d}"), "4:5 `new` has no `learn` []"),
             (rule("    new: {field: process.name, learn: 1d}\n    threshold: {at_least: 2, within: 1m}"), "4:5 a rule has `threshold` or `new`, not both [make two rules of it]"),
@@ -356,7 +356,7 @@ rules:
             ),
             (
                 "rules:\n- name: a\n  condition: host.name == 'x'".to_owned(),
-                "3:14 none of the condition's fields changes at an event of which it can be true [say when to ask: `event:` with one or more of process_create, process_fork, process_hash, process_exit, file_access, file_attempt, network_connection, dns_query, privilege_change, mount_change, module_load, bpf_load, process_trace, namespace_change, io_uring, sensor_tamper, container_start, container_stop]",
+                "3:14 none of the condition's fields changes at an event of which it can be true [say when to ask: `event:` with one or more of process_create, process_fork, process_hash, process_exit, file_access, file_attempt, network_connection, dns_query, privilege_change, mount_change, module_load, bpf_load, process_trace, namespace_change, io_uring, sensor_tamper, container_start, container_stop, auth_attempt, http_request]",
             ),
             (
                 "rules:\n- name: a\n  condition: file.path == '/x' and destination.port == 1".to_owned(),

@@ -14,7 +14,7 @@ use crate::setup::packages::{self, Purpose};
 use crate::{kernel, process, setup, workspace};
 
 /// What can be tried.
-const TARGETS: [&str; 5] = ["rules", "condition", "configuration", "capture", "record"];
+const TARGETS: [&str; 6] = ["rules", "condition", "configuration", "capture", "log", "record"];
 
 /// Seconds that each target is tried where nothing else is said.
 const SECONDS: u32 = 60;

@@ -19,6 +19,7 @@ use crate::api::protocol::{Block, Isolate};
 use crate::api::status::{EventCount, Figures, Loss, RuleMemory, Sampled, Status};
 use crate::api::{self, Refusal, Subscribers, Subscription};
 use crate::config::Mode;
+use crate::logs::LogCounts;
 use crate::output::Format;
 use crate::pipeline::Snapshot;
 use crate::queue::Sender;
@@ -44,6 +45,7 @@ pub(super) struct Control {
     pub(super) snapshot: Arc<Mutex<Snapshot>>,
     pub(super) answers: Sender<Message>,
     pub(super) findings_lost: Arc<AtomicU64>,
+    pub(super) logs: LogCounts,
     pub(super) in_force: Arc<AtomicU64>,
     pub(super) counts: Arc<ActionCounts>,
     pub(super) alerts: Alerts,
@@ -153,6 +155,7 @@ impl api::Control for Control {
             hooks: snapshot.hooks.to_vec(),
             events,
             losses: self.losses(&snapshot),
+            logs: self.logs.get(),
             rules: self.rules.count(),
             warnings: self.rules.problem().into_iter().collect(),
             findings: snapshot.counts.findings,

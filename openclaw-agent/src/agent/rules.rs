@@ -6,11 +6,12 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use openclaw_detect::{Changes, Engine, RuleSet, Snapshot};
+use openclaw_detect::{Changes, Engine, RuleSet};
 use tracing::{error, info, warn};
 
 use crate::config;
-use crate::pipeline::Engines;
+use crate::logs::Positions;
+use crate::pipeline::{Engines, Remembered};
 use crate::rules::memory::{self, Memory};
 use crate::rules::{self, RulesError, Stamp, Writers};
 
@@ -72,17 +73,24 @@ impl Rules {
         Rules { config, instead, engines, memory, reloading: Mutex::new(()), state: Mutex::new(state) }
     }
 
-    /// An engine for the rules, which knows what the last agent's knew.
-    pub(super) fn engine(rules: RuleSet, memory: &Path) -> Engine {
+    /// An engine for the rules, which knows what the last agent's knew, and how far that one had read the logs.
+    pub(super) fn engine(rules: RuleSet, memory: &Path) -> (Engine, Positions) {
         let mut engine = Engine::new(rules);
         match memory::read(memory) {
-            Ok(Some(kept)) => engine.restore(&kept),
+            Ok(Some(Remembered { rules, logs })) => {
+                engine.restore(&rules);
+                return (engine, logs);
+            }
             Ok(None) => {}
             Err(error) => {
-                warn!(file = %memory.display(), %error, "what rules remembered is not taken back: they begin anew");
+                warn!(
+                    file = %memory.display(),
+                    %error,
+                    "what rules remembered is not taken back, nor how far logs were read: they begin anew"
+                );
             }
         }
-        engine
+        (engine, Positions::new())
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -165,7 +173,7 @@ impl Rules {
     }
 
     /// Keeps what the rules remembered at their end: nothing is kept after that.
-    pub(super) fn keep_last(&self, remembered: &Snapshot) {
+    pub(super) fn keep_last(&self, remembered: &Remembered) {
         self.memory.keep_last(remembered).unwrap_or_else(|error| self.complain(&error));
     }
 

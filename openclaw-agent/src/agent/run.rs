@@ -24,6 +24,7 @@ use crate::capability::State;
 use crate::config::Mode;
 use crate::enrich::HostFacts;
 use crate::kernel::layout;
+use crate::logs::LogCounts;
 use crate::respond::Responder;
 use crate::rules::memory;
 use crate::sensor::Witness;
@@ -120,7 +121,7 @@ async fn run_until_stopped(options: RunOptions) -> Result<()> {
         stdout: options.events.then(|| stdout.clone()),
     };
     let memory = memory::path(&options.store);
-    let engine = Rules::engine(rules.clone(), &memory);
+    let (engine, positions) = Rules::engine(rules.clone(), &memory);
     let rules = Arc::new(Rules::new(
         config.security.rules.clone(),
         options.rules.clone(),
@@ -131,7 +132,9 @@ async fn run_until_stopped(options: RunOptions) -> Result<()> {
     ));
     let witness = Witness::path(&respond::default_bpffs(), &options.socket);
     let settings = settings::of(config, resolved, engine, host.clone())?;
-    let settings = pipeline::Settings { witness: Some(witness), ..settings };
+    let log_counts = LogCounts::default();
+    let logs = pipeline::LogSettings { positions, counts: log_counts.clone(), ..settings.logs };
+    let settings = pipeline::Settings { witness: Some(witness), logs, ..settings };
     let sensor = pipeline::start(settings, questions, outlet)?;
     let control = Control {
         started: Instant::now(),
@@ -141,6 +144,7 @@ async fn run_until_stopped(options: RunOptions) -> Result<()> {
         snapshot: sensor.snapshots(),
         answers: messages,
         findings_lost,
+        logs: log_counts,
         in_force,
         counts,
         alerts: alerts.clone(),

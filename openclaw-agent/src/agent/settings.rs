@@ -6,7 +6,7 @@ use openclaw_detect::Engine;
 use crate::config::Config;
 use crate::enrich::{Environment, HostFacts, Resolver};
 use crate::kernel::layout::Resolved;
-use crate::pipeline;
+use crate::pipeline::{self, LogSettings};
 use crate::sensor::RingSizes;
 
 /// The settings of a sensor that nobody remembers when it ends.
@@ -32,6 +32,7 @@ pub(super) fn of(
         wake_interval: config.wake_interval(),
         containers: Resolver::start(config.security.containers.clone())
             .context("cannot start the thread for containers")?,
+        logs: LogSettings { sources: config.security.sources.clone(), ..LogSettings::default() },
         witness: None,
         all_reads: false,
     })

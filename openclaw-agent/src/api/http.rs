@@ -157,6 +157,7 @@ mod tests {
                     EventCount { total: 7, per_second: 1.0 },
                 )]),
                 losses: vec![Loss { stage: "kernel".to_owned(), reason: "ring_full".to_owned(), count: 2 }],
+                logs: Vec::new(),
                 rules: 3,
                 warnings: Vec::new(),
                 findings: 1,

@@ -61,6 +61,7 @@ impl Metrics {
         for loss in &status.losses {
             losses.with_label_values(&[&loss.stage, &loss.reason]).inc_by(loss.count);
         }
+        self.of_logs(status)?;
         let hooks = self.gauge(
             "hook_state",
             "Whether each capability has its hook: 1 for the state that it is in.",
@@ -78,6 +79,24 @@ impl Metrics {
         self.gauge("processes", "Processes that are known.", &[])?
             .with_label_values::<&str>(&[])
             .set(signed(status.agent.processes));
+        Ok(())
+    }
+
+    fn of_logs(&self, status: &Status) -> prometheus::Result<()> {
+        let labels = ["source", "path"];
+        let lines = self.counter("log_lines", "Lines of logs that were read.", &labels)?;
+        let malformed = self.counter("log_malformed_lines", "Lines that are none of such a log.", &labels)?;
+        let cut = self.counter("log_cut_lines", "Lines that were longer than is taken of one.", &labels)?;
+        let behind = self.gauge("log_unread_bytes", "Bytes of logs that are not read yet.", &labels)?;
+        let problem = self.gauge("log_problem", "Whether something is wrong with the log.", &labels)?;
+        for log in status.logs.iter().filter(|log| log.is_there || log.problem.is_some()) {
+            let labels = [log.source.as_str(), log.path.as_str()];
+            lines.with_label_values(&labels).inc_by(log.lines);
+            malformed.with_label_values(&labels).inc_by(log.malformed);
+            cut.with_label_values(&labels).inc_by(log.cut);
+            behind.with_label_values(&labels).set(signed(log.behind_bytes));
+            problem.with_label_values(&labels).set(i64::from(log.problem.is_some()));
+        }
         Ok(())
     }
 

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::capability::Capability;
 use crate::config::Mode;
+use crate::logs::LogStatus;
 use crate::respond::action::{ActionKind, Outcome};
 use crate::sensor::ProgramCost;
 
@@ -29,6 +30,9 @@ pub struct Status {
     /// What could not be carried, by the stage that lost it, and what was left out on purpose
     /// ([`crate::sensor::Losses::FILTER`]). A stage that lost nothing is not in it.
     pub losses: Vec<Loss>,
+    /// How the reading of logs goes.
+    #[serde(default)]
+    pub logs: Vec<LogStatus>,
     /// How many rules run.
     pub rules: u64,
     /// What is not as it should be, though the agent works.

@@ -36,6 +36,7 @@ impl Control for Agent {
             hooks: Vec::new(),
             events: BTreeMap::new(),
             losses: Vec::new(),
+            logs: Vec::new(),
             rules: 3,
             warnings: Vec::new(),
             findings: 0,

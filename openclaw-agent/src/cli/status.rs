@@ -11,7 +11,9 @@ use crate::api::status::{Figures, Loss, Sampled, Status};
 use crate::api::{ClientError, Request, Response};
 use crate::capability::State;
 use crate::config::{Mode, units};
+use crate::logs::LogStatus;
 use crate::output::style::{BAD, BOLD, DIM, GOOD, WARN};
+use crate::output::text::Clean;
 use crate::output::{Format, Printer};
 use crate::sensor::{Losses, ProgramCost};
 
@@ -104,6 +106,7 @@ fn text(status: &Status) -> String {
     }
     out.push_str(&events.text());
 
+    out.push_str(&logs(&status.logs));
     out.push_str(&programs(&status.agent.programs));
 
     let _ = writeln!(out, "\n{BOLD}losses{BOLD:#}");
@@ -127,6 +130,32 @@ fn text(status: &Status) -> String {
         out.push_str(&reasons.text());
     }
     out
+}
+
+/// The logs that are there, and what is wrong with any.
+fn logs(logs: &[LogStatus]) -> String {
+    let mut table = Table::default();
+    for log in logs.iter().filter(|log| log.is_there || log.problem.is_some() || log.missing.is_some()) {
+        let place = if log.path.is_empty() { "the journal" } else { &log.path };
+        let malformed = (log.malformed > 0).then(|| format!(", {}", bad(log.malformed, "not understood")));
+        let behind = (log.behind_bytes > 0).then(|| format!(", {} bytes to read", log.behind_bytes));
+        let wrong = log.problem.as_ref().or(log.missing.as_ref());
+        let problem = wrong.map(|problem| format!(", {BAD}{}{BAD:#}", Clean(problem)));
+        table.row([
+            log.source.clone(),
+            Clean(place).to_string(),
+            format!(
+                "{} lines, {} events{}{}{}",
+                log.lines,
+                log.events,
+                malformed.unwrap_or_default(),
+                behind.unwrap_or_default(),
+                problem.unwrap_or_default()
+            ),
+        ]);
+    }
+    let table = table.text();
+    if table.is_empty() { table } else { format!("\n{BOLD}logs{BOLD:#}\n{table}") }
 }
 
 /// What the kernel programs cost that have run; nothing where the kernel does not count it.
@@ -188,6 +217,14 @@ mod tests {
                 EventCount { total: 12, per_second: 0.25 },
             )]),
             losses: vec![Loss { stage: "kernel".to_owned(), reason: "ring full".to_owned(), count: 3 }],
+            logs: vec![LogStatus {
+                source: "auth".to_owned(),
+                path: "/var/log/auth.log".to_owned(),
+                lines: 7,
+                events: 2,
+                is_there: true,
+                ..LogStatus::default()
+            }],
             rules: 5,
             warnings: vec!["the rules on disk are not run".to_owned()],
             findings: 1,
@@ -213,6 +250,7 @@ mod tests {
             "takes     12.0 MiB of memory, 3.2 s on processors",
             "queues    4 store",
             ", rules take 500 ns an event",
+            "auth  /var/log/auth.log  7 lines, 2 events",
         ] {
             assert!(shown.contains(part), "{part}\n{shown}");
         }

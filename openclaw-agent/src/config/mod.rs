@@ -8,6 +8,7 @@ mod file;
 pub(crate) mod node;
 mod reader;
 mod settings;
+mod sources;
 pub mod trust;
 pub mod units;
 mod webhook;
@@ -25,6 +26,7 @@ use crate::sensor::RingSizes;
 pub use file::{ConfigError, Loaded, candidates, find, load, parse};
 pub use node::Place;
 pub use reader::{Problem, nearest};
+pub use sources::{LogKind, LogSource};
 pub use webhook::Webhook;
 
 /// Everything that can be set, with its defaults filled in.
@@ -48,6 +50,12 @@ impl Config {
         })
     }
 
+    /// What is never blocked: what is configured so, and the proxies behind which clients are.
+    fn never_block(&self) -> Vec<Network> {
+        let proxies = self.security.sources.iter().flat_map(|source| &source.trusted_proxies);
+        self.security.response.never_block.iter().chain(proxies).copied().collect()
+    }
+
     /// What the responder is told.
     pub fn response_settings(&self) -> ResponseSettings {
         let response = &self.security.response;
@@ -57,7 +65,7 @@ impl Config {
             cgroup: response.cgroup.clone(),
             default_duration: response.default_duration,
             protected: response.protected.clone(),
-            never_block: response.never_block.clone(),
+            never_block: self.never_block(),
             alert_endpoints: self.security.alerting.webhooks.iter().map(Webhook::host_and_port).collect(),
             ..ResponseSettings::default()
         }
@@ -65,18 +73,34 @@ impl Config {
 }
 
 /// `security`
-#[derive(Debug, Clone, Default, Serialize)]
+#[derive(Debug, Clone, Serialize)]
 pub struct Security {
     /// Capture.
     pub sensor: Sensor,
     /// Where container runtimes keep their state.
     pub containers: Roots,
+    /// The logs that are followed.
+    #[serde(serialize_with = "sources::by_name")]
+    pub sources: Vec<LogSource>,
     /// Which rules run.
     pub rules: Rules,
     /// Answers.
     pub response: Response,
     /// Alerts.
     pub alerting: Alerting,
+}
+
+impl Default for Security {
+    fn default() -> Security {
+        Security {
+            sensor: Sensor::default(),
+            containers: Roots::default(),
+            sources: LogSource::defaults(),
+            rules: Rules::default(),
+            response: Response::default(),
+            alerting: Alerting::default(),
+        }
+    }
 }
 
 /// `security.sensor`

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::node::{Node, Tree};
 use super::reader::{Environment, Problem, Reader, Section, snake_case};
 use super::webhook::{self, Webhook};
-use super::{Alerting, Api, Config, Mode, Response, Rules, Security, Sensor, Store, units};
+use super::{Alerting, Api, Config, Mode, Response, Rules, Security, Sensor, Store, sources, units};
 use crate::enrich::Roots;
 
 /// Kinds of channel that are known by name but that this version cannot deliver to.
@@ -40,7 +40,7 @@ pub(super) fn read(
     }
 }
 
-fn path(folder: &Path) -> impl Fn(&str) -> Result<PathBuf, String> {
+pub(super) fn path(folder: &Path) -> impl Fn(&str) -> Result<PathBuf, String> {
     let folder = folder.to_owned();
     move |text| match text {
         "" => Err("the path is empty".to_owned()),
@@ -53,11 +53,12 @@ fn security(reader: &mut Reader<'_>, node: Option<&Node>, folder: &Path) -> Secu
     let security = Security {
         sensor: sensor(reader, keys.take("sensor")),
         containers: containers(reader, keys.take("containers"), folder),
+        sources: sources::read(reader, keys.take("sources"), folder),
         rules: rules(reader, keys.take("rules"), folder),
         response: response(reader, keys.take("response"), folder),
         alerting: alerting(reader, keys.take("alerting")),
     };
-    keys.not_built(reader, &["sources", "dependency_scanner", "image_scanner"]);
+    keys.not_built(reader, &["dependency_scanner", "image_scanner"]);
     keys.finish(reader);
     security
 }

@@ -6,6 +6,7 @@ mod dns;
 mod error;
 mod file;
 mod kernel;
+mod log;
 mod network;
 mod tamper;
 mod value;
@@ -18,6 +19,7 @@ use super::capability;
 use super::image::{Exec, Image};
 use super::process::{Capabilities, Credentials, Process};
 use super::table::ProcessTable;
+use crate::logs::Entry;
 pub use dns::DnsBody;
 pub use file::{FileBody, Other};
 pub use kernel::{KernelBody, Traced};
@@ -75,6 +77,8 @@ pub enum Body<'a> {
     ContainerStart(&'static str),
     /// The process was the last one in its container.
     ContainerStop,
+    /// A line of a log tells of something.
+    Log(&'a Entry),
 }
 
 /// How credentials changed, and from what.
@@ -104,6 +108,7 @@ impl Body<'_> {
             Body::Tamper(_) => EventKind::SensorTamper,
             Body::ContainerStart(_) => EventKind::ContainerStart,
             Body::ContainerStop => EventKind::ContainerStop,
+            Body::Log(entry) => entry.what.kind(),
         }
     }
 
@@ -121,6 +126,7 @@ impl Body<'_> {
             Body::Tamper(tamper) => tamper.action,
             Body::ContainerStart(how) => how,
             Body::ContainerStop => "stop",
+            Body::Log(entry) => log::action(entry),
         }
     }
 
@@ -134,6 +140,7 @@ impl Body<'_> {
             Body::Dns(dns) => dns.field(field),
             Body::Kernel(kernel) => kernel.field(field),
             Body::Tamper(tamper) => tamper.field(field),
+            Body::Log(entry) => log::field(entry, field),
             Body::Privilege(change) => match field {
                 Field::ProcessPreviousUid => id(change.before.euid),
                 _ => None,

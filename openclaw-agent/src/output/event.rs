@@ -55,7 +55,40 @@ fn write_text(event: &dyn Event, out: &mut String) -> fmt::Result {
         | EventKind::IoUring
         | EventKind::SensorTamper => write_kernel(event, out),
         EventKind::ContainerStart | EventKind::ContainerStop => write_container(event, out),
+        EventKind::AuthAttempt => write_login(event, out),
+        EventKind::HttpRequest => write_request(event, out),
     }
+}
+
+fn write_login(event: &dyn Event, out: &mut String) -> fmt::Result {
+    write!(out, " {}", text(event, Field::EventAction).unwrap_or("login"))?;
+    for field in [Field::ServiceName, Field::UserName, Field::AuthenticationMethod] {
+        if let Some(text) = text(event, field) {
+            write!(out, " {}", Clean(text))?;
+        }
+    }
+    write_client(event, out)
+}
+
+fn write_request(event: &dyn Event, out: &mut String) -> fmt::Result {
+    for field in [Field::ServiceName, Field::UrlDomain, Field::HttpMethod, Field::UrlOriginal] {
+        if let Some(text) = text(event, field) {
+            write!(out, " {}", Clean(text))?;
+        }
+    }
+    if let Some(status) = number(event, Field::HttpStatus) {
+        write!(out, " {status}")?;
+    }
+    write_client(event, out)
+}
+
+/// From where, where the log tells it.
+fn write_client(event: &dyn Event, out: &mut String) -> fmt::Result {
+    if event.get(Field::SourceIp).is_none() {
+        return Ok(());
+    }
+    out.push_str(" ← ");
+    write_endpoint(event, Field::SourceIp, Field::SourcePort, out)
 }
 
 /// The name of the container, or what is told of ids.

@@ -15,4 +15,4 @@ mod watch;
 pub use find::find;
 pub use questions::{Engines, Processes, Questions, questions};
 pub use stage::{Counts, Outlet, SAMPLED, Stage};
-pub use thread::{Handle, Settings, Snapshot, start};
+pub use thread::{Handle, LogSettings, Remembered, Settings, Snapshot, start};

@@ -10,6 +10,8 @@ use std::time::Duration;
 use openclaw_detect::{Engine, ProcessId};
 use rustix::event::{EventfdFlags, eventfd};
 
+use super::thread::Remembered;
+
 /// A question to the thread.
 #[derive(Debug)]
 pub(super) enum Question {
@@ -17,8 +19,8 @@ pub(super) enum Question {
     Descendants { pid: u32, answer: SyncSender<Vec<ProcessId>> },
     /// Run these rules from now on, if that is still wanted. The answer is the engine before, so that it ends elsewhere.
     Replace { engine: Box<Engine>, wanted: Wanted, answer: SyncSender<Box<Engine>> },
-    /// What do the rules remember?
-    Remembered { answer: SyncSender<openclaw_detect::Snapshot> },
+    /// What do the rules remember, and how far have logs been read?
+    Remembered { answer: SyncSender<Remembered> },
 }
 
 /// Whether something is still wanted: who asked and who is asked decide it once, and agree on it.
@@ -79,8 +81,8 @@ impl Engines {
         }
     }
 
-    /// What the rules remember; none where the thread does not answer in time.
-    pub fn remembered(&self) -> Option<openclaw_detect::Snapshot> {
+    /// What the rules remember and how far logs have been read; none where the thread does not answer in time.
+    pub fn remembered(&self) -> Option<Remembered> {
         let (answer, answered) = sync_channel(1);
         let asked = self.asker.ask(Question::Remembered { answer });
         asked.then(|| answered.recv_timeout(self.patience).ok())?

@@ -6,6 +6,7 @@ mod dns;
 mod file;
 mod hash;
 mod kernel;
+mod log;
 
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -15,7 +16,7 @@ use openclaw_common::record::{
     Header, NET_BIND, NET_LISTEN, NET_PACKET_SOCKET, NET_RAW_SOCKET, NET_REFUSED, NetworkRecord,
     ProcessRecord, Task,
 };
-use openclaw_detect::{Action, Engine, EventKind, Finding, KindSet, ProcessId};
+use openclaw_detect::{Action, Engine, EventKind, Finding, KindSet, ProcessId, Timestamp};
 
 use super::find::find;
 use crate::enrich::{
@@ -23,6 +24,7 @@ use crate::enrich::{
     ProcessTable, Record, Resolver, addresses,
 };
 use crate::hash::Hashes;
+use crate::logs::Entry;
 use crate::sensor::Losses;
 
 /// Records with unexplained credentials that are kept until they are settled, a second at most.
@@ -268,7 +270,7 @@ impl Stage {
     /// Asks the rules, and shows the event to who watches.
     fn emit<'a>(
         &'a mut self,
-        Occasion { id, time, kind, credentials }: Occasion,
+        Occasion { id, time, kind, credentials, logged }: Occasion,
         outlet: &mut impl Outlet,
         body: impl FnOnce(&'a str, &'a str) -> Body<'a>,
     ) {
@@ -278,7 +280,7 @@ impl Stage {
             return;
         }
         let body = body(self.path.as_str(), self.other.as_str());
-        let at = Moment { time: self.clock.time_of(time), since_boot: time };
+        let at = Moment { time: logged.unwrap_or_else(|| self.clock.time_of(time)), since_boot: time };
         let event = match id {
             None => Observed::without_process(&self.table, &self.host, at, body),
             Some(id) => match Observed::new(&self.table, &self.host, id, at, credentials, body) {
@@ -312,11 +314,18 @@ struct Occasion {
     kind: EventKind,
     /// The credentials that it was done with, where the record tells them.
     credentials: Option<Credentials>,
+    /// When it happened by the line of a log that tells of it, where one does.
+    logged: Option<Timestamp>,
 }
 
 impl Occasion {
     fn new(id: impl Into<Option<ProcessId>>, time: u64, kind: EventKind) -> Self {
-        Occasion { id: id.into(), time, kind, credentials: None }
+        Occasion { id: id.into(), time, kind, credentials: None, logged: None }
+    }
+
+    /// What nobody saw but who wrote the line.
+    fn logged(entry: &Entry) -> Self {
+        Occasion { logged: Some(entry.time), ..Occasion::new(None, Clock::since_boot(), entry.what.kind()) }
     }
 
     fn by(self, task: &Task) -> Self {

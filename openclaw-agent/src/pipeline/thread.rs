@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use aya::maps::{MapData, RingBuf};
 use openclaw_detect::interest::ReadInterest;
 use openclaw_detect::{Engine, EngineStats, EventKind, KindSet, ProcessId};
+use serde::{Deserialize, Serialize};
 
 use super::losses::LossWatch;
 use super::questions::{Bell, Question, Questions};
@@ -20,9 +21,11 @@ use super::stage::{Counts, Outlet, Stage};
 use super::wait::{Alarm, Found, Promises};
 use super::watch;
 use crate::capability::Capability;
+use crate::config::LogSource;
 use crate::enrich::{Clock, Environment, HostFacts, Record, Resolver, id_of};
 use crate::hash::{Hashes, Misses};
 use crate::kernel::layout::Resolved;
+use crate::logs::{LogCounts, Logs, Positions};
 use crate::sensor::{LoadError, Losses, ProgramCost, RingSizes, Rings, Sensor, Witness};
 
 /// How long the thread copies what rules remember before it looks at the rings again.
@@ -65,6 +68,9 @@ const ON_DEMAND: KindSet = KindSet::of(&[
     EventKind::IoUring,
 ]);
 
+/// What logs tell that is taken in before the rings get their turn.
+const LOG_BATCH: usize = 1024;
+
 /// How long the process table stays unmended while events are lost.
 const MEND_AT_LAST: Duration = Duration::from_secs(30);
 
@@ -89,10 +95,33 @@ pub struct Settings {
     pub wake_interval: Duration,
     /// Who asks the runtimes about containers.
     pub containers: Resolver,
+    /// The logs that are followed.
+    pub logs: LogSettings,
     /// Where the signal that ends the agent is remembered, if anywhere: see [`Witness::path`].
     pub witness: Option<PathBuf>,
     /// Whether every file that is read is of interest, and not those alone that the rules name.
     pub all_reads: bool,
+}
+
+/// What is to be known of logs.
+#[derive(Debug, Default)]
+pub struct LogSettings {
+    /// The logs.
+    pub sources: Vec<LogSource>,
+    /// How far they have been read.
+    pub positions: Positions,
+    /// Where it is told how it goes.
+    pub counts: LogCounts,
+}
+
+/// What the thread knows, as of one moment, to go on with after a restart.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Remembered {
+    /// What the rules remember.
+    pub rules: openclaw_detect::Snapshot,
+    /// How far logs have been read: what the rules remember is of all lines before, and of none after.
+    #[serde(default)]
+    pub logs: Positions,
 }
 
 /// What the thread tells of itself, about once a second.
@@ -124,7 +153,7 @@ pub struct Handle {
     stop: Arc<AtomicBool>,
     bell: Bell,
     snapshot: Arc<Mutex<Snapshot>>,
-    thread: JoinHandle<openclaw_detect::Snapshot>,
+    thread: JoinHandle<Remembered>,
 }
 
 impl Handle {
@@ -143,11 +172,11 @@ impl Handle {
         self.thread.is_finished()
     }
 
-    /// Detaches the programs, takes in what the rings hold, and ends the thread. Returns what its rules remember.
+    /// Detaches the programs, takes in what the rings hold, and ends the thread. Returns what is to be remembered.
     ///
     /// # Errors
     /// When the thread has panicked.
-    pub fn stop(self) -> io::Result<openclaw_detect::Snapshot> {
+    pub fn stop(self) -> io::Result<Remembered> {
         self.stop.store(true, Ordering::Release);
         self.bell.ring();
         self.thread.join().map_err(|_| io::Error::other("the sensor's thread has panicked"))
@@ -194,6 +223,8 @@ where
         witness: None,
         snapshot: Arc::default(),
         keeping: None,
+        to_keep: None,
+        logs: None,
     };
     pipeline.stage.table_mut().keep_environment(settings.environment);
     if settings.hash_limit > 0 {
@@ -209,6 +240,7 @@ where
         pipeline.remember_the_end(path);
     }
     pipeline.tell_snapshot();
+    pipeline.follow_logs(settings.logs);
     let (stop, snapshot) = (Arc::new(AtomicBool::new(false)), Arc::clone(&pipeline.snapshot));
     let stopping = Arc::clone(&stop);
     let thread = std::thread::Builder::new()
@@ -247,14 +279,18 @@ struct Pipeline<O> {
     snapshot: Arc<Mutex<Snapshot>>,
     /// What the rules remember, on its way to who asked for it.
     keeping: Option<Keeping>,
+    /// Who wants to have that as soon as it is as of one position in each log.
+    to_keep: Option<SyncSender<Remembered>>,
+    /// The thread that reads logs.
+    logs: Option<Logs>,
 }
 
 /// A snapshot that is made part by part.
 struct Keeping {
-    snapshot: openclaw_detect::Snapshot,
+    remembered: Remembered,
     /// The number of the next part.
     next: usize,
-    answer: SyncSender<openclaw_detect::Snapshot>,
+    answer: SyncSender<Remembered>,
 }
 
 impl<O: Outlet> Pipeline<O> {
@@ -288,7 +324,40 @@ impl<O: Outlet> Pipeline<O> {
         self.witness = pinned.ok();
     }
 
-    fn run(mut self, stop: &AtomicBool) -> openclaw_detect::Snapshot {
+    /// Follows logs from now on.
+    fn follow_logs(&mut self, LogSettings { sources, positions, counts }: LogSettings) {
+        if sources.is_empty() {
+            return;
+        }
+        let bell = self.questions.bell.clone();
+        match Logs::start(&sources, &positions, counts, move || bell.ring()) {
+            Ok(logs) => self.logs = Some(logs),
+            Err(error) => tracing::error!(%error, "no log is read: the thread cannot be started"),
+        }
+    }
+
+    /// Takes in what logs tell. Whether there may be more. Nothing is taken while what the rules remember is being copied, and
+    /// nothing begun when it is to be: the copy is to be as of one position in each log.
+    fn take_in_logs(&mut self) -> bool {
+        let Some(logs) = self.logs.as_mut().filter(|_| self.keeping.is_none()) else { return false };
+        let (stage, outlet) = (&mut self.stage, &mut self.outlet);
+        let more = logs.take(LOG_BATCH, self.to_keep.is_none(), |entry| stage.logged(entry, outlet));
+        if !logs.is_within_batch()
+            && let Some(answer) = self.to_keep.take()
+        {
+            self.begin_to_keep(answer);
+        }
+        more
+    }
+
+    /// Begins with a copy of what the rules remember.
+    fn begin_to_keep(&mut self, answer: SyncSender<Remembered>) {
+        let logs = self.logs.as_ref().map(|logs| logs.positions().clone()).unwrap_or_default();
+        let remembered = Remembered { rules: Default::default(), logs };
+        self.keeping = Some(Keeping { remembered, next: 0, answer });
+    }
+
+    fn run(mut self, stop: &AtomicBool) -> Remembered {
         let mut due = Due::new();
         let mut promises = Promises::new(self.wake_interval, Instant::now());
         while !stop.load(Ordering::Acquire) {
@@ -297,6 +366,7 @@ impl<O: Outlet> Pipeline<O> {
             self.stage.follow_containers(&mut self.outlet);
             self.answer_questions();
             self.keep_on();
+            let logged = self.take_in_logs();
             self.stage.take_hashes(&mut self.outlet);
             let quiet = self.network_seen.elapsed() >= QUIET;
             if due.sample.is_due(if quiet { SAMPLE_IN_QUIET } else { SAMPLE })
@@ -311,7 +381,7 @@ impl<O: Outlet> Pipeline<O> {
                 self.report(|this| this.ask_for_reads());
             }
             self.report(|this| this.ask_for_kinds());
-            if !found.more && self.keeping.is_none() {
+            if !found.more && !logged && self.keeping.is_none() {
                 self.wait(promises.at_most(Instant::now()));
             }
         }
@@ -319,7 +389,10 @@ impl<O: Outlet> Pipeline<O> {
         self.sensor.detach();
         while self.drain().anything() {}
         self.tidy();
-        self.stage.engine().snapshot()
+        let (stage, outlet) = (&mut self.stage, &mut self.outlet);
+        let logs = self.logs.take().map(|logs| logs.stop(|entry| stage.logged(entry, outlet)));
+        let logs = logs.unwrap_or_default();
+        Remembered { rules: self.stage.engine().snapshot(), logs }
     }
 
     fn wait(&self, at_most: Duration) {
@@ -347,7 +420,10 @@ impl<O: Outlet> Pipeline<O> {
                     }
                 }
                 Question::Remembered { answer } => {
-                    self.keeping = Some(Keeping { snapshot: Default::default(), next: 0, answer });
+                    match self.logs.as_ref().is_some_and(Logs::is_within_batch) {
+                        true => self.to_keep = Some(answer),
+                        false => self.begin_to_keep(answer),
+                    }
                 }
             }
         }
@@ -359,14 +435,14 @@ impl<O: Outlet> Pipeline<O> {
         let engine = self.stage.engine();
         let begun = Instant::now();
         while keeping.next < engine.snapshot_parts() {
-            engine.add_to_snapshot(&mut keeping.snapshot, keeping.next);
+            engine.add_to_snapshot(&mut keeping.remembered.rules, keeping.next);
             keeping.next += 1;
             if begun.elapsed() >= MOMENT {
                 return;
             }
         }
-        if let Some(Keeping { snapshot, answer, .. }) = self.keeping.take() {
-            let _ = answer.try_send(snapshot);
+        if let Some(Keeping { remembered, answer, .. }) = self.keeping.take() {
+            let _ = answer.try_send(remembered);
         }
     }
 

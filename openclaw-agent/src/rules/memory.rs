@@ -1,4 +1,4 @@
-//! What rules remember, kept in a file beside the database while no agent runs.
+//! What rules remember, and how far logs have been read with it, kept in a file beside the database while no agent runs.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
@@ -6,7 +6,7 @@ use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use openclaw_detect::Snapshot;
+use crate::pipeline::Remembered;
 
 /// Bytes that the file may have: several times what an engine remembers, which takes 64 MiB in memory, and as much of
 /// rules that do not run.
@@ -21,7 +21,7 @@ pub fn path(store: &Path) -> PathBuf {
 ///
 /// # Errors
 /// The file is not the agent's own, or not what the agent wrote.
-pub fn read(path: &Path) -> io::Result<Option<Snapshot>> {
+pub fn read(path: &Path) -> io::Result<Option<Remembered>> {
     let file = match File::open(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         file => file?,
@@ -59,28 +59,28 @@ impl Memory {
     ///
     /// # Errors
     /// The file could not be written.
-    pub fn keep(&self, snapshot: &Snapshot) -> io::Result<()> {
+    pub fn keep(&self, remembered: &Remembered) -> io::Result<()> {
         let is_closed = self.is_closed.lock().unwrap_or_else(PoisonError::into_inner);
-        if *is_closed { Ok(()) } else { write(&self.path, snapshot) }
+        if *is_closed { Ok(()) } else { write(&self.path, remembered) }
     }
 
     /// Keeps what rules remembered at their end.
     ///
     /// # Errors
     /// The file could not be written.
-    pub fn keep_last(&self, snapshot: &Snapshot) -> io::Result<()> {
+    pub fn keep_last(&self, remembered: &Remembered) -> io::Result<()> {
         let mut is_closed = self.is_closed.lock().unwrap_or_else(PoisonError::into_inner);
         *is_closed = true;
-        write(&self.path, snapshot)
+        write(&self.path, remembered)
     }
 }
 
-fn write(path: &Path, snapshot: &Snapshot) -> io::Result<()> {
-    if snapshot.is_empty() && !path.exists() {
+fn write(path: &Path, remembered: &Remembered) -> io::Result<()> {
+    if remembered.rules.is_empty() && remembered.logs.is_empty() && !path.exists() {
         return Ok(());
     }
     let new = path.with_extension("json.new");
-    write_new(&new, snapshot).inspect_err(|_| {
+    write_new(&new, remembered).inspect_err(|_| {
         // It may be what has filled the disk.
         let _ = fs::remove_file(&new);
     })?;
@@ -90,10 +90,10 @@ fn write(path: &Path, snapshot: &Snapshot) -> io::Result<()> {
     File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
 }
 
-fn write_new(new: &Path, snapshot: &Snapshot) -> io::Result<()> {
+fn write_new(new: &Path, remembered: &Remembered) -> io::Result<()> {
     let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(new)?;
     let mut file = io::BufWriter::new(file);
-    serde_json::to_writer(&mut file, snapshot)?;
+    serde_json::to_writer(&mut file, remembered)?;
     file.flush()?;
     let file = file.into_inner()?;
     file.sync_all()?;
@@ -116,28 +116,32 @@ mod tests {
         Engine::new(RuleSet::load(&[Source { name: "a.yml".to_owned(), text: text.to_owned() }]).unwrap())
     }
 
+    fn remembered(engine: &Engine) -> Remembered {
+        Remembered { rules: engine.snapshot(), ..Remembered::default() }
+    }
+
     #[test]
     fn what_was_kept_is_read_again_and_what_others_can_write_is_not() {
         let folder = tempfile::tempdir().unwrap();
         let path = path(&folder.path().join("store.db"));
         assert_eq!(path.file_name().unwrap(), "store.rules.json");
         assert!(read(&path).unwrap().is_none());
-        write(&path, &engine().snapshot()).unwrap();
+        write(&path, &remembered(&engine())).unwrap();
         assert!(!path.exists(), "there is nothing to keep");
 
         let mut engine = engine();
         let event = RecordedEvent::new(EventKind::ProcessCreate, Timestamp(1)).with(Field::ProcessName, "x");
         engine.evaluate(&event, |_| {});
-        write(&path, &engine.snapshot()).unwrap();
-        assert_eq!(read(&path).unwrap(), Some(engine.snapshot()));
+        write(&path, &remembered(&engine)).unwrap();
+        assert_eq!(read(&path).unwrap(), Some(remembered(&engine)));
         assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o600);
         fs::set_permissions(&path, fs::Permissions::from_mode(0o666)).unwrap();
         assert!(read(&path).is_err());
         fs::remove_file(&path).unwrap();
         let memory = Memory::new(path.clone());
-        memory.keep_last(&engine.snapshot()).unwrap();
-        memory.keep(&self::engine().snapshot()).unwrap();
-        assert_eq!(read(&path).unwrap(), Some(engine.snapshot()), "what comes after the end was before it");
+        memory.keep_last(&remembered(&engine)).unwrap();
+        memory.keep(&remembered(&self::engine())).unwrap();
+        assert_eq!(read(&path).unwrap(), Some(remembered(&engine)), "what comes after the end was before it");
         fs::write(&path, "{").unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
         assert!(read(&path).is_err());

@@ -17,6 +17,7 @@ mod flood;
 mod identity;
 mod input;
 mod kernel;
+mod logs;
 mod metrics;
 mod network;
 mod object;

@@ -39,6 +39,8 @@ pub(crate) struct Setup {
     rules: Vec<PathBuf>,
     /// Keys below `security`, as YAML.
     security: String,
+    /// The logs that are followed, as YAML: none of this machine's.
+    sources: String,
     api: String,
     events: bool,
 }
@@ -49,8 +51,14 @@ impl Setup {
         // Mode 700, as `tempfile` makes them.
         let folder = tempfile::Builder::new().prefix("openclaw-live-").tempdir().unwrap();
         std::fs::create_dir(folder.path().join("bpf")).unwrap();
-        let mut setup =
-            Setup { folder, rules: Vec::new(), security: String::new(), api: String::new(), events: true };
+        let mut setup = Setup {
+            folder,
+            rules: Vec::new(),
+            security: String::new(),
+            sources: String::new(),
+            api: String::new(),
+            events: true,
+        };
         setup.add_rules(FENCE);
         setup
     }
@@ -120,6 +128,12 @@ impl Setup {
         self
     }
 
+    /// Follows a log, such as `web: {type: nginx, path: /x}`.
+    pub(crate) fn source(mut self, source: &str) -> Self {
+        let _ = writeln!(self.sources, "    {source}");
+        self
+    }
+
     /// Serves metrics at an address.
     pub(crate) fn metrics(mut self, at: SocketAddr) -> Self {
         let _ = writeln!(self.api, "  metrics: {at}");
@@ -145,11 +159,11 @@ impl Setup {
     /// Writes the configuration.
     pub(crate) fn configure(&self) {
         let folder = self.folder().display();
-        let security =
-            if self.security.is_empty() { String::new() } else { format!("security:\n{}", self.security) };
-        let api = &self.api;
+        let sources = if self.sources.is_empty() { "    {}\n" } else { &self.sources };
+        let Setup { security, api, .. } = self;
         let config = format!(
-            "api:\n  socket: {folder}/control/openclaw.sock\n{api}store:\n  path: {folder}/store.db\n{security}"
+            "api:\n  socket: {folder}/control/openclaw.sock\n{api}store:\n  path: {folder}/store.db\n\
+             security:\n  sources:\n{sources}{security}"
         );
         std::fs::write(self.config(), config).unwrap();
     }

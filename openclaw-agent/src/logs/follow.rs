@@ -1,0 +1,614 @@
+//! The files of a source, followed through rotation: those at its paths, and those that were there before and may still be
+//! written.
+//!
+//! A file is known by its number and by how it begins. So what was renamed, copied, or written anew with the same contents is
+//! never read twice, whatever it is called; and what came while nobody looked is told by when it was made.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::fs::{self, Metadata};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant, SystemTime};
+
+use super::position::{FileId, Position, Progress};
+use super::tail::{Line, Look, Tail};
+
+/// How long a file that was rotated away is read on: who writes it opens the new one when told to, not at once.
+const GRACE: Duration = Duration::from_secs(60);
+
+/// How often it is looked for files that match a pattern.
+const AGAIN: Duration = Duration::from_secs(1);
+
+/// Files that have been read to their end and are remembered.
+const MAX_CLOSED: usize = 256;
+
+/// Files that are open at once. More wait until one of these has been read.
+const MAX_OPEN: usize = 128;
+
+/// How coarse the times of files are, and how much earlier than it was a file may so say that it was made.
+const TICK: Duration = Duration::from_millis(20);
+
+/// The files of a source.
+#[derive(Debug)]
+pub(super) struct Followed {
+    /// As they are configured: of their names parts may be `*`.
+    paths: Vec<PathBuf>,
+    /// The paths of which a file may be there, and when these were looked for last.
+    expanded: Vec<PathBuf>,
+    looked: Instant,
+    /// The oldest first.
+    open: Vec<Open>,
+    /// Those that have been read to their end, the oldest first.
+    closed: VecDeque<Position>,
+    /// What is not known and was made before is of no concern.
+    since: SystemTime,
+    grace: Duration,
+}
+
+/// A file that is read.
+#[derive(Debug)]
+struct Open {
+    tail: Tail,
+    /// The path at which it is, or was.
+    path: PathBuf,
+    /// Whether it is there.
+    is_there: bool,
+}
+
+/// What is to be known of a round over the files.
+#[derive(Debug, Default)]
+pub(super) struct Round {
+    /// Whether there is more to read at once.
+    pub(super) more: bool,
+    /// What cannot be read, and why.
+    pub(super) problem: Option<String>,
+    /// Why lines are missing.
+    pub(super) missing: Option<String>,
+}
+
+/// A file that is not open.
+struct Found {
+    tail: Tail,
+    id: FileId,
+    born: SystemTime,
+}
+
+impl Found {
+    fn at(path: &Path, metadata: &Metadata) -> io::Result<Found> {
+        // Not every file system tells when a file was made.
+        let born = metadata.created().or_else(|_| metadata.modified())?;
+        Ok(Found { tail: Tail::open(path)?, id: FileId::of(metadata), born })
+    }
+}
+
+impl Followed {
+    /// Follows paths: from where they were left, or from now on.
+    pub(super) fn begin(paths: Vec<PathBuf>, left: Option<&Progress>) -> (Followed, Round) {
+        let at = left
+            .map_or_else(SystemTime::now, |left| SystemTime::UNIX_EPOCH + Duration::from_nanos(left.at.0));
+        let since = at.checked_sub(TICK).unwrap_or(at);
+        let (awaited, closed) =
+            left.map(|left| (left.files.clone(), left.closed.clone())).unwrap_or_default();
+        // What was open is known like what was not, until it is found.
+        let closed = closed.into_iter().chain(awaited.iter().copied()).collect();
+        let expanded = expanded(&paths);
+        let looked = Instant::now();
+        let mut followed =
+            Followed { paths, expanded, looked, open: Vec::new(), closed, since, grace: GRACE };
+        let mut round = Round::default();
+        for path in followed.expanded.clone() {
+            followed.find_rotated(&path);
+        }
+        followed.look(&mut round);
+        if !awaited.iter().all(|left| followed.has_found(left)) {
+            round.missing = Some(
+                "what was written last to a file of it may be missing: the file is gone, or compressed"
+                    .to_owned(),
+            );
+        }
+        (followed, round)
+    }
+
+    /// Whether a file that was read is still there, to be read on or not, under whatever name.
+    fn has_found(&self, left: &Position) -> bool {
+        let is_it = |path: &Path| Tail::open(path).is_ok_and(|tail| tail.begins_as(left));
+        let is_beside = |path: &PathBuf| {
+            is_it(path) || siblings(path, |_| true).iter().any(|(sibling, _)| is_it(sibling))
+        };
+        left.beginning.len == 0 || self.expanded.iter().any(is_beside)
+    }
+
+    /// How far the files have been read: those that are open, and those that are not any more.
+    pub(super) fn positions(&self) -> (Vec<Position>, Vec<Position>) {
+        (self.open.iter().map(|open| open.tail.position()).collect(), self.closed.iter().copied().collect())
+    }
+
+    /// Bytes that are there and not read yet.
+    pub(super) fn behind(&self) -> u64 {
+        self.open.iter().map(|open| open.tail.behind()).sum()
+    }
+
+    /// Whether there is any file.
+    pub(super) fn is_there(&self) -> bool {
+        !self.open.is_empty()
+    }
+
+    /// Reads what has come, at each path the oldest file first. `line` is told the path.
+    pub(super) fn poll(&mut self, buffer: &mut Vec<u8>, line: &mut dyn FnMut(&Path, Line<'_>)) -> Round {
+        let mut round = Round::default();
+        self.look(&mut round);
+        let mut unread = BTreeSet::new();
+        let mut at = 0;
+        while at < self.open.len() {
+            // What was in a file that was emptied and is in its copy now comes before what is in it by now.
+            if let Some(copy) = self.look_for_copy(at, &mut round) {
+                self.open.insert(at, copy);
+                continue;
+            }
+            let Open { tail, path, .. } = &mut self.open[at];
+            at += 1;
+            // The lines of a newer file come after all of an older one's.
+            if tail.is_read() || unread.contains(path.as_path()) {
+                continue;
+            }
+            match tail.read(buffer, |one| line(path, one)) {
+                Ok(true) => {
+                    unread.insert(path.clone());
+                }
+                Ok(false) => {}
+                Err(error) => round.complain(path, &error),
+            }
+        }
+        round.more = !unread.is_empty();
+        self.close(buffer, line);
+        round
+    }
+
+    /// Looks which files are at the paths by now, and for what rotation has made of those before.
+    fn look(&mut self, round: &mut Round) {
+        let mut there = BTreeSet::new();
+        if self.looked.elapsed() >= AGAIN {
+            (self.expanded, self.looked) = (expanded(&self.paths), Instant::now());
+        }
+        for path in self.expanded.clone() {
+            let Some(metadata) = round.unless_missing(&path, fs::metadata(&path)) else { continue };
+            let id = FileId::of(&metadata);
+            if self.open.iter().any(|open| open.tail.id() == id) {
+                there.insert((id.device, id.inode));
+                continue;
+            }
+            let Some(found) = round.unless_missing(&path, Found::at(&path, &metadata)) else { continue };
+            self.find_rotated(&path);
+            if self.open.len() >= MAX_OPEN {
+                round.problem =
+                    Some(format!("more than {MAX_OPEN} files are to be read at once: the rest waits"));
+                break;
+            }
+            if let Some(tail) = round.unless_missing(&path, self.take(found, Some(&path))).flatten() {
+                there.insert((id.device, id.inode));
+                self.open.push(Open { tail, path, is_there: true });
+            }
+        }
+        for open in &mut self.open {
+            open.is_there = there.contains(&(open.tail.id().device, open.tail.id().inode));
+        }
+    }
+
+    /// Opens the files beside a path that rotation has moved there and that have not been read to their end.
+    fn find_rotated(&mut self, path: &Path) {
+        for (rotated, metadata) in siblings(path, is_rotated) {
+            let id = FileId::of(&metadata);
+            if self.open.len() + 1 >= MAX_OPEN {
+                return;
+            }
+            if self.open.iter().any(|open| open.tail.id() == id) {
+                continue;
+            }
+            // What cannot be opened any more is gone.
+            let Ok(Some(tail)) = Found::at(&rotated, &metadata).and_then(|found| self.take(found, None))
+            else {
+                continue;
+            };
+            self.open.push(Open { tail, path: path.to_owned(), is_there: false });
+        }
+    }
+
+    /// Where a file is to be read from; none where it is not to be. `at` is the path that it is at, if at any: there it is
+    /// read on though it is older than the source.
+    fn take(&mut self, found: Found, at: Option<&Path>) -> io::Result<Option<Tail>> {
+        let Found { tail, id, born } = found;
+        // Its own number, or else its contents under another.
+        let is_same = |closed: &&Position| closed.file == id;
+        let begins_as = |closed: &&Position| tail.begins_as(closed);
+        let same = self.closed.iter().find(is_same).copied();
+        let known = match same {
+            Some(same) if same.beginning.len == 0 || tail.begins_as(&same) => Some(same),
+            // Another file with the same number, or one that was emptied meanwhile: that is read from its beginning.
+            Some(_) => {
+                self.closed.retain(|closed| closed.file != id);
+                return Ok(Some(tail));
+            }
+            None => {
+                let size = tail.size()?;
+                self.closed.iter().rev().filter(|closed| closed.offset <= size).find(begins_as).copied()
+            }
+        };
+        if let Some(known) = known {
+            let tail = tail.at(&known)?;
+            if at.is_none() && tail.position().offset >= tail.size()? {
+                return Ok(None);
+            }
+            self.closed.retain(|closed| *closed != known);
+            return Ok(Some(tail));
+        }
+        // A copy of what is being read. Where it has taken its place, it is read on in its stead.
+        let Some(copied) = self.open.iter().position(|open| tail.begins_as(&open.tail.position())) else {
+            return match at {
+                _ if born >= self.since => Ok(Some(tail)),
+                Some(_) => tail.at_end().map(Some),
+                None => Ok(None),
+            };
+        };
+        let copied = &self.open[copied];
+        let left = copied.tail.position();
+        match at {
+            Some(path) if copied.path == path && tail.size()? >= left.offset => {
+                self.open.retain(|open| open.tail.id() != left.file);
+                tail.at(&left).map(Some)
+            }
+            // Else the lines behind are told by the file itself, or are looked for in its copies once it was emptied.
+            Some(_) => tail.at_end().map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// Looks whether a file was emptied. It is read from its beginning then, and where it was copied before, as log rotation
+    /// does with `copytruncate`, the copy has the lines that were not read yet.
+    fn look_for_copy(&mut self, at: usize, round: &mut Round) -> Option<Open> {
+        let Open { tail, path, .. } = &mut self.open[at];
+        let looked = match tail.look() {
+            Ok(Look::Cut) => tail.go_to_end().map(|()| Look::Cut),
+            looked => looked,
+        };
+        match looked {
+            Ok(Look::Emptied) => {
+                let left = tail.position();
+                tail.begin_anew();
+                // What it holds by now is read in this round.
+                tail.look().inspect_err(|error| round.complain(path, error)).ok();
+                let path = path.clone();
+                let copies = siblings(&path, |_| true).into_iter().rev();
+                let tail = copies
+                    .filter(|(_, metadata)| {
+                        FileId::of(metadata) != left.file && metadata.len() >= left.offset
+                    })
+                    .filter_map(|(copy, _)| Tail::open(&copy).ok())
+                    .find(|copy| copy.begins_as(&left))?;
+                Some(Open { tail: tail.at(&left).ok()?, path, is_there: false })
+            }
+            Ok(Look::Grown | Look::Same | Look::Cut) => None,
+            Err(error) => {
+                round.complain(path, &error);
+                None
+            }
+        }
+    }
+
+    /// Closes files that are at no path any more and have not been written for long.
+    fn close(&mut self, buffer: &mut Vec<u8>, line: &mut dyn FnMut(&Path, Line<'_>)) {
+        let grace = self.grace;
+        let is_over =
+            |open: &mut Open| !open.is_there && open.tail.is_read() && open.tail.grown.elapsed() >= grace;
+        for mut open in self.open.extract_if(.., is_over) {
+            // What cannot be read any more is gone.
+            let _ = open.tail.finish(buffer, |one| line(&open.path, one));
+            if self.closed.len() == MAX_CLOSED {
+                self.closed.pop_front();
+            }
+            self.closed.push_back(open.tail.position());
+        }
+    }
+}
+
+/// The paths of which a file may be there.
+fn expanded(patterns: &[PathBuf]) -> Vec<PathBuf> {
+    let mut paths = Vec::new();
+    for path in patterns {
+        let text = path.to_string_lossy();
+        if text.contains(['*', '?', '[']) {
+            // The configuration was refused with a pattern that is none. What cannot be read is not there.
+            paths.extend(glob::glob(&text).into_iter().flatten().flatten());
+        } else {
+            paths.push(path.clone());
+        }
+    }
+    paths
+}
+
+impl Round {
+    /// What there is; nothing where the file is not there, which is none to complain of.
+    fn unless_missing<T>(&mut self, path: &Path, result: io::Result<T>) -> Option<T> {
+        match result {
+            Ok(value) => Some(value),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => {
+                self.complain(path, &error);
+                None
+            }
+        }
+    }
+
+    fn complain(&mut self, path: &Path, error: &io::Error) {
+        self.problem = Some(format!("{} cannot be read: {error}", path.display()));
+    }
+}
+
+/// The files beside a log whose names begin with its own and go on as `is_named` has it, in the order in which they were
+/// changed.
+fn siblings(path: &Path, is_named: impl Fn(&str) -> bool) -> Vec<(PathBuf, Metadata)> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    // A folder that cannot be read has none.
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let named = entries.filter(|entry| {
+        let sibling = entry.file_name();
+        sibling.to_string_lossy().strip_prefix(&*name).is_some_and(|rest| !rest.is_empty() && is_named(rest))
+    });
+    let files = named.filter_map(|entry| {
+        let metadata = fs::symlink_metadata(entry.path()).ok().filter(Metadata::is_file)?;
+        Some((folder.join(entry.file_name()), metadata))
+    });
+    let mut files: Vec<_> = files.collect();
+    files.sort_by_key(|(_, metadata)| metadata.modified().ok());
+    files
+}
+
+/// Whether a name goes on as rotation has it, with a number or a date: `.1`, `-20261127`. What is compressed is no log.
+fn is_rotated(rest: &str) -> bool {
+    rest.starts_with(['.', '-', '_'])
+        && rest.contains(|c: char| c.is_ascii_digit())
+        && rest.chars().all(|c| c.is_ascii_digit() || matches!(c, '.' | '-' | '_' | ':' | 'T' | 'Z'))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::OpenOptions;
+    use std::io::Write as _;
+
+    use openclaw_detect::Timestamp;
+
+    use super::*;
+
+    fn append(path: &Path, text: &str) {
+        let mut file = OpenOptions::new().append(true).create(true).open(path).unwrap();
+        file.write_all(text.as_bytes()).unwrap();
+    }
+
+    /// The lines that there are by now, of files that have no problem.
+    fn lines(followed: &mut Followed) -> Vec<String> {
+        let mut lines = Vec::new();
+        followed.expanded = expanded(&followed.paths);
+        loop {
+            let round = followed.poll(&mut Vec::new(), &mut |_, line| {
+                lines.push(String::from_utf8_lossy(line.bytes).into_owned());
+            });
+            assert_eq!((round.problem, round.missing), (None, None));
+            if !round.more {
+                return lines;
+            }
+        }
+    }
+
+    struct Log {
+        folder: tempfile::TempDir,
+        pattern: &'static str,
+    }
+
+    impl Log {
+        fn new(pattern: &'static str) -> Log {
+            Log { folder: tempfile::tempdir().unwrap(), pattern }
+        }
+
+        fn path(&self, name: &str) -> PathBuf {
+            self.folder.path().join(name)
+        }
+
+        fn begin(&self, left: Option<&Progress>) -> (Followed, Option<String>) {
+            // Of what was written just before it is told that it was.
+            std::thread::sleep(2 * TICK);
+            let (followed, round) = Followed::begin(vec![self.path(self.pattern)], left);
+            assert_eq!(round.problem, None);
+            (followed, round.missing)
+        }
+
+        fn follow(&self) -> Followed {
+            self.begin(None).0
+        }
+    }
+
+    fn left(followed: &Followed) -> Progress {
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
+        let (files, closed) = followed.positions();
+        let left = Progress { at: Timestamp(now.as_nanos() as u64), files, closed, ..Progress::default() };
+        std::thread::sleep(2 * TICK);
+        left
+    }
+
+    #[test]
+    fn a_file_that_was_rotated_away_is_read_on_until_nobody_writes_it() {
+        let log = Log::new("log");
+        append(&log.path("log"), "before\n");
+        let mut followed = log.follow();
+        append(&log.path("log"), "one\n");
+        assert_eq!(lines(&mut followed), ["one"]);
+        append(&log.path("log"), "two\n");
+        fs::rename(log.path("log"), log.path("log.1")).unwrap();
+        assert_eq!(lines(&mut followed), ["two"], "no new file yet");
+        append(&log.path("log.1"), "three\n");
+        append(&log.path("log"), "five\n");
+        append(&log.path("log.1"), "four\n");
+        assert_eq!(lines(&mut followed), ["three", "four", "five"]);
+        append(&log.path("log.1"), "late\nhalf");
+        assert_eq!(lines(&mut followed), ["late"]);
+        assert_eq!(followed.open.len(), 2);
+        followed.grace = Duration::ZERO;
+        assert_eq!(lines(&mut followed), ["half"], "nobody ends it any more");
+        assert_eq!(followed.open.len(), 1);
+        // Twice between two looks.
+        fs::rename(log.path("log"), log.path("log.2")).unwrap();
+        append(&log.path("log"), "six\n");
+        fs::rename(log.path("log"), log.path("log.3")).unwrap();
+        append(&log.path("log"), "seven\n");
+        assert_eq!(lines(&mut followed), ["six", "seven"]);
+    }
+
+    #[test]
+    fn a_file_that_is_copied_and_emptied_loses_no_line_that_was_not_read_yet() {
+        let log = Log::new("log");
+        let mut followed = log.follow();
+        append(&log.path("log"), "one\n");
+        assert_eq!(lines(&mut followed), ["one"]);
+        append(&log.path("log"), "two\n");
+        fs::copy(log.path("log"), log.path("log-20261127")).unwrap();
+        fs::write(log.path("log"), "").unwrap();
+        append(&log.path("log"), "three\n");
+        assert_eq!(lines(&mut followed), ["two", "three"]);
+        // Filled beyond what it was before it is looked at.
+        fs::copy(log.path("log"), log.path("log-20261128")).unwrap();
+        fs::write(log.path("log"), "four, which is long\nfive\n").unwrap();
+        assert_eq!(lines(&mut followed), ["four, which is long", "five"]);
+        // Emptied without any copy.
+        fs::write(log.path("log"), "six\n").unwrap();
+        assert_eq!(lines(&mut followed), ["six"]);
+    }
+
+    #[test]
+    fn a_reader_that_begins_anew_goes_on_where_it_was_left_through_rotations() {
+        for rotations in 0..=3 {
+            for pattern in ["log", "log*"] {
+                let log = Log::new(pattern);
+                let mut followed = log.follow();
+                append(&log.path("log"), "read\n");
+                assert_eq!(lines(&mut followed), ["read"]);
+                let left = left(&followed);
+                drop(followed);
+                let mut expected = vec!["0".to_owned()];
+                append(&log.path("log"), "0\n");
+                for rotation in 1..=rotations {
+                    for number in (1..rotation).rev() {
+                        let name = |number: i32| log.path(&format!("log.{number}"));
+                        fs::rename(name(number), name(number + 1)).unwrap();
+                    }
+                    fs::rename(log.path("log"), log.path("log.1")).unwrap();
+                    std::thread::sleep(TICK);
+                    append(&log.path("log"), &format!("{rotation}\n"));
+                    expected.push(rotation.to_string());
+                }
+                let (mut followed, missing) = log.begin(Some(&left));
+                let mut told = lines(&mut followed);
+                // Which of several paths is the older, nobody can say.
+                told.sort();
+                assert_eq!((told, missing), (expected, None), "{pattern}");
+                append(&log.path("log"), "more\n");
+                assert_eq!(lines(&mut followed), ["more"]);
+            }
+        }
+    }
+
+    #[test]
+    fn a_reader_that_begins_anew_finds_the_copy_of_a_file_that_was_emptied() {
+        let log = Log::new("log");
+        let mut followed = log.follow();
+        append(&log.path("log"), "read\n");
+        assert_eq!(lines(&mut followed), ["read"]);
+        let left = left(&followed);
+        append(&log.path("log"), "one\n");
+        fs::copy(log.path("log"), log.path("log.1")).unwrap();
+        fs::write(log.path("log"), "two\n").unwrap();
+        let (mut followed, missing) = log.begin(Some(&left));
+        let mut told = lines(&mut followed);
+        told.sort();
+        assert_eq!((told, missing), (vec!["one".to_owned(), "two".to_owned()], None));
+    }
+
+    #[test]
+    fn what_has_been_read_is_not_read_again_under_another_name() {
+        let log = Log::new("log*");
+        append(&log.path("log"), "before\n");
+        let mut followed = log.follow();
+        append(&log.path("log"), "one\n");
+        assert_eq!(lines(&mut followed), ["one"]);
+        fs::copy(log.path("log"), log.path("log.bak")).unwrap();
+        fs::copy(log.path("log"), log.path("log.1")).unwrap();
+        assert!(lines(&mut followed).is_empty(), "copies");
+        fs::hard_link(log.path("log"), log.path("log-linked")).unwrap();
+        std::os::unix::fs::symlink(log.path("log"), log.path("log-also")).unwrap();
+        append(&log.path("log"), "two\n");
+        assert_eq!(lines(&mut followed), ["two"], "other names of the same");
+        fs::rename(log.path("log"), log.path("log.2")).unwrap();
+        append(&log.path("log"), "three\n");
+        assert_eq!(lines(&mut followed), ["three"]);
+        followed.grace = Duration::ZERO;
+        assert!(lines(&mut followed).is_empty() && lines(&mut followed).is_empty());
+        // Written anew with the same contents, as who copies logs from elsewhere does.
+        fs::copy(log.path("log"), log.path("new")).unwrap();
+        append(&log.path("new"), "four\n");
+        fs::rename(log.path("new"), log.path("log")).unwrap();
+        assert_eq!(lines(&mut followed), ["four"]);
+        let left = left(&followed);
+        let (mut followed, missing) = log.begin(Some(&left));
+        assert_eq!((lines(&mut followed), missing), (Vec::new(), None), "after a restart");
+    }
+
+    #[test]
+    fn what_is_older_than_the_source_is_no_news_whatever_it_is_called() {
+        let log = Log::new("log");
+        append(&log.path("log"), "before\n");
+        append(&log.path("log.1"), "long before\n");
+        append(&log.path("other"), "elsewhere\n");
+        let mut followed = log.follow();
+        assert!(lines(&mut followed).is_empty());
+        let left = left(&followed);
+        // Another path by now, or one that matches more.
+        let (mut followed, _) = Followed::begin(vec![log.path("o*"), log.path("log")], Some(&left));
+        assert!(lines(&mut followed).is_empty());
+        append(&log.path("other"), "new\n");
+        assert_eq!(lines(&mut followed), ["new"]);
+    }
+
+    #[test]
+    fn what_cannot_be_found_again_is_told() {
+        let log = Log::new("log");
+        append(&log.path("log"), "before\n");
+        let left = left(&log.follow());
+        fs::remove_file(log.path("log")).unwrap();
+        append(&log.path("log"), "new\n");
+        append(&log.path("log.1.gz"), "compressed\n");
+        let (mut followed, missing) = log.begin(Some(&left));
+        assert!(missing.unwrap().contains("may be missing"));
+        assert_eq!(lines(&mut followed), ["new"]);
+    }
+
+    #[test]
+    fn a_file_that_comes_later_is_read_whole_and_one_that_goes_is_let_go() {
+        let log = Log::new("log");
+        let mut followed = log.follow();
+        assert!(lines(&mut followed).is_empty() && !followed.is_there());
+        append(&log.path("log"), "one\n");
+        assert_eq!(lines(&mut followed), ["one"]);
+        assert!(followed.is_there());
+        fs::remove_file(log.path("log")).unwrap();
+        followed.grace = Duration::ZERO;
+        assert!(lines(&mut followed).is_empty() && !followed.is_there());
+    }
+
+    #[test]
+    fn names_that_rotation_makes_are_told_from_others() {
+        for rest in [".1", "-20261127", ".2026-11-27T04:19:09Z", "_1", ".1.2"] {
+            assert!(is_rotated(rest), "{rest}");
+        }
+        for rest in ["", ".gz", ".1.gz", ".bak", "1", "-", "_other.json", ".1~"] {
+            assert!(!is_rotated(rest), "{rest}");
+        }
+    }
+}
