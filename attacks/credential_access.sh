@@ -503,3 +503,118 @@ hydra create client --endpoint http://127.0.0.1:4445
 cp /bin/true /usr/local/bin/johnny
 johnny
 openssl passwd -6 secret
+
+#: failed_auth_spike attack: sshpass from many addresses
+printf 'module(load="imuxsock")\nauth,authpriv.* /srv/followed/auth.log\n' > /etc/rsyslog.conf
+rsyslogd
+/usr/sbin/sshd -o ListenAddress=203.0.113.5 -o MaxStartups=100
+until [ -S /dev/log ] && ss -ltn | grep -q '203.0.113.5:22 '; do sleep 0.02; done
+for number in {1..20}; do
+    ip address add 198.51.100.$((number + 100))/32 dev lo
+    sshpass -p guess ssh -b 198.51.100.$((number + 100)) -o StrictHostKeyChecking=no -o NumberOfPasswordPrompts=1 -o PubkeyAuthentication=no alice@203.0.113.5 true 2> /dev/null &
+done
+wait $(jobs -p)
+
+#: failed_auth_spike attack: su by alice
+#: by alice
+#: patience 20
+printf 'module(load="imuxsock")\nauth,authpriv.* /srv/followed/auth.log\n' | sudo tee /etc/rsyslog.conf > /dev/null
+sudo rsyslogd
+until [ -S /dev/log ]; do sleep 0.02; done
+for number in {1..24}; do
+    echo "guess$number" | su -c true 2> /dev/null &
+done
+wait $(jobs -p)
+
+#: failed_auth_spike harmless: a dozen of people mistype
+#: keep event.outcome == "failure"
+printf 'module(load="imuxsock")\nauth,authpriv.* /srv/followed/auth.log\n' > /etc/rsyslog.conf
+rsyslogd
+/usr/sbin/sshd -o ListenAddress=203.0.113.5 -o MaxStartups=100
+until [ -S /dev/log ] && ss -ltn | grep -q '203.0.113.5:22 '; do sleep 0.02; done
+for number in {1..12}; do
+    ip address add 198.51.100.$((number + 130))/32 dev lo
+    sshpass -p guess ssh -b 198.51.100.$((number + 130)) -o StrictHostKeyChecking=no -o NumberOfPasswordPrompts=1 -o PubkeyAuthentication=no alice@203.0.113.5 true 2> /dev/null &
+done
+wait $(jobs -p)
+
+#: brute_force attack: sshpass
+ip address add 198.51.100.41/32 dev lo
+printf 'module(load="imuxsock")\nauth,authpriv.* /srv/followed/auth.log\n' > /etc/rsyslog.conf
+rsyslogd
+/usr/sbin/sshd -o ListenAddress=203.0.113.5 -o MaxStartups=100
+until [ -S /dev/log ] && ss -ltn | grep -q '203.0.113.5:22 '; do sleep 0.02; done
+for number in {1..10}; do
+    sshpass -p "guess$number" ssh -b 198.51.100.41 -o StrictHostKeyChecking=no -o NumberOfPasswordPrompts=1 -o PubkeyAuthentication=no alice@203.0.113.5 true 2> /dev/null &
+done
+wait $(jobs -p)
+
+#: brute_force attack: ssh as nobody that exists
+ip address add 198.51.100.42/32 dev lo
+busybox syslogd -O /srv/followed/auth.log
+/usr/sbin/sshd -o ListenAddress=203.0.113.5 -o MaxStartups=100
+until [ -S /dev/log ] && ss -ltn | grep -q '203.0.113.5:22 '; do sleep 0.02; done
+printf '#!/bin/sh\necho guess\n' > /tmp/answer
+chmod 755 /tmp/answer
+export SSH_ASKPASS=/tmp/answer SSH_ASKPASS_REQUIRE=force
+for number in {1..10}; do
+    ssh -b 198.51.100.42 -o StrictHostKeyChecking=no -o NumberOfPasswordPrompts=1 -o PubkeyAuthentication=no "user$number@203.0.113.5" true 2> /dev/null &
+done
+wait $(jobs -p)
+
+#: brute_force harmless: somebody mistypes a password and is let in then
+#: keep event.outcome in ["failure", "success"]
+ip address add 198.51.100.43/32 dev lo
+printf 'module(load="imuxsock")\nauth,authpriv.* /srv/followed/auth.log\n' > /etc/rsyslog.conf
+rsyslogd
+/usr/sbin/sshd -o ListenAddress=203.0.113.5 -o MaxStartups=100
+until [ -S /dev/log ] && ss -ltn | grep -q '203.0.113.5:22 '; do sleep 0.02; done
+echo alice:right | chpasswd
+for password in rigth roght rihgt right; do
+    sshpass -p $password ssh -b 198.51.100.43 -o StrictHostKeyChecking=no -o NumberOfPasswordPrompts=1 -o PubkeyAuthentication=no alice@203.0.113.5 true 2> /dev/null
+done
+
+#: password_guessed attack: sshpass
+ip address add 198.51.100.44/32 dev lo
+printf 'module(load="imuxsock")\nauth,authpriv.* /srv/followed/auth.log\n' > /etc/rsyslog.conf
+rsyslogd
+/usr/sbin/sshd -o ListenAddress=203.0.113.5 -o MaxStartups=100
+until [ -S /dev/log ] && ss -ltn | grep -q '203.0.113.5:22 '; do sleep 0.02; done
+echo alice:right | chpasswd
+for number in {1..6}; do
+    sshpass -p "guess$number" ssh -b 198.51.100.44 -o StrictHostKeyChecking=no -o NumberOfPasswordPrompts=1 -o PubkeyAuthentication=no alice@203.0.113.5 true 2> /dev/null &
+done
+wait $(jobs -p)
+sshpass -p right ssh -b 198.51.100.44 -o StrictHostKeyChecking=no -o NumberOfPasswordPrompts=1 -o PubkeyAuthentication=no alice@203.0.113.5 true
+
+#: password_guessed attack: python drives ssh
+ip address add 198.51.100.45/32 dev lo
+busybox syslogd -O /srv/followed/auth.log
+/usr/sbin/sshd -o ListenAddress=203.0.113.5 -o MaxStartups=100
+until [ -S /dev/log ] && ss -ltn | grep -q '203.0.113.5:22 '; do sleep 0.02; done
+echo alice:right | chpasswd
+printf '#!/bin/sh\necho "$GUESS"\n' > /tmp/answer
+chmod 755 /tmp/answer
+python3 -c '
+import os, subprocess
+ssh = "ssh -b 198.51.100.45 -o StrictHostKeyChecking=no -o NumberOfPasswordPrompts=1 -o PubkeyAuthentication=no alice@203.0.113.5 true".split()
+def guess(word):
+    return subprocess.Popen(ssh, env=dict(os.environ, GUESS=word, SSH_ASKPASS="/tmp/answer", SSH_ASKPASS_REQUIRE="force"))
+for one in [guess(word) for word in ["a", "b", "c", "d", "e"]]:
+    one.wait()
+guess("right").wait()
+' 2> /dev/null
+
+#: password_guessed harmless: a password that was mistyped three times
+#: keep event.outcome in ["failure", "success"]
+ip address add 198.51.100.46/32 dev lo
+printf 'module(load="imuxsock")\nauth,authpriv.* /srv/followed/auth.log\n' > /etc/rsyslog.conf
+rsyslogd
+/usr/sbin/sshd -o ListenAddress=203.0.113.5 -o MaxStartups=100
+until [ -S /dev/log ] && ss -ltn | grep -q '203.0.113.5:22 '; do sleep 0.02; done
+echo alice:right | chpasswd
+for number in {1..3}; do
+    sshpass -p "guess$number" ssh -b 198.51.100.46 -o StrictHostKeyChecking=no -o NumberOfPasswordPrompts=1 -o PubkeyAuthentication=no alice@203.0.113.5 true 2> /dev/null &
+done
+wait $(jobs -p)
+sshpass -p right ssh -b 198.51.100.46 -o StrictHostKeyChecking=no -o NumberOfPasswordPrompts=1 -o PubkeyAuthentication=no alice@203.0.113.5 true

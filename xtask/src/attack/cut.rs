@@ -15,7 +15,7 @@ use crate::{process, workspace};
 const MOST: usize = 12;
 
 /// What is left out of events: the machine on which they were recorded, and where on it the deed was done.
-const LEFT_OUT: [&str; 3] = ["/host", "/process/cgroup", "/process/session_id"];
+const LEFT_OUT: [&str; 5] = ["/host", "/process/cgroup", "/process/session_id", "/log/file", "/event/id"];
 
 /// The program below which a deed is done: who began that is nobody's business.
 const STAGE: &str = "unshare";
@@ -102,6 +102,9 @@ impl Cutter<'_> {
             return self.without_capabilities(alone);
         }
         let mut kept = events[..=last].to_vec();
+        if self.fired(&kept, self.rules, rule)?.is_empty() {
+            bail!("{rule} does not fire on the first {} events of {}", last + 1, self.deed.title());
+        }
         // What a threshold counts is mostly alike: that leaves little to be tried.
         for pointer in ["/event/dataset", "/event/action", "/process/name"] {
             let wanted = events[last].pointer(pointer);
@@ -182,10 +185,10 @@ impl Cutter<'_> {
     }
 }
 
-/// Where an event is among others, by its time and its process.
+/// Where an event is among others, by its time and its process, or the line that tells of it.
 fn position(events: &[Value], event: &Value) -> Option<usize> {
     let same = |other: &Value| {
-        ["/@timestamp", "/process/entity_id", "/event/dataset", "/event/action"]
+        ["/@timestamp", "/process/entity_id", "/event/dataset", "/event/action", "/event/original"]
             .iter()
             .all(|pointer| other.pointer(pointer) == event.pointer(pointer))
     };

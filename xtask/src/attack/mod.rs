@@ -8,6 +8,7 @@ mod cut;
 mod deed;
 mod outcome;
 mod recording;
+mod report;
 mod root;
 mod stage;
 mod watch;
@@ -26,6 +27,7 @@ use deed::{Deed, Purpose};
 pub(crate) use deed::{Shown, shown};
 use outcome::Outcome;
 use recording::Recording;
+use report::Report;
 use stage::{Done, Stage};
 use watch::{Found, Watch};
 
@@ -47,6 +49,9 @@ pub(crate) struct Arguments {
     /// Also work on a root file system with compilers and the like, which takes minutes and needs the network
     #[arg(long)]
     all: bool,
+    /// Write what it came to into docs/quality.md
+    #[arg(long, conflicts_with = "filter")]
+    report: bool,
     /// Only deeds whose name (RULE/TOOL) contains one of these
     #[arg(value_name = "FILTER")]
     filter: Vec<String>,
@@ -69,7 +74,12 @@ pub(crate) fn command(arguments: &Arguments) -> Result<()> {
     let outcomes = perform(deeds, arguments)?;
     print!("{}", outcome::tables(&outcomes));
     let wrong = outcomes.iter().filter(|outcome| !outcome.is_right()).count();
+    let report = Report::of(&outcomes);
+    report.lines().iter().for_each(|line| println!("{line}"));
     println!("{} deeds as they are to be, {wrong} not", outcomes.len() - wrong);
+    if arguments.report {
+        report.write()?;
+    }
     if wrong > 0 {
         bail!(
             "{wrong} deeds are not as they are to be: `cargo xtask attack --show DEED` shows one by itself"
@@ -121,7 +131,7 @@ fn perform(deeds: Vec<Deed>, arguments: &Arguments) -> Result<Vec<Outcome>> {
     for (number, deed) in deeds.into_iter().enumerate() {
         let how = stage.perform(number, &deed)?;
         let awaited = (deed.purpose == Purpose::Attack).then_some((deed.rule.as_str(), deed.patience));
-        found.extend(watch.findings(awaited)?.into_iter().map(|found| (number, found)));
+        found.extend(watch.findings(awaited, how.logged)?.into_iter().map(|found| (number, found)));
         done.push((deed, how));
     }
     let capture = watch.stop()?;
@@ -129,7 +139,7 @@ fn perform(deeds: Vec<Deed>, arguments: &Arguments) -> Result<Vec<Outcome>> {
     step.done(&format!("{} a deed", console::elapsed(each)));
     let mut recording = Recording::read(&capture, &stage.group(), arguments.write)?;
     let (mut outcomes, mut uncut) = (Vec::new(), 0);
-    for (number, (deed, Done { group: own, said, well })) in done.into_iter().enumerate() {
+    for (number, (deed, Done { group: own, said, well, logged })) in done.into_iter().enumerate() {
         let events = recording.of(&own);
         // Whenever it was told: what comes late is no other deed's.
         let is_of_deed = |(told, found): &&(usize, Found)| match &found.group {
@@ -139,7 +149,7 @@ fn perform(deeds: Vec<Deed>, arguments: &Arguments) -> Result<Vec<Outcome>> {
             }
         };
         let found = found.iter().filter(is_of_deed).map(|(_, found)| found.clone()).collect();
-        let outcome = Outcome { deed, found, said, well, events: events.kinds };
+        let outcome = Outcome { deed, found, said, well, logged, events: events.kinds };
         if arguments.show || !outcome.is_right() {
             console::note(&format!("{} ({})", outcome.deed.title(), outcome.deed.place));
             outcome.said.lines().for_each(|line| console::note(&format!("| {line}")));

@@ -20,6 +20,8 @@ pub(super) struct Outcome {
     pub(super) said: String,
     /// Whether it ended well.
     pub(super) well: bool,
+    /// Whether it wrote logs that the sensor follows.
+    pub(super) logged: bool,
     /// How many events there were, by kind.
     pub(super) events: BTreeMap<String, usize>,
 }
@@ -30,11 +32,17 @@ impl Outcome {
         self.found.iter().find(|found| found.rule == self.deed.rule).map(|found| found.after)
     }
 
+    /// Whether its logs were read, where it wrote any.
+    fn is_read(&self) -> bool {
+        let of_logs = |kind: &String| ["auth_attempt", "http_request"].contains(&kind.as_str());
+        !self.logged || self.events.keys().any(of_logs)
+    }
+
     /// Whether it is as the deed says. That nothing was found says nothing where nothing happened.
     pub(super) fn is_right(&self) -> bool {
         match self.deed.purpose {
             Purpose::Attack => self.fired().is_some(),
-            Purpose::Harmless => self.fired().is_none() && !self.events.is_empty(),
+            Purpose::Harmless => self.fired().is_none() && !self.events.is_empty() && self.is_read(),
             Purpose::Work => self.well && !self.is_severe() && !self.events.is_empty(),
         }
     }
@@ -45,7 +53,7 @@ impl Outcome {
     }
 
     /// The rules that fired beside that of the deed, each once, and how severe they are.
-    fn others(&self) -> BTreeSet<(&str, &str)> {
+    pub(super) fn others(&self) -> BTreeSet<(&str, &str)> {
         let others = self.found.iter().filter(|found| found.rule != self.deed.rule);
         others.map(|found| (found.rule.as_str(), found.severity.as_str())).collect()
     }
@@ -125,11 +133,11 @@ fn table(head: [&str; 5], rows: Vec<[String; 5]>) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::super::deed::parse;
     use super::*;
 
-    fn outcome(begin: &str, found: &[(&str, &str)]) -> Outcome {
+    pub(in super::super) fn outcome(begin: &str, found: &[(&str, &str)]) -> Outcome {
         let text = format!("#: {begin}: x\n#: keep process.pid == 1\ntrue\n");
         let mut deeds = parse("a.sh".as_ref(), &text).expect("it is a deed");
         let found = found.iter().map(|(rule, severity)| Found {
@@ -145,6 +153,7 @@ mod tests {
             found: found.collect(),
             said: String::new(),
             well: true,
+            logged: false,
             events: BTreeMap::from([("process_create".to_owned(), 3), ("file_access".to_owned(), 4)]),
         }
     }

@@ -17,7 +17,7 @@ pub(super) struct Recording {
     whole: bool,
 }
 
-/// What happened in a control group, and to no process in its networks.
+/// What happened in a control group, to no process in its networks, and by its logs.
 #[derive(Debug, Default)]
 pub(super) struct Events {
     /// How many events there are of each kind.
@@ -66,19 +66,24 @@ impl Recording {
         let event: Value = serde_json::from_str(&line)?;
         let Some(kind) = text(&event, "/event/dataset") else { return Ok(()) };
         let network = |pointer| event.pointer(pointer).and_then(Value::as_u64);
-        if event.get("process").is_none() {
+        let group = match text(&event, "/log/file/path") {
+            // Of `logs/DEED/auth.log`, wherever that is.
+            Some(path) => path.rsplit('/').nth(1).map(str::to_owned),
+            None => text(&event, "/process/cgroup")
+                .and_then(|path| path.split('/').skip_while(|part| *part != outer).nth(1).map(str::to_owned)),
+        };
+        if event.get("process").is_none() && group.is_none() {
             self.came.extend(network("/network/namespace").map(|network| (network, (place, line))));
             return Ok(());
         }
-        let group = text(&event, "/process/cgroup").and_then(|path| {
-            let mut parts = path.split('/').skip_while(|part| *part != outer);
-            parts.nth(1)
-        });
         if let Some(group) = group {
-            let events = self.deeds.entry(group.to_owned()).or_default();
+            let events = self.deeds.entry(group).or_default();
             *events.kinds.entry(kind.to_owned()).or_default() += 1;
             events.networks.extend(network("/process/namespace/network"));
-            events.places = Some((events.places.map_or(place, |(first, _)| first), place));
+            // A line of a log may come late.
+            if event.get("process").is_some() {
+                events.places = Some((events.places.map_or(place, |(first, _)| first), place));
+            }
             if self.whole {
                 events.lines.push((place, line));
             }

@@ -21,6 +21,9 @@ const CONTAINER: &str = "docker-0c1a0c1a0c1a0c1a0c1a0c1a0c1a0c1a0c1a0c1a0c1a0c1a
 /// The file of the script that sets the stage.
 const STAGE: &str = "stage";
 
+/// The folder of the logs that deeds write, in one for each.
+pub(super) const LOGS: &str = "logs";
+
 /// A place for deeds, one after another.
 pub(super) struct Stage {
     root: PathBuf,
@@ -32,12 +35,14 @@ pub(super) struct Stage {
 
 /// How a deed ended.
 pub(super) struct Done {
-    /// The last part of the path of its control group, which no other deed has.
+    /// The last part of the path of its control group, and of the folder of its logs, which no other deed has.
     pub(super) group: String,
     /// What it wrote, and how it ended where that was not well.
     pub(super) said: String,
     /// Whether it ended well.
     pub(super) well: bool,
+    /// Whether it wrote logs that the sensor follows.
+    pub(super) logged: bool,
 }
 
 impl Stage {
@@ -73,6 +78,8 @@ impl Stage {
         let name = format!("deed-{}-{number}", std::process::id());
         let outer = self.group.inner(&name)?;
         let inner = if deed.by == Actor::Container { Some(outer.inner(CONTAINER)?) } else { None };
+        let logs = self.folder.join(LOGS).join(&name);
+        std::fs::create_dir_all(&logs).with_context(|| format!("cannot create {}", logs.display()))?;
         let log = self.folder.join("log");
         let file = std::fs::File::create(&log).with_context(|| format!("cannot write {}", log.display()))?;
         // With this process ends the deed.
@@ -94,6 +101,7 @@ impl Stage {
                 Actor::Container => "",
             })
             .arg(if deed.with_network { "host" } else { "own" })
+            .arg(&logs)
             .env_clear()
             .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
             .stdin(Stdio::null())
@@ -118,7 +126,8 @@ impl Stage {
         // What is left of it, such as a session whose first process `unshare` no longer ends since it took on another
         // user.
         outer.end_all()?;
-        Ok(Done { group: name, said: read_lossy(&log) + &ended.unwrap_or_default(), well })
+        let logged = std::fs::read_dir(&logs).is_ok_and(|mut files| files.next().is_some());
+        Ok(Done { group: name, said: read_lossy(&log) + &ended.unwrap_or_default(), well, logged })
     }
 
     fn write(&self, name: &str, text: &str) -> Result<PathBuf> {

@@ -1,14 +1,16 @@
 # A machine for one deed: a root file system of its own over the one of `attacks/`, its own devices, network and
-# processes. What is done to it is gone with it. Run by `unshare`; its arguments are ROOT, WORK, GROUP, SCRIPT, LOGIN and
-# NETWORK: LOGIN is the number of the user who logged in, or empty in a container, where nobody does; NETWORK is `own`, or
-# `host` where it is this machine's.
+# processes. What is done to it is gone with it, but for the logs in /srv/followed, which the sensor follows from outside. Run by
+# `unshare`; its arguments are ROOT, WORK, GROUP, SCRIPT, LOGIN, NETWORK and LOGS: LOGIN is the number of the user who logged
+# in, or empty in a container, where nobody does; NETWORK is `own`, or `host` where it is this machine's.
 set -eu
-root=$1 work=$2 group=$3 script=$4 login=$5 network=$6
+root=$1 work=$2 group=$3 script=$4 login=$5 network=$6 logs=$7
 
 mount -t tmpfs -o mode=755,size=4g stage "$work"
 mkdir "$work/upper" "$work/work" "$work/root"
 mount -t overlay -o "lowerdir=$root,upperdir=$work/upper,workdir=$work/work" overlay "$work/root"
 cp "$script" "$work/root/opt/session"
+mkdir "$work/root/srv/followed"
+mount --bind "$logs" "$work/root/srv/followed"
 cd "$work/root"
 
 mount -t proc proc proc

@@ -10,6 +10,7 @@ use anyhow::{Context, Result, bail};
 use jiff::Timestamp;
 use serde_json::Value;
 
+use super::stage::LOGS;
 use crate::marker::Marker;
 use crate::program::Program;
 use crate::workspace;
@@ -24,6 +25,9 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// second, and what another ring carried.
 const LATE: Duration = Duration::from_millis(700);
 
+/// The same where logs were written, of which new ones are looked for every second.
+const LATE_LOGS: Duration = Duration::from_secs(2);
+
 /// A finding as it was told.
 #[derive(Debug, Clone)]
 pub(super) struct Found {
@@ -31,7 +35,7 @@ pub(super) struct Found {
     pub(super) rule: String,
     /// Its severity.
     pub(super) severity: String,
-    /// The control group of the process, where there is one.
+    /// The control group of the process, or the log that tells of it, where there is one: the path of either names the deed.
     pub(super) group: Option<String>,
     /// The network that it came to, where there is one.
     pub(super) network: Option<u64>,
@@ -65,7 +69,7 @@ impl Watch {
         let marker = Marker::new(folder, MARKER)?;
         let configuration = folder.join("openclaw.yml");
         // None of this machine's.
-        std::fs::write(&configuration, "{}\n")
+        std::fs::write(&configuration, self::configuration(folder))
             .with_context(|| format!("cannot write {}", configuration.display()))?;
         let capture = folder.join("deeds.capture");
         let mut command = Command::new(workspace::agent());
@@ -132,15 +136,17 @@ impl Watch {
         }
     }
 
-    /// All that was found until now. Where `rule` is not among it, it is waited for as long as `patience`.
+    /// All that was found until now, by logs too where such were written (`logged`). Where `rule` is not among it, it is waited
+    /// for as long as `patience`.
     ///
     /// # Errors
     /// The sensor has ended, or no longer tells of anything.
-    pub(super) fn findings(&mut self, rule: Option<(&str, Duration)>) -> Result<Vec<Found>> {
+    pub(super) fn findings(&mut self, rule: Option<(&str, Duration)>, logged: bool) -> Result<Vec<Found>> {
         let Some(mut found) = self.mark(PATIENCE)? else {
             bail!("the sensor tells of nothing any more\n{}", self.program.log_tail());
         };
-        let patience = rule.map_or(LATE, |(_, patience)| patience);
+        let late = if logged { LATE_LOGS } else { LATE };
+        let patience = rule.map_or(late, |(_, patience)| patience);
         let is_there = |found: &[Found]| {
             rule.is_some_and(|(rule, _)| found.iter().any(|found: &Found| found.rule == rule))
         };
@@ -165,6 +171,17 @@ impl Watch {
     }
 }
 
+/// The configuration of the sensor: it follows the logs of the deeds.
+fn configuration(folder: &Path) -> String {
+    let logs = folder.join(LOGS);
+    let source = |file: &str| serde_json::json!({ "path": logs.join("*").join(file) });
+    let sources = serde_json::json!({
+        "auth": source("auth.log"), "nginx": source("nginx.log"), "apache": source("apache.log"),
+    });
+    // YAML holds JSON.
+    serde_json::json!({ "security": { "sources": sources } }).to_string()
+}
+
 /// A line of the sensor's output that is a finding.
 fn read(line: &str, now: Timestamp) -> Option<Found> {
     let line: Value = serde_json::from_str(line).ok()?;
@@ -173,7 +190,7 @@ fn read(line: &str, now: Timestamp) -> Option<Found> {
     Some(Found {
         rule: text("/rule")?,
         severity: text("/severity")?,
-        group: text("/event/process/cgroup"),
+        group: text("/event/process/cgroup").or_else(|| text("/event/log/file/path")),
         network: line.pointer("/event/network/namespace").and_then(Value::as_u64),
         after: now.duration_since(happened).unsigned_abs(),
         arguments: line.pointer("/event/process/args").and_then(Value::as_array).cloned().unwrap_or_default(),
