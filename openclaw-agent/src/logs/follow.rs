@@ -10,8 +10,11 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
-use super::position::{FileId, Position, Progress};
+use super::position::{Beginning, FileId, Position, Progress};
 use super::tail::{Line, Look, Tail};
+
+/// Longer than any clock is wrong.
+const FOREVER: Duration = Duration::from_secs(1 << 32);
 
 /// How long a file that was rotated away is read on: who writes it opens the new one when told to, not at once.
 const GRACE: Duration = Duration::from_secs(60);
@@ -20,10 +23,16 @@ const GRACE: Duration = Duration::from_secs(60);
 const AGAIN: Duration = Duration::from_secs(1);
 
 /// Files that have been read to their end and are remembered.
-const MAX_CLOSED: usize = 256;
+const MAX_CLOSED: usize = 1024;
 
 /// Files that are open at once. More wait until one of these has been read.
 const MAX_OPEN: usize = 128;
+
+/// How long before now a file was made that may not have been looked at yet.
+const UNSEEN: Duration = Duration::from_secs(60);
+
+/// Ends of names of files that are compressed, and so no logs.
+const COMPRESSED: [&str; 7] = [".gz", ".xz", ".bz2", ".zst", ".lz4", ".lzma", ".Z"];
 
 /// How coarse the times of files are, and how much earlier than it was a file may so say that it was made.
 const TICK: Duration = Duration::from_millis(20);
@@ -33,13 +42,17 @@ const TICK: Duration = Duration::from_millis(20);
 pub(super) struct Followed {
     /// As they are configured: of their names parts may be `*`.
     paths: Vec<PathBuf>,
-    /// The paths of which a file may be there, and when these were looked for last.
+    /// The paths of which a file may be there, and when these were looked for last, by both clocks.
     expanded: Vec<PathBuf>,
-    looked: Instant,
+    looked: (Instant, SystemTime),
     /// The oldest first.
     open: Vec<Open>,
     /// Those that have been read to their end, the oldest first.
     closed: VecDeque<Position>,
+    /// Files that were emptied and whose copies are read.
+    continued: VecDeque<FileId>,
+    /// Copies of files that are read, and when they were made.
+    copies: VecDeque<(FileId, SystemTime)>,
     /// What is not known and was made before is of no concern.
     since: SystemTime,
     grace: Duration,
@@ -66,40 +79,34 @@ pub(super) struct Round {
     pub(super) missing: Option<String>,
 }
 
-/// A file that is not open.
-struct Found {
-    tail: Tail,
-    id: FileId,
-    born: SystemTime,
-}
-
-impl Found {
-    fn at(path: &Path, metadata: &Metadata) -> io::Result<Found> {
-        // Not every file system tells when a file was made.
-        let born = metadata.created().or_else(|_| metadata.modified())?;
-        Ok(Found { tail: Tail::open(path)?, id: FileId::of(metadata), born })
-    }
-}
-
 impl Followed {
     /// Follows paths: from where they were left, or from now on.
     pub(super) fn begin(paths: Vec<PathBuf>, left: Option<&Progress>) -> (Followed, Round) {
-        let at = left
-            .map_or_else(SystemTime::now, |left| SystemTime::UNIX_EPOCH + Duration::from_nanos(left.at.0));
-        let since = at.checked_sub(TICK).unwrap_or(at);
+        let now = SystemTime::now();
+        let since = left.map(|left| SystemTime::UNIX_EPOCH + Duration::from_nanos(left.at.0));
         let (awaited, closed) =
             left.map(|left| (left.files.clone(), left.closed.clone())).unwrap_or_default();
-        // What was open is known like what was not, until it is found.
-        let closed = closed.into_iter().chain(awaited.iter().copied()).collect();
-        let expanded = expanded(&paths);
-        let looked = Instant::now();
-        let mut followed =
-            Followed { paths, expanded, looked, open: Vec::new(), closed, since, grace: GRACE };
+        let mut followed = Followed {
+            expanded: expanded(&paths),
+            paths,
+            looked: (Instant::now(), now),
+            open: Vec::new(),
+            // What was open is known like what was not, until it is found.
+            closed: closed.into_iter().chain(awaited.iter().copied()).collect(),
+            continued: VecDeque::new(),
+            copies: VecDeque::new(),
+            // At the first start nothing that is there is news.
+            since: since.map_or(now + FOREVER, |since| since.checked_sub(TICK).unwrap_or(since)),
+            grace: GRACE,
+        };
         let mut round = Round::default();
         for path in followed.expanded.clone() {
             followed.find_rotated(&path);
         }
         followed.look(&mut round);
+        if since.is_none() {
+            followed.since = now.checked_sub(TICK).unwrap_or(now);
+        }
         if !awaited.iter().all(|left| followed.has_found(left)) {
             round.missing = Some(
                 "what was written last to a file of it may be missing: the file is gone, or compressed"
@@ -111,11 +118,19 @@ impl Followed {
 
     /// Whether a file that was read is still there, to be read on or not, under whatever name.
     fn has_found(&self, left: &Position) -> bool {
-        let is_it = |path: &Path| Tail::open(path).is_ok_and(|tail| tail.begins_as(left));
-        let is_beside = |path: &PathBuf| {
-            is_it(path) || siblings(path, |_| true).iter().any(|(sibling, _)| is_it(sibling))
+        let is_in = |folder: &&Path| {
+            let files = fs::read_dir(folder).into_iter().flatten().flatten();
+            files.take(MAX_CLOSED).any(|file| Tail::open(&file.path()).is_ok_and(|tail| tail.begins_as(left)))
         };
-        left.beginning.len == 0 || self.expanded.iter().any(is_beside)
+        let folders: BTreeSet<&Path> = self.paths.iter().filter_map(|path| path.parent()).collect();
+        left.beginning.len == 0
+            || self.open.iter().any(|open| open.tail.begins_as(left))
+            || folders.iter().any(is_in)
+    }
+
+    /// When it was looked for files the last time: what was made since may not have been seen.
+    pub(super) fn looked_at(&self) -> SystemTime {
+        self.looked.1
     }
 
     /// How far the files have been read: those that are open, and those that are not any more.
@@ -167,8 +182,9 @@ impl Followed {
     /// Looks which files are at the paths by now, and for what rotation has made of those before.
     fn look(&mut self, round: &mut Round) {
         let mut there = BTreeSet::new();
-        if self.looked.elapsed() >= AGAIN {
-            (self.expanded, self.looked) = (expanded(&self.paths), Instant::now());
+        if self.looked.0.elapsed() >= AGAIN {
+            self.looked = (Instant::now(), SystemTime::now());
+            self.expanded = expanded(&self.paths);
         }
         for path in self.expanded.clone() {
             let Some(metadata) = round.unless_missing(&path, fs::metadata(&path)) else { continue };
@@ -177,14 +193,19 @@ impl Followed {
                 there.insert((id.device, id.inode));
                 continue;
             }
-            let Some(found) = round.unless_missing(&path, Found::at(&path, &metadata)) else { continue };
+            let is_read = |closed: &Position| closed.file == id && closed.offset == metadata.len();
+            if metadata.len() > 0 && self.closed.iter().any(is_read) {
+                continue;
+            }
+            let Some(tail) = round.unless_missing(&path, Tail::open(&path)) else { continue };
             self.find_rotated(&path);
             if self.open.len() >= MAX_OPEN {
                 round.problem =
                     Some(format!("more than {MAX_OPEN} files are to be read at once: the rest waits"));
-                break;
+                continue;
             }
-            if let Some(tail) = round.unless_missing(&path, self.take(found, Some(&path))).flatten() {
+            let id = tail.id();
+            if let Some(tail) = round.unless_missing(&path, self.take(tail, Some(&path))).flatten() {
                 there.insert((id.device, id.inode));
                 self.open.push(Open { tail, path, is_there: true });
             }
@@ -205,61 +226,70 @@ impl Followed {
                 continue;
             }
             // What cannot be opened any more is gone.
-            let Ok(Some(tail)) = Found::at(&rotated, &metadata).and_then(|found| self.take(found, None))
-            else {
+            let Ok(Some(tail)) = Tail::open(&rotated).and_then(|tail| self.take(tail, None)) else {
                 continue;
             };
             self.open.push(Open { tail, path: path.to_owned(), is_there: false });
         }
     }
 
-    /// Where a file is to be read from; none where it is not to be. `at` is the path that it is at, if at any: there it is
-    /// read on though it is older than the source.
-    fn take(&mut self, found: Found, at: Option<&Path>) -> io::Result<Option<Tail>> {
-        let Found { tail, id, born } = found;
-        // Its own number, or else its contents under another.
-        let is_same = |closed: &&Position| closed.file == id;
-        let begins_as = |closed: &&Position| tail.begins_as(closed);
-        let same = self.closed.iter().find(is_same).copied();
-        let known = match same {
-            Some(same) if same.beginning.len == 0 || tail.begins_as(&same) => Some(same),
-            // Another file with the same number, or one that was emptied meanwhile: that is read from its beginning.
-            Some(_) => {
-                self.closed.retain(|closed| closed.file != id);
-                return Ok(Some(tail));
+    /// Where a file is to be read from; none where it is not to be, or not yet. `at` is the path that it is at, if at any:
+    /// there it is read on though it is older than the source.
+    fn take(&mut self, tail: Tail, at: Option<&Path>) -> io::Result<Option<Tail>> {
+        let (id, size) = (tail.id(), tail.size()?);
+        let same = self.closed.iter().rev().find(|closed| closed.file == id).copied();
+        if let Some(known) = self.known(&tail, same, size) {
+            if known.file != id {
+                remember(&mut self.continued, known.file);
             }
-            None => {
-                let size = tail.size()?;
-                self.closed.iter().rev().filter(|closed| closed.offset <= size).find(begins_as).copied()
-            }
-        };
-        if let Some(known) = known {
             let tail = tail.at(&known)?;
-            if at.is_none() && tail.position().offset >= tail.size()? {
+            if at.is_none() && tail.position().offset >= size {
                 return Ok(None);
             }
-            self.closed.retain(|closed| *closed != known);
+            self.closed.retain(|closed| *closed != known && closed.file != id);
             return Ok(Some(tail));
         }
-        // A copy of what is being read. Where it has taken its place, it is read on in its stead.
-        let Some(copied) = self.open.iter().position(|open| tail.begins_as(&open.tail.position())) else {
-            return match at {
-                _ if born >= self.since => Ok(Some(tail)),
-                Some(_) => tail.at_end().map(Some),
-                None => Ok(None),
-            };
-        };
-        let copied = &self.open[copied];
-        let left = copied.tail.position();
-        match at {
-            Some(path) if copied.path == path && tail.size()? >= left.offset => {
+        // Another file has the number by now, or it was emptied: what it holds has not been read.
+        self.closed.retain(|closed| closed.file != id);
+        let (is_anew, born) = (same.is_some(), tail.born()?);
+        // As the other is by now, or, where that was emptied, as it was when it was read.
+        let is_copy_of = |open: &&Open| tail.begins_like(&open.tail) || tail.begins_as(&open.tail.position());
+        if let Some(original) = self.open.iter().find(is_copy_of) {
+            let left = original.tail.position();
+            let is_in_its_place = at.is_some_and(|path| original.path == path);
+            // It is read on in the other's stead.
+            if is_in_its_place && size >= left.offset && tail.begins_as(&left) {
                 self.open.retain(|open| open.tail.id() != left.file);
-                tail.at(&left).map(Some)
+                return tail.at(&left).map(Some);
             }
-            // Else the lines behind are told by the file itself, or are looked for in its copies once it was emptied.
+            // The lines behind are told by the file itself, or are looked for in its copies once it was emptied.
+            if !is_in_its_place {
+                if tail.begins_as(&left) && left.beginning.len == Beginning::ENOUGH {
+                    remember(&mut self.copies, (id, born));
+                }
+                return Ok(None);
+            }
+        }
+        let is_news = born >= self.since || self.continued.contains(&id);
+        match at {
+            _ if self.copies.contains(&(id, born)) => Ok(None),
+            // A copy begins as an empty file.
+            Some(_) if is_news && size == 0 => Ok(None),
+            Some(_) if is_news || is_anew => Ok(Some(tail)),
+            None if is_news => Ok(Some(tail)),
             Some(_) => tail.at_end().map(Some),
             None => Ok(None),
         }
+    }
+
+    /// How far a file has been read that is not open: by its own number, of which `same` is known, or else by its contents.
+    fn known(&self, tail: &Tail, same: Option<Position>, size: u64) -> Option<Position> {
+        let is_same = |same: &Position| match same.beginning.len {
+            0 => same.offset == 0,
+            _ => tail.begins_as(same),
+        };
+        let fits = |closed: &&Position| closed.offset <= size && tail.begins_as(closed);
+        same.filter(is_same).or_else(|| self.closed.iter().rev().find(fits).copied())
     }
 
     /// Looks whether a file was emptied. It is read from its beginning then, and where it was copied before, as log rotation
@@ -278,13 +308,14 @@ impl Followed {
                 tail.look().inspect_err(|error| round.complain(path, error)).ok();
                 let path = path.clone();
                 let copies = siblings(&path, |_| true).into_iter().rev();
-                let tail = copies
-                    .filter(|(_, metadata)| {
-                        FileId::of(metadata) != left.file && metadata.len() >= left.offset
-                    })
-                    .filter_map(|(copy, _)| Tail::open(&copy).ok())
-                    .find(|copy| copy.begins_as(&left))?;
-                Some(Open { tail: tail.at(&left).ok()?, path, is_there: false })
+                let is_copy = |(_, metadata): &(PathBuf, Metadata)| {
+                    FileId::of(metadata) != left.file && metadata.len() >= left.offset
+                };
+                let opened = copies.filter(is_copy).filter_map(|(copy, _)| Tail::open(&copy).ok());
+                let tail = opened.into_iter().find(|copy| copy.begins_as(&left))?;
+                let tail = tail.at(&left).ok()?;
+                self.copies.retain(|(copy, _)| *copy != tail.id());
+                Some(Open { tail, path, is_there: false })
             }
             Ok(Look::Grown | Look::Same | Look::Cut) => None,
             Err(error) => {
@@ -297,32 +328,58 @@ impl Followed {
     /// Closes files that are at no path any more and have not been written for long.
     fn close(&mut self, buffer: &mut Vec<u8>, line: &mut dyn FnMut(&Path, Line<'_>)) {
         let grace = self.grace;
-        let is_over =
-            |open: &mut Open| !open.is_there && open.tail.is_read() && open.tail.grown.elapsed() >= grace;
+        let is_crowded = self.open.len() > MAX_OPEN / 2;
+        let is_over = |open: &mut Open| {
+            let is_idle = open.tail.is_read() && open.tail.grown.elapsed() >= grace;
+            // One that is at a path is opened again when it grows.
+            is_idle && (!open.is_there || (is_crowded && open.tail.behind() == 0))
+        };
         for mut open in self.open.extract_if(.., is_over) {
-            // What cannot be read any more is gone.
-            let _ = open.tail.finish(buffer, |one| line(&open.path, one));
-            if self.closed.len() == MAX_CLOSED {
-                self.closed.pop_front();
+            if !open.is_there {
+                // What cannot be read any more is gone.
+                let _ = open.tail.finish(buffer, |one| line(&open.path, one));
             }
-            self.closed.push_back(open.tail.position());
+            let position = open.tail.position();
+            self.closed.retain(|closed| closed.file != position.file);
+            while self.closed.len() >= MAX_CLOSED {
+                self.closed.pop_front();
+                // What is forgotten is not to be taken for new.
+                let unseen = SystemTime::now().checked_sub(UNSEEN).unwrap_or(self.since);
+                self.since = self.since.max(unseen);
+            }
+            self.closed.push_back(position);
         }
     }
 }
 
 /// The paths of which a file may be there.
 fn expanded(patterns: &[PathBuf]) -> Vec<PathBuf> {
+    let is_compressed = |path: &PathBuf| {
+        COMPRESSED.iter().any(|end| path.as_os_str().as_encoded_bytes().ends_with(end.as_bytes()))
+    };
     let mut paths = Vec::new();
     for path in patterns {
         let text = path.to_string_lossy();
         if text.contains(['*', '?', '[']) {
             // The configuration was refused with a pattern that is none. What cannot be read is not there.
-            paths.extend(glob::glob(&text).into_iter().flatten().flatten());
+            let found = glob::glob(&text).into_iter().flatten().flatten();
+            paths.extend(found.filter(|path| !is_compressed(path)));
         } else {
             paths.push(path.clone());
         }
     }
     paths
+}
+
+/// Adds one to what is remembered, of which the oldest make room.
+fn remember<T: PartialEq>(all: &mut VecDeque<T>, one: T) {
+    if all.contains(&one) {
+        return;
+    }
+    if all.len() == MAX_CLOSED {
+        all.pop_front();
+    }
+    all.push_back(one);
 }
 
 impl Round {
@@ -521,6 +578,8 @@ mod tests {
         let mut followed = log.follow();
         append(&log.path("log"), "read\n");
         assert_eq!(lines(&mut followed), ["read"]);
+        // The file is older than what is known of it.
+        std::thread::sleep(2 * TICK);
         let left = left(&followed);
         append(&log.path("log"), "one\n");
         fs::copy(log.path("log"), log.path("log.1")).unwrap();
@@ -555,9 +614,47 @@ mod tests {
         append(&log.path("new"), "four\n");
         fs::rename(log.path("new"), log.path("log")).unwrap();
         assert_eq!(lines(&mut followed), ["four"]);
+        // The copies are older than what is known.
+        std::thread::sleep(2 * TICK);
         let left = left(&followed);
         let (mut followed, missing) = log.begin(Some(&left));
         assert_eq!((lines(&mut followed), missing), (Vec::new(), None), "after a restart");
+    }
+
+    #[test]
+    fn a_copy_in_the_making_is_no_log() {
+        let log = Log::new("log*");
+        let mut followed = log.follow();
+        let whole: String = (0..100).map(|number| format!("line {number}\n")).collect();
+        append(&log.path("log"), &whole);
+        assert_eq!(lines(&mut followed).len(), 100);
+        for len in [0, 10, 300, whole.len()] {
+            fs::write(log.path("log.1"), &whole[..len]).unwrap();
+            assert!(lines(&mut followed).is_empty(), "{len} bytes of the copy");
+        }
+        append(&log.path("log"), "last\n");
+        append(&log.path("log.1"), "last\n");
+        fs::write(log.path("log"), "new\n").unwrap();
+        assert_eq!(lines(&mut followed), ["last", "new"]);
+        assert!(lines(&mut followed).is_empty());
+        // Copied and emptied between two looks.
+        append(&log.path("log"), &whole);
+        assert_eq!(lines(&mut followed).len(), 100);
+        fs::copy(log.path("log"), log.path("log.2")).unwrap();
+        fs::write(log.path("log"), "").unwrap();
+        assert!(lines(&mut followed).is_empty());
+        append(&log.path("log"), "new\n");
+        assert_eq!(lines(&mut followed), ["new"]);
+        // A number that is used again.
+        fs::remove_file(log.path("log.1")).unwrap();
+        fs::copy(log.path("log"), log.path("log.1")).unwrap();
+        append(&log.path("log"), "newer\n");
+        assert_eq!(lines(&mut followed), ["newer"]);
+        // Another log whose first line is the same.
+        append(&log.path("log-other"), "new\n");
+        assert!(lines(&mut followed).is_empty(), "it may be a copy");
+        append(&log.path("log-other"), "other\n");
+        assert_eq!(lines(&mut followed), ["new", "other"]);
     }
 
     #[test]

@@ -74,7 +74,9 @@ impl Source {
             told: Progress { at: now(), ..Progress::default() },
         };
         let reader = if is_of_journal(config) {
-            let since = left.map_or_else(now, |left| left.at);
+            // Until something was read of it, that is from when on it is read.
+            let since = left.map_or(head.told.at, |left| left.at);
+            head.told.at = since;
             let cursor = left.and_then(|left| left.cursor.clone());
             let origin = Arc::new(Origin { source: config.name.clone(), path: None });
             let journal =
@@ -175,8 +177,12 @@ impl Source {
         if entries.is_empty() && self.progress(self.head.told.at) == self.head.told {
             return None;
         }
-        // As of before it was looked: what was made since may not have been seen.
-        self.head.told = self.progress(now);
+        // As of before it was looked for files: what was made since may not have been seen.
+        let at = match &self.reader {
+            Reader::Files(followed, ..) => time_of(followed.looked_at()).min(now),
+            Reader::Journal(..) => now,
+        };
+        self.head.told = self.progress(at);
         Some(Batch { source: self.head.name.clone(), entries, progress: self.head.told.clone() })
     }
 }
@@ -273,7 +279,11 @@ impl Head {
 
 /// The time of day.
 fn now() -> Timestamp {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    time_of(SystemTime::now())
+}
+
+fn time_of(time: SystemTime) -> Timestamp {
+    let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     Timestamp(u64::try_from(since.as_nanos()).unwrap_or(u64::MAX))
 }
 

@@ -123,6 +123,24 @@ impl Tail {
         Ok(self.file.metadata()?.len())
     }
 
+    /// When it was made; where the file system does not tell, when it was changed.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub(super) fn born(&self) -> io::Result<SystemTime> {
+        let metadata = self.file.metadata()?;
+        metadata.created().or_else(|_| metadata.modified())
+    }
+
+    /// Whether it begins as another, as far as both go: it may be a copy of it, in the making too.
+    pub(super) fn begins_like(&self, other: &Tail) -> bool {
+        let common = || Some(self.size().ok()?.min(other.size().ok()?).min(Beginning::ENOUGH));
+        common().is_some_and(|common| {
+            let of = |tail: &Tail| Beginning::of(&tail.file, common).ok();
+            common > 0 && of(self).is_some() && of(self) == of(other)
+        })
+    }
+
     /// Which file it is.
     pub(super) fn id(&self) -> FileId {
         self.position.file
@@ -207,8 +225,8 @@ impl Tail {
         }
         self.position.offset += taken;
         self.keep_beginning()?;
-        // A whole chunk was there: there may be more behind it.
-        self.has_more = len >= CHUNK;
+        // A whole chunk was there: there may be more behind it, unless all of it is a line without its end.
+        self.has_more = taken > 0 && len >= CHUNK;
         Ok(self.has_more)
     }
 
@@ -223,7 +241,7 @@ impl Tail {
             line(self.line(&buffer[..len], 0));
         }
         self.position.offset += len as u64;
-        Ok(())
+        self.keep_beginning()
     }
 
     fn line<'a>(&self, bytes: &'a [u8], after: u64) -> Line<'a> {
@@ -298,6 +316,20 @@ mod tests {
         let mut tail = Tail::open(&path).unwrap().at(&tail.position()).unwrap();
         OpenOptions::new().append(true).open(&path).unwrap().write_all(b"rest\nnext\n").unwrap();
         assert_eq!(lines(&mut tail), ["next"]);
+    }
+
+    #[test]
+    fn a_line_without_its_end_is_waited_for_and_not_read_over_and_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log");
+        fs::write(&path, "x".repeat(CHUNK + 7)).unwrap();
+        let mut tail = Tail::open(&path).unwrap();
+        assert_eq!(tail.look().unwrap(), Look::Grown);
+        assert!(!tail.read(&mut Vec::new(), |_| panic!()).unwrap() && tail.is_read());
+        assert_eq!(tail.look().unwrap(), Look::Same);
+        OpenOptions::new().append(true).open(&path).unwrap().write_all(b"\n").unwrap();
+        assert_eq!(tail.look().unwrap(), Look::Grown);
+        assert_eq!(lines(&mut tail)[0].len(), CHUNK + 7);
     }
 
     #[test]
