@@ -373,7 +373,7 @@ fn ports(event: &(impl Event + ?Sized)) -> Option<Ports> {
 /// one that it took, and of what a log tells of.
 pub(crate) fn remote(event: &(impl Event + ?Sized)) -> Option<IpAddr> {
     let side = match event.get(Field::NetworkDirection) {
-        _ if matches!(event.kind(), EventKind::AuthAttempt | EventKind::HttpRequest) => Field::SourceIp,
+        _ if KindSet::LOGS.contains(event.kind()) => Field::SourceIp,
         Some(Value::Str("inbound")) => Field::SourceIp,
         Some(Value::Str("outbound")) => Field::DestinationIp,
         // What has no direction, as the binding of a socket, has no other side.

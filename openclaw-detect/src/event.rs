@@ -240,6 +240,9 @@ impl KindSet {
     /// Every kind.
     pub const ALL: KindSet = KindSet((1 << EventKind::ALL.len()) - 1);
 
+    /// The kinds that logs tell: no process of this host did them, and their source is who did.
+    pub const LOGS: KindSet = KindSet::of(&[EventKind::AuthAttempt, EventKind::HttpRequest]);
+
     /// The set of these kinds.
     pub const fn of(kinds: &[EventKind]) -> KindSet {
         let mut bits = 0;
@@ -262,10 +265,10 @@ impl KindSet {
         KindSet(self.0 | other.0)
     }
 
-    /// The set without a kind.
+    /// The kinds that are in this one alone.
     #[must_use]
-    pub const fn without(self, kind: EventKind) -> KindSet {
-        KindSet(self.0 & !(1 << kind as u8))
+    pub const fn without(self, other: KindSet) -> KindSet {
+        KindSet(self.0 & !other.0)
     }
 
     /// The kinds that are in both.

@@ -104,7 +104,7 @@ const NAMESPACE: KindSet = KindSet::of(&[EventKind::NamespaceChange]);
 const START_OR_CRED: KindSet = START.union(CRED);
 const AUTH: KindSet = KindSet::of(&[EventKind::AuthAttempt]);
 const HTTP: KindSet = KindSet::of(&[EventKind::HttpRequest]);
-const LOG: KindSet = AUTH.union(HTTP);
+const LOG: KindSet = KindSet::LOGS;
 const SOURCE: KindSet = NET_OR_DNS.union(LOG);
 const CONTAINER: KindSet = EXEC.union(KindSet::of(&[EventKind::ContainerStart]));
 

@@ -8,7 +8,8 @@ use crate::engine::remote;
 use crate::literal::Time;
 use crate::rule::{KeyValue, Match, When};
 use crate::{
-    Action, Event, EventKind, Evidence, Field, ProcessId, Rule, Severity, Timestamp, Value, json, message,
+    Action, Event, EventKind, Evidence, Field, KindSet, ProcessId, Rule, Severity, Timestamp, Value, json,
+    message,
 };
 
 /// A match of a rule, with everything that an answer or a reader needs.
@@ -133,19 +134,16 @@ fn basis(rule: &Rule, evidence: Option<&Evidence>) -> String {
 
 /// What the finding is about, in a few words.
 fn headline(event: &(impl Event + ?Sized)) -> String {
-    let who = match event.get(Field::ProcessName) {
+    let named = |field, unnamed: &str| match event.get(field) {
         Some(Value::Str(name)) => message::one_line(name),
-        _ => "an unknown process".to_owned(),
+        _ => unnamed.to_owned(),
     };
-    let service = || match event.get(Field::ServiceName) {
-        Some(Value::Str(name)) => message::one_line(name),
-        _ => "a log".to_owned(),
-    };
+    let who = named(Field::ProcessName, "an unknown process");
     match (event.kind(), remote(event), event.get(Field::FilePath)) {
-        (EventKind::AuthAttempt | EventKind::HttpRequest, Some(address), _) => {
-            format!("{address} at {}", service())
+        (kind, address, _) if KindSet::LOGS.contains(kind) => {
+            let service = named(Field::ServiceName, "a log");
+            address.map_or_else(|| service.clone(), |address| format!("{address} at {service}"))
         }
-        (EventKind::AuthAttempt | EventKind::HttpRequest, None, _) => service(),
         (EventKind::NetworkConnection, Some(address), _) if event.process().is_none() => address.to_string(),
         (EventKind::NetworkConnection, Some(address), _) => format!("{who} and {address}"),
         (EventKind::FileAccess, _, Some(Value::Str(path))) => format!("{who} on {}", message::one_line(path)),

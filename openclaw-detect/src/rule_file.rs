@@ -378,12 +378,11 @@ fn same(when: &When) -> Vec<Field> {
 }
 
 /// The kinds of event with an address that can be blocked.
-const WITH_ADDRESS: KindSet =
-    KindSet::of(&[EventKind::NetworkConnection, EventKind::AuthAttempt, EventKind::HttpRequest]);
+const WITH_ADDRESS: KindSet = KindSet::of(&[EventKind::NetworkConnection]).union(KindSet::LOGS);
 
 /// The kinds of which there are so many that each comparison counts: of the kernel's, and not of what a log tells, each of
 /// whose lines costs more to be read than any rule.
-const MANY: KindSet = KindSet::ALL.without(EventKind::AuthAttempt).without(EventKind::HttpRequest);
+const MANY: KindSet = KindSet::ALL.without(KindSet::LOGS);
 
 /// Comparisons of a rule that cost no more than a pattern.
 const CHEAP_COMPARISONS: usize = 64;

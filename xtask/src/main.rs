@@ -18,6 +18,7 @@ mod process;
 mod program;
 mod run;
 mod setup;
+mod statistics;
 mod test;
 mod vm;
 mod workspace;

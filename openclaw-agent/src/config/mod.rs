@@ -26,7 +26,7 @@ use crate::sensor::RingSizes;
 pub use file::{ConfigError, Loaded, candidates, find, load, parse};
 pub use node::Place;
 pub use reader::{Problem, nearest};
-pub use sources::{LogKind, LogSource};
+pub use sources::{LogKind, LogSource, is_pattern};
 pub use webhook::Webhook;
 
 /// Everything that can be set, with its defaults filled in.

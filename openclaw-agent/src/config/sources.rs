@@ -130,8 +130,8 @@ fn source(reader: &mut Reader<'_>, name: &str, node: &Node, folder: &Path) -> Op
             ),
         );
     }
-    let is_pattern = |path: &PathBuf| path.to_string_lossy().contains(['*', '?', '[']);
-    if source.kind == LogKind::Journal && (source.paths.len() > 1 || source.paths.iter().any(is_pattern)) {
+    let has_pattern = source.paths.iter().any(|path| is_pattern(path));
+    if source.kind == LogKind::Journal && (source.paths.len() > 1 || has_pattern) {
         reader.problem(node.at, format!("`security.sources.{name}.path`: of a journal one folder is named"));
     }
     if source.paths.is_empty() && matches!(source.kind, LogKind::Json(_)) {
@@ -148,6 +148,11 @@ fn kind(text: &str) -> Result<&'static str, String> {
             hint.unwrap_or(format!(": write one of {}", KINDS.join(", ")))
         )
     })
+}
+
+/// Whether a path stands for all that match it.
+pub fn is_pattern(path: &Path) -> bool {
+    path.to_string_lossy().contains(['*', '?', '['])
 }
 
 /// A path of which parts may be `*`.

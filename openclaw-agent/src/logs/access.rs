@@ -11,7 +11,7 @@ use openclaw_detect::Timestamp;
 
 use super::entry::Request;
 use super::proxies::{Peer, Proxies};
-use super::text::text_of;
+use super::text::{text_of, told};
 use super::time::from_jiff;
 
 /// What a line of an access log tells.
@@ -36,7 +36,7 @@ pub(super) fn parse(line: &str, service: &str, proxies: &Proxies) -> Option<Line
     // `-` where there were none.
     let bytes = words.next()?.parse().ok();
     let mut rest = words.next().unwrap_or_default();
-    if matches!(asked.as_str(), "" | "-") {
+    if told(&asked).is_none() {
         return Some(Line::Nothing);
     }
     let mut texts = Vec::new();
@@ -49,8 +49,7 @@ pub(super) fn parse(line: &str, service: &str, proxies: &Proxies) -> Option<Line
     // Behind a proxy, its own address is nobody's.
     let header = texts.get(2).map(String::as_str).unwrap_or_default();
     let client = peer.and_then(|peer| proxies.client(peer, header));
-    let mut texts =
-        texts.into_iter().map(|text| Some(text).filter(|text| !matches!(text.as_str(), "" | "-")));
+    let text = |at: usize| texts.get(at).and_then(|text| told(text)).map(str::to_owned);
     let request = Request {
         service: Some(service.to_owned()),
         client,
@@ -59,8 +58,8 @@ pub(super) fn parse(line: &str, service: &str, proxies: &Proxies) -> Option<Line
         version,
         status: Some(status),
         bytes,
-        referrer: texts.next().flatten(),
-        agent: texts.next().flatten(),
+        referrer: text(0),
+        agent: text(1),
         domain,
         ..Request::new(target)
     };
@@ -86,7 +85,7 @@ fn who_asked(text: &str) -> Option<Who> {
     };
     // A user's name may have spaces, what identd says has none.
     let (_, user) = rest.split_once(' ')?;
-    let user = Some(user).filter(|user| !matches!(*user, "" | "-")).map(unescape);
+    let user = told(user).map(unescape);
     let peer = match client {
         "unix:" => Some(Peer::Local),
         client => client.parse::<IpAddr>().ok().map(|client| Peer::Address(client.to_canonical())),

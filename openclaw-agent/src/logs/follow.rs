@@ -10,8 +10,12 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
+use openclaw_detect::Timestamp;
+
 use super::position::{Beginning, FileId, Position, Progress};
 use super::tail::{Line, Look, Tail};
+use crate::config::is_pattern;
+use crate::output::time;
 
 /// Longer than any clock is wrong.
 const FOREVER: Duration = Duration::from_secs(1 << 32);
@@ -44,7 +48,7 @@ pub(super) struct Followed {
     paths: Vec<PathBuf>,
     /// The paths of which a file may be there, and when these were looked for last, by both clocks.
     expanded: Vec<PathBuf>,
-    looked: (Instant, SystemTime),
+    looked: (Instant, Timestamp),
     /// The oldest first.
     open: Vec<Open>,
     /// Those that have been read to their end, the oldest first.
@@ -89,7 +93,7 @@ impl Followed {
         let mut followed = Followed {
             expanded: expanded(&paths),
             paths,
-            looked: (Instant::now(), now),
+            looked: (Instant::now(), time::now()),
             open: Vec::new(),
             // What was open is known like what was not, until it is found.
             closed: closed.into_iter().chain(awaited.iter().copied()).collect(),
@@ -100,8 +104,9 @@ impl Followed {
             grace: GRACE,
         };
         let mut round = Round::default();
-        for path in followed.expanded.clone() {
-            followed.find_rotated(&path);
+        // Those of the others are found with the file at the path.
+        for path in followed.expanded.clone().iter().filter(|path| !path.exists()) {
+            followed.find_rotated(path);
         }
         followed.look(&mut round);
         if since.is_none() {
@@ -129,7 +134,7 @@ impl Followed {
     }
 
     /// When it was looked for files the last time: what was made since may not have been seen.
-    pub(super) fn looked_at(&self) -> SystemTime {
+    pub(super) fn looked_at(&self) -> Timestamp {
         self.looked.1
     }
 
@@ -183,14 +188,14 @@ impl Followed {
     fn look(&mut self, round: &mut Round) {
         let mut there = BTreeSet::new();
         if self.looked.0.elapsed() >= AGAIN {
-            self.looked = (Instant::now(), SystemTime::now());
+            self.looked = (Instant::now(), time::now());
             self.expanded = expanded(&self.paths);
         }
         for path in self.expanded.clone() {
             let Some(metadata) = round.unless_missing(&path, fs::metadata(&path)) else { continue };
             let id = FileId::of(&metadata);
             if self.open.iter().any(|open| open.tail.id() == id) {
-                there.insert((id.device, id.inode));
+                there.insert(id);
                 continue;
             }
             let is_read = |closed: &Position| closed.file == id && closed.offset == metadata.len();
@@ -206,12 +211,12 @@ impl Followed {
             }
             let id = tail.id();
             if let Some(tail) = round.unless_missing(&path, self.take(tail, Some(&path))).flatten() {
-                there.insert((id.device, id.inode));
+                there.insert(id);
                 self.open.push(Open { tail, path, is_there: true });
             }
         }
         for open in &mut self.open {
-            open.is_there = there.contains(&(open.tail.id().device, open.tail.id().inode));
+            open.is_there = there.contains(&open.tail.id());
         }
     }
 
@@ -360,7 +365,7 @@ fn expanded(patterns: &[PathBuf]) -> Vec<PathBuf> {
     let mut paths = Vec::new();
     for path in patterns {
         let text = path.to_string_lossy();
-        if text.contains(['*', '?', '[']) {
+        if is_pattern(path) {
             // The configuration was refused with a pattern that is none. What cannot be read is not there.
             let found = glob::glob(&text).into_iter().flatten().flatten();
             paths.extend(found.filter(|path| !is_compressed(path)));
@@ -432,8 +437,6 @@ mod tests {
     use std::fs::OpenOptions;
     use std::io::Write as _;
 
-    use openclaw_detect::Timestamp;
-
     use super::*;
 
     fn append(path: &Path, text: &str) {
@@ -484,9 +487,8 @@ mod tests {
     }
 
     fn left(followed: &Followed) -> Progress {
-        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
         let (files, closed) = followed.positions();
-        let left = Progress { at: Timestamp(now.as_nanos() as u64), files, closed, ..Progress::default() };
+        let left = Progress { at: time::now(), files, closed, ..Progress::default() };
         std::thread::sleep(2 * TICK);
         left
     }

@@ -10,6 +10,7 @@ use serde_json::Value;
 use super::entry::{Login, Request, What};
 use super::format::Read;
 use super::proxies::{self, Peer, Proxies};
+use super::text::told;
 use super::time::from_jiff;
 
 /// Where the fields of an event stand in a line. A place is a name, or the names of objects within one another joined by
@@ -100,7 +101,7 @@ impl Mapping {
     fn told(&self, line: &Value, service: &str, proxies: &Proxies) -> Option<What> {
         let place = |field: Field| self.fields.iter().find(|(mapped, _)| *mapped == field);
         let value = |field| at(line, &place(field)?.1);
-        let text = |field| value(field).and_then(text).filter(|text| !matches!(text.as_str(), "" | "-"));
+        let text = |field| value(field).and_then(text).filter(|text| told(text).is_some());
         let peer = text(Field::SourceIp).as_deref().and_then(proxies::address);
         let header = self.forwarded_for.as_ref().and_then(|place| at(line, place)).map(all);
         let client: Option<IpAddr> =

@@ -50,7 +50,7 @@ pub struct Position {
 }
 
 /// A file, for as long as it is there.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct FileId {
     /// The device.
     pub device: u64,

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use openclaw_detect::Timestamp;
 use tracing::{info, warn};
@@ -17,6 +17,7 @@ use super::login::Logins;
 use super::position::{Positions, Progress, hash};
 use super::thread::Batch;
 use crate::config::{LogKind, LogSource};
+use crate::output::time::now;
 
 /// Where hosts have the logs of logins.
 const AUTH: [&str; 2] = ["/var/log/auth.log", "/var/log/secure"];
@@ -174,15 +175,16 @@ impl Source {
 
     /// What is to be taken in, where that is anything.
     fn batch(&mut self, entries: Vec<Entry>, now: Timestamp) -> Option<Batch> {
-        if entries.is_empty() && self.progress(self.head.told.at) == self.head.told {
+        let mut progress = self.progress(self.head.told.at);
+        if entries.is_empty() && progress == self.head.told {
             return None;
         }
         // As of before it was looked for files: what was made since may not have been seen.
-        let at = match &self.reader {
-            Reader::Files(followed, ..) => time_of(followed.looked_at()).min(now),
+        progress.at = match &self.reader {
+            Reader::Files(followed, ..) => followed.looked_at().min(now),
             Reader::Journal(..) => now,
         };
-        self.head.told = self.progress(at);
+        self.head.told = progress;
         Some(Batch { source: self.head.name.clone(), entries, progress: self.head.told.clone() })
     }
 }
@@ -275,16 +277,6 @@ impl Head {
             self.status.missing = Some(missing);
         }
     }
-}
-
-/// The time of day.
-fn now() -> Timestamp {
-    time_of(SystemTime::now())
-}
-
-fn time_of(time: SystemTime) -> Timestamp {
-    let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    Timestamp(u64::try_from(since.as_nanos()).unwrap_or(u64::MAX))
 }
 
 #[cfg(test)]

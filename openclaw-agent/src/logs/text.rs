@@ -15,6 +15,11 @@ pub(super) fn text_of(bytes: &[u8]) -> String {
     text
 }
 
+/// A text that a log tells; none of it, or `-`, stands for none.
+pub(super) fn told(text: &str) -> Option<&str> {
+    (!matches!(text, "" | "-")).then_some(text)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -59,13 +59,18 @@ fn failed_from<'a>(address: &'a str) -> impl Fn(&Value) -> bool + 'a {
     move |event| event["source"]["ip"] == address
 }
 
+/// An agent that follows a log, which is there and empty. `source` says how, by the path of it.
+fn following(rules: &str, name: &str, source: impl FnOnce(&str) -> String) -> (Agent, PathBuf) {
+    let setup = Setup::new().rules(rules);
+    let log = setup.folder().join(name);
+    File::create(&log).unwrap();
+    let source = source(log.to_str().unwrap());
+    (setup.source(&source).start(), log)
+}
+
 /// An agent that follows a log of logins.
 fn with_logins(rules: &str) -> (Agent, PathBuf) {
-    let setup = Setup::new().rules(rules);
-    let log = setup.folder().join("auth.log");
-    File::create(&log).unwrap();
-    let source = format!("sshd: {{type: auth, path: {}}}", log.display());
-    (setup.source(&source).start(), log)
+    following(rules, "auth.log", |log| format!("sshd: {{type: auth, path: {log}}}"))
 }
 
 #[test]
@@ -209,11 +214,7 @@ fn each_was_told_once(agent: &Agent, written: u32) {
 
 /// An agent that follows an access log by a pattern that what rotation makes of it matches too.
 fn with_requests() -> (Agent, PathBuf) {
-    let setup = Setup::new().rules(REQUESTS);
-    let log = setup.folder().join("access.log");
-    File::create(&log).unwrap();
-    let source = format!("web: {{type: nginx, path: {}*}}", log.display());
-    (setup.source(&source).start(), log)
+    following(REQUESTS, "access.log", |log| format!("web: {{type: nginx, path: {log}*}}"))
 }
 
 #[test]
@@ -263,13 +264,10 @@ fn each_line_is_told_once_while_logs_are_copied_and_emptied_between_lines() {
 #[test]
 fn behind_a_proxy_the_client_is_meant_and_the_proxy_is_never_blocked() {
     live_once!();
-    let setup = Setup::new().rules(
-        "rules: [{name: evil, event: http_request, condition: url.path == '/evil', severity: high, action: block}]",
-    );
-    let log = setup.folder().join("access.log");
-    File::create(&log).unwrap();
-    let source = format!("web: {{type: nginx, path: {}, trusted_proxies: [198.51.100.0/24]}}", log.display());
-    let agent = setup.source(&source).start();
+    let rules = "rules: [{name: evil, event: http_request, condition: url.path == '/evil', severity: high, action: block}]";
+    let (agent, log) = following(rules, "access.log", |log| {
+        format!("web: {{type: nginx, path: {log}, trusted_proxies: [198.51.100.0/24]}}")
+    });
     let evil = |forwarded: &str| {
         append(&log, &format!("{} \"{forwarded}\"\n", request("198.51.100.1", "/evil")));
     };
@@ -320,14 +318,10 @@ fn lines_that_are_none_of_the_log_are_counted_and_others_are_read() {
 #[test]
 fn lines_of_json_are_read_as_the_configuration_maps_them() {
     live_once!();
-    let setup = Setup::new().rules(FAILURES);
-    let log = setup.folder().join("app.json");
-    File::create(&log).unwrap();
-    let source = format!(
-        "app: {{type: json, path: {}, event: auth_attempt, time: at, fields: {{event.outcome: result, source.ip: client.address, user.name: who}}}}",
-        log.display()
-    );
-    let agent = setup.source(&source).start();
+    let (agent, log) = following(FAILURES, "app.json", |log| {
+        let fields = "{event.outcome: result, source.ip: client.address, user.name: who}";
+        format!("app: {{type: json, path: {log}, event: auth_attempt, time: at, fields: {fields}}}")
+    });
     let line = r#"{"at":"AT","result":"denied","client":{"address":"192.0.2.7"},"who":"bob"}"#;
     for _ in 0..10 {
         append(&log, &format!("{}\n", line.replace("AT", &jiff::Timestamp::now().to_string())));

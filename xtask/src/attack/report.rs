@@ -3,13 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::process::Command;
-use std::time::Duration;
 
 use anyhow::Result;
 use jiff::Zoned;
 
 use super::deed::Purpose;
 use super::outcome::Outcome;
+use crate::statistics::Sample;
 use crate::{page, process};
 
 /// Severities, the worst first.
@@ -65,21 +65,14 @@ impl<'a> Report<'a> {
     fn times(&self) -> Option<String> {
         let of = |logged: bool| {
             let attacks = self.with(Purpose::Attack).filter(move |outcome| outcome.logged == logged);
-            let mut times: Vec<Duration> = attacks.filter_map(Outcome::fired).collect();
-            times.sort_unstable();
-            times
+            let sample =
+                Sample::new(attacks.filter_map(Outcome::fired).map(|time| time.as_secs_f64()).collect())?;
+            let told = |percent: u8| {
+                format!("p{percent} {:.1} ms", sample.quantile(f64::from(percent) / 100.0) * 1e3)
+            };
+            Some([50, 90, 99].map(told).join(", "))
         };
-        let told = |times: &[Duration]| {
-            let at = |percent: usize| times.get((times.len() * percent).div_ceil(100).saturating_sub(1));
-            let milliseconds = |percent| at(percent).map(|time| format!("{:.1}", time.as_secs_f64() * 1e3));
-            Some(format!(
-                "p50 {} ms, p90 {} ms, p99 {} ms",
-                milliseconds(50)?,
-                milliseconds(90)?,
-                milliseconds(99)?
-            ))
-        };
-        let (kernel, logs) = (told(&of(false)), told(&of(true)).map(|times| format!("by logs {times}")));
+        let (kernel, logs) = (of(false), of(true).map(|times| format!("by logs {times}")));
         let parts: Vec<String> = kernel.into_iter().chain(logs).collect();
         (!parts.is_empty()).then(|| format!("from the event to the finding {}", parts.join("; ")))
     }

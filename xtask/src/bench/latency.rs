@@ -6,8 +6,8 @@ use std::time::Duration;
 use anyhow::{Result, bail};
 
 use super::agent::Agent;
-use super::statistics::{Sample, milliseconds};
 use crate::console::Step;
+use crate::statistics::{Sample, milliseconds};
 
 /// How long one finding is waited for.
 const PATIENCE: Duration = Duration::from_secs(5);

@@ -13,7 +13,6 @@ mod latency;
 mod loops;
 mod overhead;
 mod size;
-mod statistics;
 mod watcher;
 mod written;
 

@@ -6,9 +6,9 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use anyhow::{Context, Result};
 
 use super::loops::{self, Activity, Taken};
-use super::statistics::{Sample, Shuffle};
 use super::watcher::{self, Seen, Watcher};
 use crate::console::{self, Step, elapsed};
+use crate::statistics::{Sample, Shuffle};
 
 /// How long an idle agent is looked at.
 const IDLE: Duration = Duration::from_secs(20);

@@ -2,25 +2,25 @@
 
 /// Measured values, sorted. There is at least one.
 #[derive(Debug, Clone)]
-pub(super) struct Sample {
+pub(crate) struct Sample {
     values: Vec<f64>,
 }
 
 impl Sample {
     /// None where nothing was measured.
-    pub(super) fn new(mut values: Vec<f64>) -> Option<Self> {
+    pub(crate) fn new(mut values: Vec<f64>) -> Option<Self> {
         values.sort_by(f64::total_cmp);
         (!values.is_empty()).then_some(Self { values })
     }
 
     /// How many were measured.
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.values.len()
     }
 
     /// The value below which this share (0 to 1) lies, interpolated between the two nearest: method 7 of
     /// Hyndman and Fan, "Sample Quantiles in Statistical Packages" (1996).
-    pub(super) fn quantile(&self, share: f64) -> f64 {
+    pub(crate) fn quantile(&self, share: f64) -> f64 {
         let last = self.values.len() - 1;
         #[expect(clippy::cast_precision_loss, reason = "there are never 2^52 measurements")]
         let position = share.clamp(0.0, 1.0) * last as f64;
@@ -36,17 +36,17 @@ impl Sample {
 }
 
 /// Seconds as `0.42 ms`.
-pub(super) fn milliseconds(seconds: f64) -> String {
+pub(crate) fn milliseconds(seconds: f64) -> String {
     format!("{:.2} ms", seconds * 1e3)
 }
 
 /// A generator of the order in which runs alternate: splitmix64 (Steele, Lea, Flood, 2014).
 #[derive(Debug)]
-pub(super) struct Shuffle(pub(super) u64);
+pub(crate) struct Shuffle(pub(crate) u64);
 
 impl Shuffle {
     /// The numbers below `len`, in an order that is drawn (Fisher and Yates).
-    pub(super) fn order(&mut self, len: usize) -> Vec<usize> {
+    pub(crate) fn order(&mut self, len: usize) -> Vec<usize> {
         let mut order: Vec<usize> = (0..len).collect();
         for last in (1..len).rev() {
             // A share of 2^64 that is not whole is too small to be seen.
