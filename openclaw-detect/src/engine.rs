@@ -340,6 +340,10 @@ fn turns<E: Event + ?Sized>(
     truth: Truth,
     event: &E,
 ) -> bool {
+    // What a log tells has happened, and lasts no longer.
+    if KindSet::LOGS.contains(event.kind()) {
+        return truth == Truth::True;
+    }
     // What is unknown changes nothing.
     if truth == Truth::Unknown {
         return false;
@@ -454,6 +458,18 @@ mod tests {
         assert!(fired(&mut engine, &exec(1, "nc", "bash")).is_empty(), "unknown ended nothing");
         assert!(fired(&mut engine, &exec(1, "ls", "bash")).is_empty());
         assert_eq!(fired(&mut engine, &exec(1, "nc", "bash")).len(), 1, "false ended it");
+    }
+
+    #[test]
+    fn a_rule_without_event_fires_at_each_line_of_a_log() {
+        let mut engine = engine("rules: [{name: a, condition: url.path contains '..' or process.name == 'x'}]");
+        let request = |path: &str| {
+            RecordedEvent::new(EventKind::HttpRequest, Timestamp(1)).with(Field::UrlPath, path)
+        };
+        assert_eq!(fired(&mut engine, &request("/../a")), ["a"]);
+        assert_eq!(fired(&mut engine, &request("/../b")), ["a"]);
+        assert!(fired(&mut engine, &request("/")).is_empty());
+        assert_eq!(engine.stats().active, 0);
     }
 
     #[test]

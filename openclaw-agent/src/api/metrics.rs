@@ -89,13 +89,19 @@ impl Metrics {
         let cut = self.counter("log_cut_lines", "Lines that were longer than is taken of one.", &labels)?;
         let behind = self.gauge("log_unread_bytes", "Bytes of logs that are not read yet.", &labels)?;
         let problem = self.gauge("log_problem", "Whether something is wrong with the log.", &labels)?;
-        for log in status.logs.iter().filter(|log| log.is_there || log.problem.is_some()) {
+        let missing = self.gauge(
+            "log_lines_missing",
+            "Whether lines may be missing that were written while no agent ran.",
+            &labels,
+        )?;
+        for log in status.logs.iter().filter(|log| log.is_of_interest()) {
             let labels = [log.source.as_str(), log.path.as_str()];
             lines.with_label_values(&labels).inc_by(log.lines);
             malformed.with_label_values(&labels).inc_by(log.malformed);
             cut.with_label_values(&labels).inc_by(log.cut);
             behind.with_label_values(&labels).set(signed(log.behind_bytes));
             problem.with_label_values(&labels).set(i64::from(log.problem.is_some()));
+            missing.with_label_values(&labels).set(i64::from(log.missing.is_some()));
         }
         Ok(())
     }

@@ -135,7 +135,7 @@ fn text(status: &Status) -> String {
 /// The logs that are there, and what is wrong with any.
 fn logs(logs: &[LogStatus]) -> String {
     let mut table = Table::default();
-    for log in logs.iter().filter(|log| log.is_there || log.problem.is_some() || log.missing.is_some()) {
+    for log in logs.iter().filter(|log| log.is_of_interest()) {
         let place = if log.path.is_empty() { "the journal" } else { &log.path };
         let malformed = (log.malformed > 0).then(|| format!(", {}", bad(log.malformed, "not understood")));
         let behind = (log.behind_bytes > 0).then(|| format!(", {} bytes to read", log.behind_bytes));

@@ -29,6 +29,13 @@ pub struct LogStatus {
     pub missing: Option<String>,
 }
 
+impl LogStatus {
+    /// Whether there is anything to tell of it: most logs that a host may have are not there.
+    pub fn is_of_interest(&self) -> bool {
+        self.is_there || self.problem.is_some() || self.missing.is_some()
+    }
+}
+
 /// The same of all logs, shared between who reads them and who tells of it.
 #[derive(Debug, Clone, Default)]
 pub struct LogCounts(Arc<Mutex<Vec<LogStatus>>>);

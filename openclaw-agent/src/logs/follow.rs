@@ -198,8 +198,10 @@ impl Followed {
                 there.insert(id);
                 continue;
             }
+            // What has been read to its end is opened for as long as there is room, to be watched and told of.
             let is_read = |closed: &Position| closed.file == id && closed.offset == metadata.len();
-            if metadata.len() > 0 && self.closed.iter().any(is_read) {
+            let is_crowded = self.open.len() >= MAX_OPEN / 2;
+            if is_crowded && metadata.len() > 0 && self.closed.iter().any(is_read) {
                 continue;
             }
             let Some(tail) = round.unless_missing(&path, Tail::open(&path)) else { continue };
@@ -621,6 +623,7 @@ mod tests {
         let left = left(&followed);
         let (mut followed, missing) = log.begin(Some(&left));
         assert_eq!((lines(&mut followed), missing), (Vec::new(), None), "after a restart");
+        assert!(followed.is_there(), "what has been read is watched");
     }
 
     #[test]
