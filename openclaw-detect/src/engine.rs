@@ -462,10 +462,10 @@ mod tests {
 
     #[test]
     fn a_rule_without_event_fires_at_each_line_of_a_log() {
-        let mut engine = engine("rules: [{name: a, condition: url.path contains '..' or process.name == 'x'}]");
-        let request = |path: &str| {
-            RecordedEvent::new(EventKind::HttpRequest, Timestamp(1)).with(Field::UrlPath, path)
-        };
+        let mut engine =
+            engine("rules: [{name: a, condition: url.path contains '..' or process.name == 'x'}]");
+        let request =
+            |path: &str| RecordedEvent::new(EventKind::HttpRequest, Timestamp(1)).with(Field::UrlPath, path);
         assert_eq!(fired(&mut engine, &request("/../a")), ["a"]);
         assert_eq!(fired(&mut engine, &request("/../b")), ["a"]);
         assert!(fired(&mut engine, &request("/")).is_empty());

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use openclaw_detect::Timestamp;
 
+use super::packed::{self, Packed};
 use super::position::{Beginning, FileId, Position, Progress};
 use super::tail::{Line, Look, Tail};
 use crate::config::is_pattern;
@@ -111,14 +112,53 @@ impl Followed {
         followed.look(&mut round);
         if since.is_none() {
             followed.since = now.checked_sub(TICK).unwrap_or(now);
+            return (followed, round);
         }
-        if !awaited.iter().all(|left| followed.has_found(left)) {
-            round.missing = Some(
-                "what was written last to a file of it may be missing: the file is gone, or compressed"
-                    .to_owned(),
-            );
+        let packed = followed.find_packed(&mut round);
+        let has_found =
+            |left: &Position| followed.has_found(left) || packed.iter().any(|packed| packed.begins_as(left));
+        if !awaited.iter().all(has_found) {
+            round.missing =
+                Some("what was written last to a file of it may be missing: the file is gone, or compressed otherwise than by gzip".to_owned());
         }
         (followed, round)
+    }
+
+    /// Unpacks what rotation has compressed since it was left and has not been read to its end. All that is compressed.
+    fn find_packed(&mut self, round: &mut Round) -> Vec<Packed> {
+        let is_packed = |rest: &str| rest.strip_suffix(packed::END).is_some_and(is_rotated);
+        let (mut all, mut unpacked, mut seen) = (Vec::new(), Vec::new(), BTreeSet::new());
+        for path in &self.expanded {
+            let siblings = siblings(path, is_packed).into_iter();
+            for (sibling, _) in siblings.filter(|(_, metadata)| seen.insert(FileId::of(metadata))) {
+                // What is none whatever its name says is no log.
+                let Ok(packed) = Packed::open(&sibling) else { continue };
+                let left = self.closed.iter().rev().find(|left| packed.begins_as(left)).copied();
+                let is_to_be_read = match &left {
+                    _ if self.open.iter().any(|open| packed.is_copy_of(&open.tail)) => false,
+                    Some(left) => packed.has_more_than(left),
+                    // What was not known was made since, where anything was written to it since.
+                    None => packed.written >= self.since,
+                };
+                if is_to_be_read {
+                    match packed.unpack(left) {
+                        Ok(tail) => {
+                            self.closed.retain(|closed| Some(*closed) != left);
+                            unpacked.push(Open { tail, path: path.clone(), is_there: false });
+                        }
+                        Err(error) => {
+                            let path = sibling.display();
+                            round.missing =
+                                Some(format!("what was written last to {path} is missing: {error}"));
+                        }
+                    }
+                }
+                all.push(packed);
+            }
+        }
+        // They are older than what is not compressed yet.
+        self.open.splice(0..0, unpacked);
+        all
     }
 
     /// Whether a file that was read is still there, to be read on or not, under whatever name.
@@ -436,8 +476,11 @@ fn is_rotated(rest: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::fs::OpenOptions;
+    use std::fs::{File, OpenOptions};
     use std::io::Write as _;
+
+    use flate2::Compression;
+    use flate2::write::GzEncoder;
 
     use super::*;
 
@@ -592,6 +635,62 @@ mod tests {
         let mut told = lines(&mut followed);
         told.sort();
         assert_eq!((told, missing), (vec!["one".to_owned(), "two".to_owned()], None));
+    }
+
+    /// Compresses a log as rotation does, which keeps the time of the last line.
+    fn compress(log: &Log, from: &str, to: &str) {
+        let mut encoder = GzEncoder::new(File::create(log.path(to)).unwrap(), Compression::default());
+        encoder.write_all(&fs::read(log.path(from)).unwrap()).unwrap();
+        let written = fs::metadata(log.path(from)).unwrap().modified().unwrap();
+        encoder.finish().unwrap().set_modified(written).unwrap();
+        fs::remove_file(log.path(from)).unwrap();
+    }
+
+    #[test]
+    fn a_reader_that_begins_anew_reads_on_what_was_compressed() {
+        for pattern in ["log", "log*"] {
+            let log = Log::new(pattern);
+            append(&log.path("log.9"), "long before\n");
+            let mut followed = log.follow();
+            append(&log.path("log"), "read\n");
+            assert_eq!(lines(&mut followed), ["read"]);
+            let stopped = left(&followed);
+            append(&log.path("log"), "one\n");
+            compress(&log, "log", "log.2.gz");
+            append(&log.path("log"), "two\nhalf");
+            compress(&log, "log", "log.1.gz");
+            compress(&log, "log.9", "log.9.gz");
+            append(&log.path("log"), "three\n");
+            let (mut followed, missing) = log.begin(Some(&stopped));
+            // What has been read in part when it is stopped again.
+            let within = left(&followed);
+            assert_eq!(
+                (lines(&mut followed), missing),
+                (vec!["one".into(), "two".into(), "three".into()], None)
+            );
+            let (mut followed, missing) = log.begin(Some(&within));
+            assert_eq!(lines(&mut followed).len(), 3);
+            followed.grace = Duration::ZERO;
+            assert_eq!((lines(&mut followed), missing), (vec!["half".into()], None), "nobody ends it");
+            let stopped = left(&followed);
+            let (mut followed, missing) = log.begin(Some(&stopped));
+            assert_eq!((lines(&mut followed), missing), (Vec::new(), None), "{pattern}: all has been read");
+        }
+    }
+
+    #[test]
+    fn what_is_compressed_and_still_there_is_read_once() {
+        let log = Log::new("log");
+        let mut followed = log.follow();
+        append(&log.path("log"), "read\n");
+        assert_eq!(lines(&mut followed), ["read"]);
+        let left = left(&followed);
+        append(&log.path("log"), "one\n");
+        fs::copy(log.path("log"), log.path("log.1")).unwrap();
+        fs::rename(log.path("log"), log.path("packed")).unwrap();
+        compress(&log, "packed", "log.1.gz");
+        let (mut followed, missing) = log.begin(Some(&left));
+        assert_eq!((lines(&mut followed), missing), (vec!["one".to_owned()], None));
     }
 
     #[test]

@@ -12,6 +12,7 @@ mod format;
 mod journal;
 mod login;
 mod mapped;
+mod packed;
 mod position;
 mod proxies;
 mod source;

@@ -85,7 +85,18 @@ impl Beginning {
         let mut bytes = [0; Self::ENOUGH as usize];
         let len = len.min(Self::ENOUGH);
         file.read_exact_at(&mut bytes[..len as usize], 0)?;
-        Ok(Beginning { len, hash: hash(&[&bytes[..len as usize]]) })
+        Ok(Beginning::of_bytes(&bytes[..len as usize]))
+    }
+
+    /// How a file begins whose first bytes these are, no more than are enough.
+    pub(super) fn of_bytes(bytes: &[u8]) -> Beginning {
+        Beginning { len: bytes.len() as u64, hash: hash(&[bytes]) }
+    }
+
+    /// Whether a file begins so whose first bytes these are; of a beginning without any bytes nobody can say it.
+    pub(super) fn is_of_bytes(&self, bytes: &[u8]) -> bool {
+        let first = usize::try_from(self.len).ok().and_then(|len| bytes.get(..len));
+        self.len > 0 && first.is_some_and(|first| Beginning::of_bytes(first) == *self)
     }
 
     /// Whether the file begins so; of a beginning without any bytes nobody can say it.

@@ -60,6 +60,14 @@ impl Tail {
         // A pipe in its place must not keep the thread.
         let file =
             OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(path)?;
+        Tail::of(file)
+    }
+
+    /// The file, to be read from its beginning.
+    ///
+    /// # Errors
+    /// It cannot be read, or is no regular file.
+    pub(super) fn of(file: File) -> io::Result<Tail> {
         let metadata = file.metadata()?;
         if !metadata.is_file() {
             return Err(io::Error::other("it is no regular file"));
@@ -139,6 +147,11 @@ impl Tail {
             let of = |tail: &Tail| Beginning::of(&tail.file, common).ok();
             common > 0 && of(self).is_some() && of(self) == of(other)
         })
+    }
+
+    /// Whether these are its first bytes.
+    pub(super) fn begins_with(&self, bytes: &[u8]) -> bool {
+        Beginning::of(&self.file, bytes.len() as u64).is_ok_and(|beginning| beginning.is_of_bytes(bytes))
     }
 
     /// Which file it is.
