@@ -167,7 +167,9 @@ impl Followed {
             let files = fs::read_dir(folder).into_iter().flatten().flatten();
             files.take(MAX_CLOSED).any(|file| Tail::open(&file.path()).is_ok_and(|tail| tail.begins_as(left)))
         };
-        let folders: BTreeSet<&Path> = self.paths.iter().filter_map(|path| path.parent()).collect();
+        let targets: Vec<_> = self.expanded.iter().filter_map(|path| target(path)).collect();
+        let paths = self.paths.iter().chain(&targets);
+        let folders: BTreeSet<&Path> = paths.filter_map(|path| path.parent()).collect();
         left.beginning.len == 0
             || self.open.iter().any(|open| open.tail.begins_as(left))
             || folders.iter().any(is_in)
@@ -448,8 +450,22 @@ impl Round {
 }
 
 /// The files beside a log whose names begin with its own and go on as `is_named` has it, in the order in which they were
-/// changed.
+/// changed: beside its path and, where that is a link, beside what it leads to, as the logs of containers have it.
 fn siblings(path: &Path, is_named: impl Fn(&str) -> bool) -> Vec<(PathBuf, Metadata)> {
+    let target = target(path);
+    let paths = [Some(path), target.as_deref()];
+    let mut files: Vec<_> = paths.into_iter().flatten().flat_map(|path| beside(path, &is_named)).collect();
+    files.sort_by_key(|(_, metadata)| metadata.modified().ok());
+    files
+}
+
+/// What a link leads to.
+fn target(path: &Path) -> Option<PathBuf> {
+    fs::canonicalize(path).ok().filter(|_| path.is_symlink())
+}
+
+/// Those beside one path.
+fn beside(path: &Path, is_named: impl Fn(&str) -> bool) -> Vec<(PathBuf, Metadata)> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     // A folder that cannot be read has none.
@@ -462,9 +478,7 @@ fn siblings(path: &Path, is_named: impl Fn(&str) -> bool) -> Vec<(PathBuf, Metad
         let metadata = fs::symlink_metadata(entry.path()).ok().filter(Metadata::is_file)?;
         Some((folder.join(entry.file_name()), metadata))
     });
-    let mut files: Vec<_> = files.collect();
-    files.sort_by_key(|(_, metadata)| metadata.modified().ok());
-    files
+    files.collect()
 }
 
 /// Whether a name goes on as rotation has it, with a number or a date: `.1`, `-20261127`. What is compressed is no log.
@@ -635,6 +649,25 @@ mod tests {
         let mut told = lines(&mut followed);
         told.sort();
         assert_eq!((told, missing), (vec!["one".to_owned(), "two".to_owned()], None));
+    }
+
+    #[test]
+    fn what_was_rotated_away_where_a_link_leads_is_read_on() {
+        let log = Log::new("*.log");
+        fs::create_dir(log.path("pod")).unwrap();
+        append(&log.path("pod/0"), "before\n");
+        std::os::unix::fs::symlink(log.path("pod/0"), log.path("web.log")).unwrap();
+        let mut followed = log.follow();
+        append(&log.path("pod/0"), "read\n");
+        assert_eq!(lines(&mut followed), ["read"]);
+        let stopped = left(&followed);
+        append(&log.path("pod/0"), "one\n");
+        compress(&log, "pod/0", "pod/0.20261127-100000.gz");
+        append(&log.path("pod/0"), "two\n");
+        fs::rename(log.path("pod/0"), log.path("pod/0.20261127-110000")).unwrap();
+        append(&log.path("pod/0"), "three\n");
+        let (mut followed, missing) = log.begin(Some(&stopped));
+        assert_eq!((lines(&mut followed), missing), (vec!["one".into(), "two".into(), "three".into()], None));
     }
 
     /// Compresses a log as rotation does, which keeps the time of the last line.
