@@ -171,11 +171,30 @@ operators! {
     Greater = ">",
     GreaterOrEqual = ">=",
     In = "in",
+    IEquals = "iequals",
     Contains = "contains",
     IContains = "icontains",
     StartsWith = "startswith",
+    IStartsWith = "istartswith",
     EndsWith = "endswith",
-    Matches = "matches",
+    IEndsWith = "iendswith",
     Glob = "glob",
+    Like = "like",
+    ILike = "ilike",
+    Matches = "matches",
     Exists = "exists",
+}
+
+impl Operator {
+    /// Of one that ignores the case of letters, the same that does not.
+    pub(crate) const fn with_case(self) -> Option<Operator> {
+        match self {
+            Operator::IEquals => Some(Operator::Equal),
+            Operator::IContains => Some(Operator::Contains),
+            Operator::IStartsWith => Some(Operator::StartsWith),
+            Operator::IEndsWith => Some(Operator::EndsWith),
+            Operator::ILike => Some(Operator::Like),
+            _ => None,
+        }
+    }
 }

@@ -14,7 +14,7 @@ use crate::literal;
 use crate::network::{AddressSet, Network};
 use crate::shared::Comparison as Shape;
 use crate::suggest::did_you_mean;
-use crate::text::{Pattern, TextMatcher, glob, ignoring_case, regular_expression};
+use crate::text::{Pattern, TextMatcher, Wildcard, regular_expression};
 use crate::{EventKind, Field};
 
 /// The condition made ready, or every mistake in it. Warnings come with either.
@@ -63,6 +63,7 @@ struct Checker<'a> {
 }
 
 /// A value on the right side, and the list that it comes from, where it does.
+#[derive(Clone, Copy)]
 struct Item<'a> {
     text: &'a str,
     quoted: bool,
@@ -286,6 +287,7 @@ impl<'a> Checker<'a> {
     }
 
     fn text(&mut self, test: &Test, items: &[Item<'_>]) -> Option<TextMatcher> {
+        let operator = test.operator.with_case().unwrap_or(test.operator);
         for item in items {
             if !item.quoted {
                 let message = format!("`{}` is {}: texts stand in quotes", test.field.text, "a text");
@@ -296,7 +298,10 @@ impl<'a> Checker<'a> {
                 self.problems.push(Problem::error(item.span, message).help(help));
                 return None;
             }
-            let partial = !matches!(test.operator, Operator::Equal | Operator::NotEqual | Operator::In);
+            let partial = matches!(
+                operator,
+                Operator::Contains | Operator::StartsWith | Operator::EndsWith | Operator::Matches
+            );
             if partial && item.text.is_empty() {
                 let message = format!("`{}` with an empty text is always true", test.operator.name());
                 self.problems
@@ -304,17 +309,25 @@ impl<'a> Checker<'a> {
                 return None;
             }
         }
-        let is_pattern = matches!(test.operator, Operator::IContains | Operator::Matches | Operator::Glob);
+        let is_pattern = matches!(operator, Operator::Matches | Operator::Glob | Operator::Like);
         if is_pattern && items.len() > MAX_PATTERNS {
             let message = format!("{} patterns in one comparison, more than {MAX_PATTERNS}", items.len());
             let help = "`contains`, `startswith` and `endswith` take long lists";
             self.problems.push(Problem::error(test.operator_span, message).help(help));
             return None;
         }
+        let ignores_case = test.operator.with_case().is_some();
+        let small: Vec<String>;
+        let items = if ignores_case {
+            small = items.iter().map(|item| item.text.to_ascii_lowercase()).collect();
+            &items.iter().zip(&small).map(|(item, text)| Item { text, ..*item }).collect::<Vec<_>>()
+        } else {
+            items
+        };
         let shared = &self.definitions.shared;
         let bounded = |pattern: Pattern| shared.take_patterns(pattern.cost).map(|()| pattern.regex);
         let texts = || items.iter().map(|item| Box::from(item.text));
-        Some(match test.operator {
+        let matcher = match operator {
             Operator::Contains => match TextMatcher::contains(texts().collect()) {
                 Ok(matcher) => matcher,
                 Err(message) => {
@@ -324,22 +337,22 @@ impl<'a> Checker<'a> {
             },
             Operator::StartsWith => TextMatcher::starts_with(texts().collect()),
             Operator::EndsWith => TextMatcher::ends_with(texts().collect()),
-            Operator::IContains => {
-                TextMatcher::Matches(self.each(items, |text| ignoring_case(text).and_then(bounded))?.into())
-            }
             Operator::Matches => TextMatcher::Matches(
                 self.each(items, |text| regular_expression(text).and_then(bounded))?.into(),
             ),
-            Operator::Glob => {
+            Operator::Glob | Operator::Like => {
                 let read = |text: &str| {
-                    let (pattern, prefix) = glob(text)?;
-                    Ok((bounded(pattern)?, prefix))
+                    let patterns = match operator {
+                        Operator::Glob => Wildcard::glob(text)?,
+                        _ => vec![Wildcard::like(text)?],
+                    };
+                    shared.take_patterns(patterns.len()).map(|()| patterns)
                 };
-                let (patterns, prefixes): (Vec<_>, Vec<_>) = self.each(items, read)?.into_iter().unzip();
-                TextMatcher::Glob { patterns: patterns.into(), prefixes: prefixes.into() }
+                TextMatcher::Fits(self.each(items, read)?.into_iter().flatten().collect())
             }
             _ => TextMatcher::one_of(texts().collect()),
-        })
+        };
+        Some(if ignores_case { matcher.ignoring_case() } else { matcher })
     }
 
     fn number(&mut self, test: &Test, items: &[Item<'_>]) -> Option<Matcher> {
@@ -474,12 +487,17 @@ pub(crate) const fn fits(operator: Operator, value_type: Type) -> bool {
         Operator::Less | Operator::LessOrEqual | Operator::Greater | Operator::GreaterOrEqual => {
             matches!(value_type, Type::Int)
         }
-        Operator::Contains
+        Operator::IEquals
+        | Operator::Contains
         | Operator::IContains
         | Operator::StartsWith
+        | Operator::IStartsWith
         | Operator::EndsWith
-        | Operator::Matches
-        | Operator::Glob => matches!(value_type, Type::Str | Type::List),
+        | Operator::IEndsWith
+        | Operator::Glob
+        | Operator::Like
+        | Operator::ILike
+        | Operator::Matches => matches!(value_type, Type::Str | Type::List),
     }
 }
 

@@ -81,6 +81,7 @@ mod tests {
     use super::*;
     use crate::ast::{Expr, Operand, Operator, Test};
     use crate::definitions::Definitions;
+    use crate::text::Wildcard;
     use crate::{RecordedEvent, check::check, generate, parser::parse};
 
     /// What a condition is of an event, read off the tree as it is written: plain, slow, and without anything that
@@ -130,10 +131,13 @@ mod tests {
 
     /// Whether the comparison holds; of `!=` that of `==`.
     fn holds(value: Value<'_>, operator: Operator, operand: &str) -> bool {
+        if let (Value::Str(text), Some(operator)) = (value, operator.with_case()) {
+            return holds(Value::Str(&text.to_ascii_lowercase()), operator, &operand.to_ascii_lowercase());
+        }
         match value {
             Value::Str(text) => match operator {
                 Operator::Contains => text.contains(operand),
-                Operator::IContains => text.to_lowercase().contains(&operand.to_lowercase()),
+                Operator::Like => Wildcard::like(operand).unwrap().fits(text),
                 Operator::StartsWith => text.starts_with(operand),
                 Operator::EndsWith => text.ends_with(operand),
                 Operator::Matches => regex::Regex::new(operand).unwrap().is_match(text),

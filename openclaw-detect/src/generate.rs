@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use crate::{EventKind, Field, ProcessId, RecordedEvent, StrList, Timestamp};
 
-const TEXTS: &[&str] = &["nc", "ncat", "/tmp/nc", "/etc/x", "a b", "K", "\u{212a}", "é"];
+const TEXTS: &[&str] = &["nc", "ncat", "/tmp/nc", "/tmp/NC", "/etc/x", "a b", "K", "\u{212a}", "é"];
 
 /// A condition, as people write it.
 pub(crate) fn condition() -> impl Strategy<Value = String> {
@@ -24,10 +24,19 @@ pub(crate) fn condition() -> impl Strategy<Value = String> {
 fn test() -> impl Strategy<Value = String> {
     let text_field = prop::sample::select(vec!["process.name", "process.args", "file.path", "container.id"]);
     let text = prop::sample::select(TEXTS);
-    let partial = prop::sample::select(vec!["contains", "icontains", "startswith", "endswith"]);
+    let partial = prop::sample::select(vec![
+        "contains",
+        "icontains",
+        "startswith",
+        "istartswith",
+        "endswith",
+        "iendswith",
+        "iequals",
+    ]);
     let not = prop::sample::select(vec!["", "not "]);
     let pattern = prop::sample::select(vec!["^nc", "c(at)?$", "/(tmp|etc)/", ".", "x|nc", "(?i)k", "[ab] b"]);
     let glob = prop::sample::select(vec!["/tmp/*", "*c", "{nc,ncat}", "/**/x", "n?"]);
+    let like = prop::sample::select(vec!["*/nc", "*N*", "n?", "*c", "k"]);
     let number_field = prop::sample::select(vec!["process.uid", "destination.port"]);
     let comparison = prop::sample::select(vec!["==", "!=", "<", "<=", ">", ">="]);
     let address = prop::sample::select(vec!["192.0.2.7", "192.0.2.8", "10.0.0.0/8", "::1"]);
@@ -42,6 +51,8 @@ fn test() -> impl Strategy<Value = String> {
             .prop_map(|(field, not, pattern)| format!("{field} {not}matches '{pattern}'")),
         (text_field.clone(), not.clone(), glob)
             .prop_map(|(field, not, glob)| format!("{field} {not}glob '{glob}'")),
+        (text_field.clone(), not.clone(), prop::sample::select(vec!["like", "ilike"]), like)
+            .prop_map(|(field, not, how, like)| format!("{field} {not}{how} '{like}'")),
         (number_field.clone(), comparison, 0..4i64)
             .prop_map(|(field, comparison, number)| format!("{field} {comparison} {number}")),
         (number_field, not.clone(), prop::collection::vec(0..4i64, 0..3))

@@ -15,6 +15,7 @@ use aho_corasick::AhoCorasick;
 use self::affixes::Affixes;
 use self::guard::{Fact, guard};
 use crate::compile::Node;
+use crate::text::with_small_letters;
 use crate::{Event, EventKind, Field, KindSet, Value};
 
 /// Numbers of rules.
@@ -54,13 +55,21 @@ struct OfKind {
 #[derive(Debug)]
 struct OfField {
     field: Field,
-    texts: HashMap<Box<str>, Numbers>,
-    beginnings: Affixes,
-    ends: Affixes,
-    parts: Option<Parts>,
+    texts: Texts,
+    /// Those that wait for a text with its letters from A to Z made small; none where there are none.
+    small: Option<Texts>,
     numbers: HashMap<i64, Numbers>,
     addresses: HashMap<IpAddr, Numbers>,
     present: Numbers,
+}
+
+/// The rules that wait for something in a text.
+#[derive(Debug)]
+struct Texts {
+    whole: HashMap<Box<str>, Numbers>,
+    beginnings: Affixes,
+    ends: Affixes,
+    parts: Option<Parts>,
 }
 
 /// Parts of texts, all looked for at once.
@@ -150,35 +159,24 @@ impl OfKind {
 
 impl OfField {
     fn new(field: Field, facts: Vec<(Fact, u32)>) -> Self {
-        let mut texts = Waiting::default();
-        let mut beginnings = Waiting::default();
-        let mut ends = Waiting::default();
-        let mut parts = Waiting::default();
+        let (mut exact, mut small) = (Vec::new(), Vec::new());
         let mut numbers = Waiting::default();
         let mut addresses = Waiting::default();
         let mut present = Vec::new();
         for (fact, rule) in facts {
             match fact {
-                Fact::Text(text) => texts.add(text, rule),
-                Fact::Begins(text) => beginnings.add(text.as_bytes().to_vec(), rule),
-                Fact::Ends(text) => ends.add(text.bytes().rev().collect(), rule),
-                Fact::Holds(bytes) => parts.add(bytes, rule),
+                Fact::Small(fact) => small.push((*fact, rule)),
                 Fact::Number(number) => numbers.add(number, rule),
                 Fact::Address(address) => addresses.add(address, rule),
                 Fact::Present => present.push(rule),
+                Fact::Text(_) | Fact::Begins(_) | Fact::Ends(_) | Fact::Holds(_) => exact.push((fact, rule)),
             }
         }
-        let (parts, present) = match Parts::new(parts) {
-            Ok(parts) => (parts, present),
-            // More than can be looked for at once: the rules are asked wherever the field is there.
-            Err(rules) => (None, present.into_iter().chain(rules).collect()),
-        };
+        let small = (!small.is_empty()).then(|| Texts::new(small, &mut present));
         OfField {
             field,
-            texts: texts.done().collect(),
-            beginnings: Affixes::new(beginnings.done()),
-            ends: Affixes::new(ends.done()),
-            parts,
+            texts: Texts::new(exact, &mut present),
+            small,
             numbers: numbers.done().collect(),
             addresses: addresses.done().collect(),
             present: present.into(),
@@ -201,8 +199,51 @@ impl OfField {
     }
 
     fn find_text(&self, text: &str, candidates: &mut Candidates) {
-        if !self.texts.is_empty()
-            && let Some(rules) = self.texts.get(text)
+        self.texts.find(text, candidates);
+        if let Some(small) = &self.small {
+            with_small_letters(text, |text| small.find(text, candidates));
+        }
+    }
+
+    fn find_number(&self, number: i64, candidates: &mut Candidates) {
+        if let Some(rules) = self.numbers.get(&number) {
+            candidates.add_all(rules);
+        }
+    }
+}
+
+impl Texts {
+    /// What waits for a text. `present` takes those that are to be asked wherever there is one.
+    fn new(facts: Vec<(Fact, u32)>, present: &mut Vec<u32>) -> Texts {
+        let mut whole = Waiting::default();
+        let mut beginnings = Waiting::default();
+        let mut ends = Waiting::default();
+        let mut parts = Waiting::default();
+        for (fact, rule) in facts {
+            match fact {
+                Fact::Text(text) => whole.add(text, rule),
+                Fact::Begins(text) => beginnings.add(text.as_bytes().to_vec(), rule),
+                Fact::Ends(text) => ends.add(text.bytes().rev().collect(), rule),
+                Fact::Holds(bytes) => parts.add(bytes, rule),
+                Fact::Number(_) | Fact::Address(_) | Fact::Present | Fact::Small(_) => present.push(rule),
+            }
+        }
+        // More than can be looked for at once: the rules are asked wherever the field is there.
+        let parts = Parts::new(parts).unwrap_or_else(|rules| {
+            present.extend(rules);
+            None
+        });
+        Texts {
+            whole: whole.done().collect(),
+            beginnings: Affixes::new(beginnings.done()),
+            ends: Affixes::new(ends.done()),
+            parts,
+        }
+    }
+
+    fn find(&self, text: &str, candidates: &mut Candidates) {
+        if !self.whole.is_empty()
+            && let Some(rules) = self.whole.get(text)
         {
             candidates.add_all(rules);
         }
@@ -212,12 +253,6 @@ impl OfField {
             for found in parts.search.find_overlapping_iter(text) {
                 candidates.add_all(&parts.rules[found.pattern().as_usize()]);
             }
-        }
-    }
-
-    fn find_number(&self, number: i64, candidates: &mut Candidates) {
-        if let Some(rules) = self.numbers.get(&number) {
-            candidates.add_all(rules);
         }
     }
 }

@@ -123,12 +123,17 @@ fn all(parts: &[Node], wanted: bool) -> ReadInterest {
 fn path(text: &TextMatcher) -> ReadInterest {
     match text {
         TextMatcher::Equals(path) => ReadInterest::prefixes(vec![path.to_string()]),
-        TextMatcher::OneOf(prefixes)
-        | TextMatcher::StartsWith(prefixes)
-        | TextMatcher::Glob { prefixes, .. } => {
+        TextMatcher::OneOf(prefixes) | TextMatcher::StartsWith(prefixes) => {
             ReadInterest::prefixes(prefixes.iter().map(|prefix| prefix.to_string()).collect())
         }
-        TextMatcher::Contains(_) | TextMatcher::EndsWith(_) | TextMatcher::Matches(_) => ReadInterest::All,
+        TextMatcher::Fits(patterns) => {
+            ReadInterest::prefixes(patterns.iter().map(|pattern| pattern.begins().to_owned()).collect())
+        }
+        // Paths in other letters are other paths.
+        TextMatcher::Contains(_)
+        | TextMatcher::EndsWith(_)
+        | TextMatcher::Matches(_)
+        | TextMatcher::IgnoringCase(_) => ReadInterest::All,
     }
 }
 

@@ -186,10 +186,13 @@ fn is_text_within(text: &TextMatcher, by: &TextMatcher) -> bool {
         (TextMatcher::StartsWith(texts), TextMatcher::StartsWith(_) | TextMatcher::Contains(_))
         | (TextMatcher::EndsWith(texts), TextMatcher::EndsWith(_) | TextMatcher::Contains(_)) => each(texts),
         (TextMatcher::Contains(parts), TextMatcher::Contains(_)) => each(parts.texts()),
-        (TextMatcher::Matches(patterns), TextMatcher::Matches(others))
-        | (TextMatcher::Glob { patterns, .. }, TextMatcher::Glob { patterns: others, .. }) => {
+        (TextMatcher::Matches(patterns), TextMatcher::Matches(others)) => {
             patterns.iter().all(|pattern| others.iter().any(|other| other.as_str() == pattern.as_str()))
         }
+        (TextMatcher::Fits(patterns), TextMatcher::Fits(others)) => {
+            patterns.iter().all(|pattern| others.contains(pattern))
+        }
+        (TextMatcher::IgnoringCase(text), TextMatcher::IgnoringCase(by)) => is_text_within(text, by),
         _ => false,
     }
 }

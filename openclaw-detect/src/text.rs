@@ -1,9 +1,14 @@
 //! How texts are compared: exactly, by part, by pattern, by regular expression.
 
+mod wildcard;
+
+use std::cell::RefCell;
 use std::cmp::Ordering;
 
 use aho_corasick::AhoCorasick;
 use regex::{Regex, RegexBuilder};
+
+pub(crate) use self::wildcard::Wildcard;
 
 /// How large a compiled regular expression may grow, in bytes.
 const REGEX_LIMIT: usize = 1 << 20;
@@ -29,13 +34,10 @@ pub(crate) enum TextMatcher {
     EndsWith(Box<[Box<str>]>),
     /// One of these regular expressions finds something in it.
     Matches(Box<[Regex]>),
-    /// One of these patterns fits it; `prefixes` are the texts before their first special character.
-    Glob {
-        /// The patterns.
-        patterns: Box<[Regex]>,
-        /// With what the texts that fit begin, pattern by pattern.
-        prefixes: Box<[Box<str>]>,
-    },
+    /// One of these patterns fits it.
+    Fits(Box<[Wildcard]>),
+    /// With its letters from A to Z made small, it passes this test, which has none of them.
+    IgnoringCase(Box<TextMatcher>),
 }
 
 /// Parts of texts.
@@ -87,10 +89,15 @@ impl TextMatcher {
                 let after = ends.partition_point(|end| backwards(end, text) != Ordering::Greater);
                 after.checked_sub(1).is_some_and(|at| text.ends_with(&*ends[at]))
             }
-            TextMatcher::Matches(patterns) | TextMatcher::Glob { patterns, .. } => {
-                patterns.iter().any(|pattern| pattern.is_match(text))
-            }
+            TextMatcher::Matches(patterns) => patterns.iter().any(|pattern| pattern.is_match(text)),
+            TextMatcher::Fits(patterns) => patterns.iter().any(|pattern| pattern.fits(text)),
+            TextMatcher::IgnoringCase(matcher) => with_small_letters(text, |text| matcher.matches(text)),
         }
+    }
+
+    /// The same, whatever the case of letters from A to Z; the test must have none but small ones.
+    pub(crate) fn ignoring_case(self) -> TextMatcher {
+        TextMatcher::IgnoringCase(Box::new(self))
     }
 
     /// Equality with one of `values`.
@@ -129,7 +136,9 @@ impl TextMatcher {
     /// How many patterns are looked for one by one.
     pub(crate) fn scanned(&self) -> usize {
         match self {
-            TextMatcher::Matches(patterns) | TextMatcher::Glob { patterns, .. } => patterns.len(),
+            TextMatcher::Matches(patterns) => patterns.len(),
+            TextMatcher::Fits(patterns) => patterns.len(),
+            TextMatcher::IgnoringCase(matcher) => matcher.scanned(),
             _ => 0,
         }
     }
@@ -140,9 +149,30 @@ impl TextMatcher {
             TextMatcher::Equals(_) | TextMatcher::StartsWith(_) | TextMatcher::EndsWith(_) => 1,
             TextMatcher::OneOf(_) => 2,
             TextMatcher::Contains(_) => 3,
-            TextMatcher::Matches(_) | TextMatcher::Glob { .. } => 4,
+            TextMatcher::Fits(_) => 4,
+            TextMatcher::Matches(_) => 5,
+            TextMatcher::IgnoringCase(matcher) => 1 + matcher.cost(),
         }
     }
+}
+
+/// Calls `ask` with the text, its letters from A to Z made small.
+pub(crate) fn with_small_letters<T>(text: &str, ask: impl FnOnce(&str) -> T) -> T {
+    thread_local! {
+        /// Kept for its memory.
+        static SMALL: RefCell<String> = const { RefCell::new(String::new()) };
+    }
+    if !text.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        return ask(text);
+    }
+    // Taken out, so that `ask` may come here too.
+    let mut small = SMALL.take();
+    small.clear();
+    small.push_str(text);
+    small.make_ascii_lowercase();
+    let answer = ask(&small);
+    SMALL.set(small);
+    answer
 }
 
 /// A regular expression that was compiled, and how much of what all rules may have it takes.
@@ -175,109 +205,11 @@ pub(crate) fn regular_expression(pattern: &str) -> Result<Pattern, String> {
     })
 }
 
-/// A regular expression that finds `text`, whatever the case of its letters.
-pub(crate) fn ignoring_case(text: &str) -> Result<Pattern, String> {
-    regular_expression(&format!("(?i){}", regex::escape(text)))
-        .map_err(|_| "this text is too long".to_owned())
-}
-
-/// A pattern of the shell's kind, with the text before its first special character.
-///
-/// `*` stands for any characters but `/`, `**` for any at all, `?` for one but `/`, `[a-z]` and `[!a-z]` for
-/// one of a class, `{a,b}` for one of several; a backslash takes the meaning from what follows it.
-pub(crate) fn glob(pattern: &str) -> Result<(Pattern, Box<str>), String> {
-    let mut out = String::from("(?s)^");
-    let mut prefix = String::new();
-    let mut literal = true;
-    let mut in_braces = false;
-    let mut chars = pattern.chars().peekable();
-    while let Some(c) = chars.next() {
-        literal &= !matches!(c, '*' | '?' | '[' | '{');
-        match c {
-            '*' if chars.next_if_eq(&'*').is_some() => out.push_str(".*"),
-            '*' => out.push_str("[^/]*"),
-            '?' => out.push_str("[^/]"),
-            '[' => {
-                out.push('[');
-                if chars.next_if(|c| matches!(c, '!' | '^')).is_some() {
-                    out.push_str("^/");
-                }
-                let mut empty = true;
-                loop {
-                    match chars.next() {
-                        Some(']') if !empty => break,
-                        Some('-') if !empty && chars.peek().is_some_and(|c| *c != ']') => out.push('-'),
-                        Some(c) => out.push_str(&escape_in_class(c)),
-                        None => return Err("this pattern's `[` is never closed".to_owned()),
-                    }
-                    empty = false;
-                }
-                out.push(']');
-            }
-            '{' if in_braces => return Err("`{` inside of `{` is not possible in a pattern".to_owned()),
-            '{' => {
-                in_braces = true;
-                out.push_str("(?:");
-            }
-            '}' if in_braces => {
-                in_braces = false;
-                out.push(')');
-            }
-            ',' if in_braces => out.push('|'),
-            c => {
-                let c =
-                    if c == '\\' { chars.next().ok_or("this pattern ends with a backslash")? } else { c };
-                out.push_str(&regex::escape(c.encode_utf8(&mut [0; 4])));
-                if literal {
-                    prefix.push(c);
-                }
-            }
-        }
-    }
-    if in_braces {
-        return Err("this pattern's `{` is never closed".to_owned());
-    }
-    out.push('$');
-    Ok((regular_expression(&out).map_err(|_| "this pattern is not possible".to_owned())?, prefix.into()))
-}
-
-fn escape_in_class(c: char) -> String {
-    if c.is_ascii_punctuation() { format!("\\{c}") } else { c.to_string() }
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
-
-    #[test]
-    fn a_star_stays_within_a_folder_and_two_do_not() {
-        for (pattern, text, fits) in [
-            ("/etc/*", "/etc/passwd", true),
-            ("/etc/*", "/etc/ssh/key", false),
-            ("/etc/**", "/etc/ssh/key", true),
-            ("/etc/**/key", "/etc/ssh/x/key", true),
-            ("/home/?/x", "/home/a/x", true),
-            ("/home/?/x", "/home///x", false),
-            ("*.[ch]", "a.c", true),
-            ("*.[!ch]", "a.c", false),
-            ("*.[!ch]", "a.o", true),
-            ("[a-c]x", "bx", true),
-            ("[]-]", "-", true),
-            ("{nc,ncat}", "ncat", true),
-            ("{nc,ncat}", "netcat", false),
-            ("a\\*", "a*", true),
-            ("a\\*", "ab", false),
-            ("a.c", "abc", false),
-            ("**", "a\nb", true),
-        ] {
-            assert_eq!(glob(pattern).unwrap().0.regex.is_match(text), fits, "{pattern} {text}");
-        }
-        for wrong in ["[a", "{a", "{{a}}", "a\\", "[z-a]"] {
-            assert!(glob(wrong).is_err(), "{wrong}");
-        }
-    }
 
     #[test]
     fn an_expression_that_would_grow_too_large_is_refused() {
@@ -301,13 +233,11 @@ mod tests {
         }
 
         #[test]
-        fn a_text_that_fits_a_pattern_begins_with_the_patterns_prefix(
-            pattern in "[a-c/*?\\[\\]{},!\\\\-]{0,8}", text in "[a-c/*?]{0,6}"
-        ) {
-            if let Ok((pattern, prefix)) = glob(&pattern)
-                && pattern.regex.is_match(&text)
-            {
-                prop_assert!(text.starts_with(&*prefix));
+        fn a_test_that_ignores_case_is_that_of_small_letters(values in prop::collection::vec("[abÄ]{1,3}", 1..12), text in "[abABäÄ]{0,6}") {
+            let boxed = || values.iter().map(|value| value.as_str().into()).collect::<Vec<Box<str>>>();
+            let small = text.to_ascii_lowercase();
+            for matcher in [TextMatcher::one_of(boxed()), TextMatcher::contains(boxed()).unwrap(), TextMatcher::ends_with(boxed())] {
+                prop_assert_eq!(matcher.clone().ignoring_case().matches(&text), matcher.matches(&small));
             }
         }
     }

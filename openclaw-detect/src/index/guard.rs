@@ -2,11 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use regex_syntax::hir::HirKind;
 use regex_syntax::hir::literal::{ExtractKind, Extractor, Seq};
 
 use crate::compile::{Comparison, Matcher, Node};
-use crate::text::TextMatcher;
+use crate::text::{TextMatcher, Wildcard};
 use crate::{EventKind, Field};
 
 /// A fact about an event.
@@ -26,6 +25,8 @@ pub(super) enum Fact {
     Address(std::net::IpAddr),
     /// The event has the field.
     Present,
+    /// The text, or an item of the list, is so with its letters from A to Z made small.
+    Small(Box<Fact>),
 }
 
 /// Facts of which at least one holds wherever a condition is true.
@@ -145,43 +146,28 @@ fn of_text(field: Field, text: &TextMatcher) -> Option<Vec<Fact>> {
             }
             Some(facts)
         }
-        TextMatcher::Glob { patterns, prefixes } => {
-            let mut facts = Vec::new();
-            for (pattern, prefix) in patterns.iter().zip(prefixes) {
-                facts.extend(of_glob(field, pattern.as_str(), prefix)?);
-            }
-            Some(facts)
+        TextMatcher::Fits(patterns) => patterns.iter().map(|pattern| of_wildcard(field, pattern)).collect(),
+        TextMatcher::IgnoringCase(matcher) => {
+            Some(of_text(field, matcher)?.into_iter().map(|fact| Fact::Small(Box::new(fact))).collect())
         }
     }
 }
 
-/// The rarest of what each text has that fits a glob: how it begins, how it begins or ends as the expression that was
-/// made of the glob says, or a part that stands between wildcards.
-fn of_glob(field: Field, pattern: &str, prefix: &str) -> Option<Vec<Fact>> {
-    let begins = (!prefix.is_empty()).then(|| vec![Fact::Begins(prefix.into())]);
-    // That it is in the text says less than that the text begins so.
-    let says_more = |literals: &Vec<Box<[u8]>>| {
-        literals
-            .iter()
-            .all(|literal| !prefix.as_bytes().windows(literal.len()).any(|part| part == &literal[..]))
+/// The rarest of what each text has that fits a pattern: how it begins, how it ends, or what is in it; none where it has
+/// nothing in particular.
+fn of_wildcard(field: Field, pattern: &Wildcard) -> Option<Fact> {
+    let within = pattern.longest_within();
+    let facts = [
+        Fact::Begins(pattern.begins().into()),
+        Fact::Ends(pattern.ends().into()),
+        Fact::Holds(within.as_bytes().into()),
+    ];
+    let says_something = |fact: &Fact| match fact {
+        Fact::Begins(text) | Fact::Ends(text) => !text.is_empty(),
+        Fact::Holds(bytes) => !bytes.is_empty(),
+        _ => false,
     };
-    let holds = |literals: Vec<Box<[u8]>>| literals.into_iter().map(Fact::Holds).collect();
-    let part = longest_part(pattern, prefix).map(|part| vec![part]);
-    let ways = [begins, literals(pattern).filter(says_more).map(holds), part.map(holds)];
-    let total = |facts: &Vec<Fact>| facts.iter().map(|fact| weight(field, fact)).fold(0, u32::saturating_add);
-    ways.into_iter().flatten().min_by_key(total)
-}
-
-/// The longest text after the prefix that stands in a regular expression as it is, so that it is in each text which
-/// that fits.
-fn longest_part(pattern: &str, prefix: &str) -> Option<Box<[u8]>> {
-    let tree = regex_syntax::parse(pattern).ok()?;
-    let HirKind::Concat(parts) = tree.kind() else { return None };
-    let literals = parts.iter().filter_map(|part| match part.kind() {
-        HirKind::Literal(literal) => Some(literal.0.clone()),
-        _ => None,
-    });
-    literals.filter(|literal| **literal != *prefix.as_bytes()).max_by_key(|literal| literal.len())
+    facts.into_iter().filter(says_something).min_by_key(|fact| weight(field, fact))
 }
 
 /// Bytes of which some are in each text in which the regular expression finds something.
@@ -224,6 +210,7 @@ fn weight(field: Field, fact: &Fact) -> u32 {
         Fact::Number(0 | 1) => 200,
         Fact::Number(_) => 4,
         Fact::Present => 500,
+        Fact::Small(fact) => return weight(field, fact),
     };
     asking + holding
 }
@@ -276,7 +263,7 @@ mod tests {
             ),
             ("process.executable matches '.*evil'", ProcessCreate, &["process.executable holds evil"]),
             ("process.executable glob '/tmp/**'", ProcessCreate, &["process.executable Begins(\"/tmp/\")"]),
-            ("file.path glob '/home/*/.bashrc'", FileAccess, &["file.path holds /.bashrc"]),
+            ("file.path glob '/home/*/.bashrc'", FileAccess, &["file.path Ends(\"/.bashrc\")"]),
             ("file.path glob '/home/*/.ssh/**'", FileAccess, &["file.path holds /.ssh/"]),
             ("file.path glob '/etc/cron.d/*'", FileAccess, &["file.path Begins(\"/etc/cron.d/\")"]),
             ("process.memfd == true", ProcessCreate, &["process.memfd Number(1)"]),
