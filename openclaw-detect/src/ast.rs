@@ -102,6 +102,16 @@ pub(crate) struct Test {
     pub(crate) operand: Operand,
 }
 
+impl Test {
+    /// The name of the field that is compared and, where it is one item of a list, which: `process.args[1]`.
+    pub(crate) fn subject(&self) -> (&str, Option<&str>) {
+        match self.field.text.split_once('[') {
+            Some((name, number)) => (name, Some(number.trim_end_matches(']'))),
+            None => (&self.field.text, None),
+        }
+    }
+}
+
 /// A word without quotes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Word {

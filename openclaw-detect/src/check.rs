@@ -145,18 +145,24 @@ impl<'a> Checker<'a> {
 
     fn test(&mut self, test: &'a Test) -> Option<Node> {
         self.comparisons += 1;
-        let Some(field) = Field::from_name(&test.field.text) else {
-            self.problems.push(unknown_field(&test.field.text, test.field.span));
+        let (name, number) = test.subject();
+        let Some(field) = Field::from_name(name) else {
+            self.problems.push(unknown_field(name, test.field.span));
             return None;
+        };
+        let number = match number {
+            Some(number) => Some(self.item_number(test, field, number)?),
+            None => None,
         };
         if test.operator == Operator::Exists {
             return Some(Node::Exists(field).negate_if(test.negated));
         }
-        if !fits(test.operator, field.value_type()) {
+        let value_type = if number.is_some() { Type::Str } else { field.value_type() };
+        if !fits(test.operator, value_type) {
             let allowed: Vec<_> = Operator::NAMES
                 .iter()
                 .copied()
-                .filter(|name| Operator::from_name(name).is_some_and(|o| fits(o, field.value_type())))
+                .filter(|name| Operator::from_name(name).is_some_and(|o| fits(o, value_type)))
                 .collect();
             self.problems.push(
                 Problem::error(
@@ -165,16 +171,40 @@ impl<'a> Checker<'a> {
                         "`{}` cannot be used on `{}`, which is {}",
                         test.operator.name(),
                         test.field.text,
-                        article(field.value_type())
+                        article(value_type)
                     ),
                 )
                 .help(format!("use one of {}", allowed.join(" "))),
             );
             return None;
         }
-        let matcher = self.matcher(test, field)?;
+        let matcher = match (self.matcher(test, field)?, number) {
+            (Matcher::Text(text), Some(number)) => Matcher::Item(number, text),
+            (matcher, _) => matcher,
+        };
         let negated = test.negated != (test.operator == Operator::NotEqual);
         Some(Node::Test(field, matcher).negate_if(negated))
+    }
+
+    /// The number of an item of a list.
+    fn item_number(&mut self, test: &Test, field: Field, number: &str) -> Option<u16> {
+        let problem = |message: String| Problem::error(test.field.span, message);
+        let problem = match number.parse() {
+            _ if field.value_type() != Type::List => {
+                let message =
+                    format!("`{}` is {}, which has no items", field.name(), article(field.value_type()));
+                problem(message).help(format!("write `{}`", field.name()))
+            }
+            _ if test.operator == Operator::Exists => problem("`exists` asks for whole fields".to_owned())
+                .help("compare how many there are, such as `process.args_count > 2`"),
+            Ok(number) => return Some(number),
+            Err(_) => problem(format!(
+                "there is no item of number {number}: they are counted from 0 to {}",
+                u16::MAX
+            )),
+        };
+        self.problems.push(problem);
+        None
     }
 
     /// What the field's value must be. With lists it is what other comparisons with the same lists were made into.

@@ -29,6 +29,8 @@ pub(crate) enum Node {
 pub(crate) enum Matcher {
     /// A text, or an item of a list of texts.
     Text(Arc<TextMatcher>),
+    /// The item of that number of a list of texts, counted from 0.
+    Item(u16, Arc<TextMatcher>),
     /// A number that compares so with this one.
     Number(Comparison, i64),
     /// One of these numbers, which are in order.
@@ -46,7 +48,7 @@ impl Matcher {
             Matcher::Number(comparison, number) => comparison.holds(value, *number),
             Matcher::NumberIn(numbers) => numbers.binary_search(&value).is_ok(),
             Matcher::Bool(expected) => i64::from(*expected) == value,
-            Matcher::Text(_) | Matcher::Address(_) => false,
+            Matcher::Text(_) | Matcher::Item(..) | Matcher::Address(_) => false,
         }
     }
 }
@@ -116,7 +118,7 @@ impl Node {
         match self {
             Node::And(parts) | Node::Or(parts) => parts.iter().map(Node::scanned).sum(),
             Node::Not(inner) | Node::Unless(inner) => inner.scanned(),
-            Node::Test(_, Matcher::Text(text)) => text.scanned(),
+            Node::Test(_, Matcher::Text(text) | Matcher::Item(_, text)) => text.scanned(),
             Node::Exists(_) | Node::Test(..) => 0,
         }
     }
@@ -126,7 +128,7 @@ impl Node {
             Node::And(parts) | Node::Or(parts) => parts.iter().map(Node::cost).sum(),
             Node::Not(inner) | Node::Unless(inner) => inner.cost(),
             Node::Exists(_) => 1,
-            Node::Test(_, Matcher::Text(text)) => 1 + text.cost(),
+            Node::Test(_, Matcher::Text(text) | Matcher::Item(_, text)) => 1 + text.cost(),
             Node::Test(_, _) => 1,
         }
     }

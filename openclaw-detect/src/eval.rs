@@ -62,6 +62,10 @@ fn test<E: Event + ?Sized>(event: &E, field: Field, matcher: &Matcher) -> Truth 
     match (matcher, value) {
         (Matcher::Text(matcher), Value::Str(text)) => matcher.matches(text),
         (Matcher::Text(matcher), Value::List(list)) => list.iter().any(|item| matcher.matches(item)),
+        (Matcher::Item(number, matcher), Value::List(list)) => match list.iter().nth(usize::from(*number)) {
+            Some(item) => matcher.matches(item),
+            None => return Truth::Unknown,
+        },
         (Matcher::Number(comparison, right), Value::Int(left)) => comparison.holds(left, *right),
         (Matcher::NumberIn(numbers), Value::Int(number)) => numbers.binary_search(&number).is_ok(),
         (Matcher::Bool(expected), Value::Bool(value)) => *expected == value,
@@ -112,7 +116,11 @@ mod tests {
     }
 
     fn compare(test: &Test, event: &RecordedEvent) -> Option<bool> {
-        let value = event.get(Field::from_name(&test.field.text).unwrap());
+        let (name, number) = test.subject();
+        let mut value = event.get(Field::from_name(name).unwrap());
+        if let (Some(Value::List(list)), Some(number)) = (value, number) {
+            value = list.iter().nth(number.parse().unwrap()).map(Value::Str);
+        }
         if test.operator == Operator::Exists {
             return Some(value.is_some() != test.negated);
         }

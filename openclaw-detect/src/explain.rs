@@ -180,7 +180,7 @@ fn part(expr: &Expr, definitions: &Definitions, event: &RecordedEvent) -> Option
             ("NOT".to_owned(), vec![inner], truth.not())
         }
         Expr::Test(test) => {
-            saw = Field::from_name(&test.field.text).and_then(|field| event.get(field)).map(shown);
+            saw = Field::from_name(test.subject().0).and_then(|field| event.get(field)).map(shown);
             (expr.to_string(), Vec::new(), evaluate(&check(expr, definitions).0?, event))
         }
         Expr::Macro(name) => {

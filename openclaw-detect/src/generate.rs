@@ -22,7 +22,14 @@ pub(crate) fn condition() -> impl Strategy<Value = String> {
 
 /// One comparison.
 fn test() -> impl Strategy<Value = String> {
-    let text_field = prop::sample::select(vec!["process.name", "process.args", "file.path", "container.id"]);
+    let text_field = prop::sample::select(vec![
+        "process.name",
+        "process.args",
+        "process.args[0]",
+        "process.args[1]",
+        "file.path",
+        "container.id",
+    ]);
     let text = prop::sample::select(TEXTS);
     let partial = prop::sample::select(vec![
         "contains",
@@ -62,7 +69,10 @@ fn test() -> impl Strategy<Value = String> {
         (not.clone(), any::<bool>()).prop_map(|(not, value)| {
             format!("process.memfd {} {value}", if not.is_empty() { "==" } else { "!=" })
         }),
-        (text_field, not).prop_map(|(field, not)| format!("{field} {not}exists")),
+        (text_field, not).prop_map(|(field, not)| {
+            let field = field.split('[').next().unwrap_or_default();
+            format!("{field} {not}exists")
+        }),
         prop::sample::select(vec![
             "event.action == 'exec'",
             "event.action != 'read'",

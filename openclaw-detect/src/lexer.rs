@@ -38,7 +38,8 @@ pub(crate) fn tokens(text: &str) -> Result<Vec<(Token, Span)>, Problem> {
             '"' | '\'' => quoted(text, at, c)?,
             c if is_word(c) => {
                 let word = &text[at..];
-                let word = &word[..word.find(|c| !is_word(c)).unwrap_or(word.len())];
+                let end = word.find(|c| !is_word(c)).unwrap_or(word.len());
+                let word = &word[..end + item_number(&word[..end], &word[end..])];
                 (Token::Word(word.to_owned()), word.len())
             }
             _ => sign(text, at, c)?,
@@ -53,6 +54,13 @@ pub(crate) fn tokens(text: &str) -> Result<Vec<(Token, Span)>, Problem> {
 /// What fields, numbers, sizes, addresses and networks are written with.
 fn is_word(c: char) -> bool {
     c.is_alphanumeric() || matches!(c, '_' | '.' | ':' | '/' | '-' | '@')
+}
+
+/// The length of `[3]` where it follows a field's name, which has a dot: an item of a list is meant.
+fn item_number(word: &str, rest: &str) -> usize {
+    let digits = rest.strip_prefix('[').and_then(|rest| rest.split_once(']')).map(|(digits, _)| digits);
+    let is_number = |digits: &&str| !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    digits.filter(is_number).filter(|_| word.contains('.')).map_or(0, |digits| digits.len() + 2)
 }
 
 fn sign(text: &str, at: usize, c: char) -> Result<(Token, usize), Problem> {

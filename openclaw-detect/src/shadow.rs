@@ -157,6 +157,9 @@ fn is_false_where(a: &Node, b: &Node) -> bool {
 fn is_within(matcher: &Matcher, by: &Matcher) -> bool {
     match (matcher, by) {
         (Matcher::Text(text), Matcher::Text(by)) => is_text_within(text, by),
+        (Matcher::Item(number, text), Matcher::Item(other, by)) => {
+            number == other && is_text_within(text, by)
+        }
         (Matcher::Number(Comparison::Equal, number), by) => by.passes(*number),
         (Matcher::NumberIn(numbers), by) => numbers.iter().all(|number| by.passes(*number)),
         (Matcher::Number(comparison, number), Matcher::Number(other, by)) => {

@@ -111,7 +111,8 @@ fn present(field: Field, kind: EventKind) -> Guard {
 
 fn of_matcher(field: Field, kind: EventKind, matcher: &Matcher) -> Guard {
     let facts = match matcher {
-        Matcher::Text(text) => of_text(field, text),
+        // What is so of one item is so of any.
+        Matcher::Text(text) | Matcher::Item(_, text) => of_text(field, text),
         Matcher::Number(Comparison::Equal, number) => Some(vec![Fact::Number(*number)]),
         Matcher::Number(..) => None,
         Matcher::NumberIn(numbers) => Some(numbers.iter().map(|number| Fact::Number(*number)).collect()),
