@@ -44,6 +44,7 @@ pub mod schema;
 mod shadow;
 mod shared;
 mod shipped;
+pub mod sigma;
 mod state;
 mod suggest;
 mod text;

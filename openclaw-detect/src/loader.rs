@@ -14,6 +14,7 @@ use crate::reader::Reader;
 use crate::rule_file::{self, Draft};
 use crate::ruleset::Source;
 use crate::shadow;
+use crate::sigma::{self, Made, Outcome};
 use crate::suggest::did_you_mean;
 use crate::yaml::{self, Key, Node, Tree};
 
@@ -33,6 +34,8 @@ pub(crate) struct Loaded {
     pub(crate) definitions: Arc<Definitions>,
     pub(crate) disabled: usize,
     pub(crate) diagnostics: Diagnostics,
+    /// Whether a mistake keeps all rules from running: one in a file of Sigma's keeps its own rule alone.
+    pub(crate) is_refused: bool,
 }
 
 /// A place: the source's number, and where in it.
@@ -57,6 +60,11 @@ pub(crate) struct Loader<'a> {
     diagnostics: Vec<(usize, Diagnostic)>,
     /// How many each source has.
     mistakes: Vec<Mistakes>,
+    /// The documents of Sigma files, each with the number of its source.
+    sigma: Vec<(usize, Node)>,
+    /// Which sources are Sigma files.
+    is_sigma: Vec<bool>,
+    is_refused: bool,
 }
 
 /// How many mistakes a source has.
@@ -80,6 +88,9 @@ impl<'a> Loader<'a> {
             names: HashMap::new(),
             diagnostics: Vec::new(),
             mistakes: vec![Mistakes::default(); sources.len()],
+            sigma: Vec::new(),
+            is_sigma: sources.iter().map(|source| sigma::looks_like(&source.text)).collect(),
+            is_refused: false,
         };
         let documents: Vec<_> = (0..sources.len()).map(|source| loader.document(source)).collect();
         let each = |of: fn(&mut Self, usize, &Key, &Node), loader: &mut Self| {
@@ -93,6 +104,7 @@ impl<'a> Loader<'a> {
         loader.check_packs();
         loader.make_definitions_ready();
         each(Loader::rules, &mut loader);
+        loader.sigma_rules();
         each(Loader::overrides, &mut loader);
         loader.finish()
     }
@@ -102,6 +114,13 @@ impl<'a> Loader<'a> {
         if text.len() > MAX_BYTES {
             let message = format!("this file has {} bytes, more than {MAX_BYTES}", text.len());
             self.report(source, Problem::error(Span::default(), message).help("split it"));
+            return None;
+        }
+        if self.is_sigma[source] {
+            match sigma::documents(text) {
+                Ok(nodes) => self.sigma.extend(nodes.into_iter().map(|node| (source, node))),
+                Err(problem) => self.report(source, problem),
+            }
             return None;
         }
         match yaml::parse(text) {
@@ -127,6 +146,7 @@ impl<'a> Loader<'a> {
             Level::Warning => &mut self.mistakes[source].warnings,
         };
         *told += 1;
+        self.is_refused |= problem.is_error() && !self.is_sigma[source];
         let problem = match *told {
             ..MAX_MISTAKES => problem,
             MAX_MISTAKES => {
@@ -165,10 +185,6 @@ impl<'a> Loader<'a> {
                 self.packs.extend(pack.map(|pack| (source, pack)));
             }
             "rules" | "overrides" => {}
-            "detection" | "logsource" => {
-                let message = "this is a Sigma rule, which is not supported by this version";
-                self.report(source, Problem::error(key.span, message));
-            }
             name => {
                 let problem = Problem::error(key.span, format!("unknown key `{name}`"))
                     .help(format!("a rule file has the keys {}", FILE_KEYS.join(", ")))
@@ -368,18 +384,58 @@ impl<'a> Loader<'a> {
             }
             let (draft, problems) = rule_file::read(item, &self.sources[source].text, &self.definitions);
             self.report_all(source, problems);
-            let Some((name, span)) = &draft.name else { continue };
-            if let Some(first) = self.names.get(name) {
-                let (first_source, first) = &self.drafts[*first];
-                let first = self
-                    .place((*first_source, first.name.as_ref().map_or(Span::default(), |(_, span)| *span)));
-                let problem = Problem::error(*span, format!("there are two rules `{name}`")).help(format!(
-                    "the first is at {first}: give this one another name, or change it under `overrides:`"
-                ));
-                self.report(source, problem);
-            } else {
-                self.names.insert(name.clone(), self.drafts.len());
-                self.drafts.push((source, draft));
+            self.take(source, draft);
+        }
+    }
+
+    /// Takes a rule, unless there is one of its name.
+    fn take(&mut self, source: usize, draft: Draft) {
+        let Some((name, span)) = &draft.name else { return };
+        if let Some(first) = self.names.get(name) {
+            let (first_source, first) = &self.drafts[*first];
+            let first =
+                self.place((*first_source, first.name.as_ref().map_or(Span::default(), |(_, span)| *span)));
+            let problem = Problem::error(*span, format!("there are two rules `{name}`")).help(format!(
+                "the first is at {first}: give this one another name, or change it under `overrides:`"
+            ));
+            self.report(source, problem);
+        } else {
+            self.names.insert(name.clone(), self.drafts.len());
+            self.drafts.push((source, draft));
+        }
+    }
+
+    /// The rules of Sigma files, as the rules of ours that they become. What is wrong with one keeps it alone from running.
+    fn sigma_rules(&mut self) {
+        let sources = self.sources;
+        let made = sigma::translate(&self.sigma, &|source| &sources[source].text);
+        for Made { source, span, problems, outcome, .. } in made {
+            self.report_all(source, problems);
+            let (text, lacks, enabled) = match outcome {
+                Outcome::Rule { text, lacks, enabled } => (text, lacks, enabled),
+                Outcome::Never(why) => {
+                    let message = "this Sigma rule can never fire, and is left out";
+                    self.report(source, Problem::warning(span, message).help(why.join("; ")));
+                    continue;
+                }
+                Outcome::Mistaken => continue,
+            };
+            if enabled && !lacks.is_empty() {
+                let problem = Problem::warning(span, "this Sigma rule can fire in part");
+                self.report(source, problem.help(format!("it does not find: {}", lacks.join("; "))));
+            }
+            let items = match yaml::parse(&text).map(|node| node.map(|node| node.value)) {
+                Ok(Some(Tree::Mapping(entries))) => entries,
+                _ => Vec::new(),
+            };
+            let rules = items.into_iter().filter_map(|(_, value)| match value.value {
+                Tree::Sequence(items) => Some(items),
+                _ => None,
+            });
+            for item in rules.flatten() {
+                let (draft, problems) = rule_file::read(&item, &text, &self.definitions);
+                self.report_all(source, all_at(span, problems));
+                self.take(source, draft.standing_at(span));
             }
         }
     }
@@ -429,6 +485,9 @@ impl<'a> Loader<'a> {
             let file = (self.sources[source].name.as_str(), &self.lines[source]);
             let pack = self.pack_of(source).map(Pack::title);
             let compiled = draft.finish(file, pack, &mut problems);
+            if self.is_sigma[source] {
+                problems = all_at(named, problems);
+            }
             match compiled {
                 Some(compiled) if enabled => {
                     let first = *questions.entry(compiled.question()).or_insert(rules.len());
@@ -455,8 +514,14 @@ impl<'a> Loader<'a> {
         let diagnostics = self.diagnostics.into_iter().map(|(_, diagnostic)| diagnostic).collect();
         self.definitions.shared.give_back();
         let definitions = Arc::new(self.definitions);
-        Loaded { rules, definitions, disabled, diagnostics: Diagnostics(diagnostics) }
+        let (diagnostics, is_refused) = (Diagnostics(diagnostics), self.is_refused);
+        Loaded { rules, definitions, disabled, diagnostics, is_refused }
     }
+}
+
+/// Problems of what was made of something else, at the place of that.
+fn all_at(span: Span, problems: Vec<Problem>) -> Vec<Problem> {
+    problems.into_iter().map(|problem| Problem { span, ..problem }).collect()
 }
 
 fn texts(members: &[(String, Place)]) -> Vec<String> {

@@ -135,6 +135,14 @@ impl Draft {
         }
     }
 
+    /// The same, of which all that it says of its places is that.
+    pub(crate) fn standing_at(mut self, span: Span) -> Draft {
+        if let Some((_, place)) = &mut self.name {
+            *place = span;
+        }
+        self
+    }
+
     fn read(&mut self, node: &Node, entries: &[(Key, Node)], reader: &mut Reader<'_>) {
         for (key, value) in entries {
             match key.name.as_str() {

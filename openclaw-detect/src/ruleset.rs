@@ -32,10 +32,11 @@ impl RuleSet {
     ///
     /// # Errors
     ///
-    /// All mistakes of all sources, warnings included, when at least one of them is an error.
+    /// All mistakes of all sources, warnings included, when at least one of them is an error. One in a Sigma rule is none:
+    /// that rule is left out, and [`RuleSet::warnings`] has the mistake.
     pub fn load(sources: &[Source]) -> Result<RuleSet, Diagnostics> {
         let loaded = Loader::load(sources);
-        if loaded.diagnostics.errors() > 0 {
+        if loaded.is_refused {
             return Err(loaded.diagnostics);
         }
         Ok(RuleSet(Arc::new(loaded)))
@@ -84,7 +85,7 @@ impl RuleSet {
         self.0.disabled
     }
 
-    /// What may not be as it was meant.
+    /// What may not be as it was meant, and mistakes in Sigma rules, which are left out.
     pub fn warnings(&self) -> &Diagnostics {
         &self.0.diagnostics
     }

@@ -68,7 +68,8 @@ impl Rules {
         running: RuleSet,
         stamps: Vec<Stamp>,
     ) -> Self {
-        let state = State { running, seen: stamps.clone(), stamps, problem: None };
+        let problem = rules::left_out(&running);
+        let state = State { running, seen: stamps.clone(), stamps, problem };
         let memory = Memory::new(memory);
         Rules { config, instead, engines, memory, reloading: Mutex::new(()), state: Mutex::new(state) }
     }
@@ -142,7 +143,8 @@ impl Rules {
             anyhow::bail!("{message}: see `openclaw status`");
         }
         let mut state = self.state();
-        (state.running, state.problem) = (rules, None);
+        state.problem = rules::left_out(&rules);
+        state.running = rules;
         info!(rules = count, %changes, "the rules were read again");
         Ok((count, changes))
     }

@@ -151,7 +151,7 @@ fn line(change: Change, finding: &Finding, format: Format) -> String {
 }
 
 /// Says what the capture lacks.
-fn tell_gaps(reader: &Reader) {
+pub(super) fn tell_gaps(reader: &Reader) {
     if reader.is_cut() {
         warn!("the capture was cut short: what came after its last whole part is missing");
     }
@@ -167,13 +167,13 @@ fn tell_gaps(reader: &Reader) {
 }
 
 /// How far it is, on a terminal.
-struct Shown(Option<(ProgressBar, Arc<AtomicU64>)>);
+pub(super) struct Shown(Option<(ProgressBar, Arc<AtomicU64>)>);
 
 impl Shown {
     /// Events between two looks.
     const STEP: u64 = 4096;
 
-    fn new(file: &Path, read: Arc<AtomicU64>) -> Self {
+    pub(super) fn new(file: &Path, read: Arc<AtomicU64>) -> Self {
         let Ok(size) = std::fs::metadata(file).map(|metadata| metadata.len()) else { return Shown(None) };
         Shown(std::io::stderr().is_terminal().then(|| {
             let bar = ProgressBar::new(size);
@@ -184,14 +184,14 @@ impl Shown {
         }))
     }
 
-    fn show(&self, events: u64) {
+    pub(super) fn show(&self, events: u64) {
         if let Some((bar, read)) = self.0.as_ref().filter(|_| events.is_multiple_of(Self::STEP)) {
             bar.set_message(format!("{} events", HumanCount(events)));
             bar.set_position(read.load(Relaxed));
         }
     }
 
-    fn end(&self) {
+    pub(super) fn end(&self) {
         if let Some((bar, _)) = &self.0 {
             bar.finish_and_clear();
         }

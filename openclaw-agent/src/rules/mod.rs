@@ -47,10 +47,7 @@ pub fn load(config: &config::Rules, instead: &[PathBuf], writers: Writers) -> Re
     } else {
         instead
     };
-    let mut unread = Vec::new();
-    for path in paths {
-        read(path, writers, &mut sources, &mut unread)?;
-    }
+    let unread = read_all(paths, writers, &mut sources)?;
     let loaded = RuleSet::load(&sources);
     if unread.is_empty() {
         return loaded.map_err(RulesError::Mistakes);
@@ -59,8 +56,42 @@ pub fn load(config: &config::Rules, instead: &[PathBuf], writers: Writers) -> Re
         Ok(rules) => rules.warnings(),
         Err(mistakes) => mistakes,
     };
-    unread.extend(others.iter().cloned());
-    Err(RulesError::Mistakes(Diagnostics(unread)))
+    let all = unread.into_iter().chain(others.iter().cloned());
+    Err(RulesError::Mistakes(Diagnostics(all.collect())))
+}
+
+/// What is in the files at some paths, and in those of the folders there.
+///
+/// # Errors
+/// [`RulesError`], where any cannot be read.
+pub fn sources(paths: &[PathBuf]) -> Result<Vec<Source>, RulesError> {
+    let mut sources = Vec::new();
+    let unread = read_all(paths, Writers::Any, &mut sources)?;
+    if unread.is_empty() { Ok(sources) } else { Err(RulesError::Mistakes(Diagnostics(unread))) }
+}
+
+/// Adds what is at all paths; what of it cannot be read is returned.
+fn read_all(
+    paths: &[PathBuf],
+    writers: Writers,
+    sources: &mut Vec<Source>,
+) -> Result<Vec<Diagnostic>, RulesError> {
+    let mut unread = Vec::new();
+    for path in paths {
+        read(path, writers, sources, &mut unread)?;
+    }
+    Ok(unread)
+}
+
+/// Why rules do not run that are written: Sigma rules with mistakes, which are left out.
+pub fn left_out(rules: &RuleSet) -> Option<String> {
+    let errors = rules.warnings().errors();
+    let first = rules.warnings().iter().find(|mistake| mistake.level == Level::Error)?;
+    let what = if errors == 1 { "a mistake" } else { "mistakes" };
+    Some(format!(
+        "Sigma rules with {what} are left out, such as {}:{}: see `openclaw rules check`",
+        first.file, first.line
+    ))
 }
 
 /// Adds the file at `path`, or those of the folder; and what of it cannot be read.

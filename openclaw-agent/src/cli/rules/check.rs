@@ -36,7 +36,10 @@ pub(super) fn check(config: &config::Rules, paths: &[PathBuf], format: CheckForm
                 };
                 println!("{} rules{disabled} and {} lists: good", rules.len(), rules.lists());
             }
-            Ok(())
+            match rules.warnings().errors() {
+                0 => Ok(()),
+                errors => bail!("{errors} mistakes in Sigma rules, which are left out: the other rules run"),
+            }
         }
         Err(RulesError::Mistakes(diagnostics)) => {
             print_diagnostics(&diagnostics, format)?;

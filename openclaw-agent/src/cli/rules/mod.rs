@@ -3,6 +3,7 @@
 mod check;
 mod explain;
 mod fields;
+mod import;
 mod list;
 mod test;
 
@@ -24,6 +25,7 @@ Examples:
   openclaw rules check ./my-rules
   openclaw rules test ./my-rules
   openclaw rules explain suspicious_process --event events.jsonl
+  openclaw rules import ./sigma/rules/linux --report
   openclaw rules list
   openclaw rules fields")]
 pub(super) struct Args {
@@ -55,6 +57,7 @@ enum Command {
         output: Format,
     },
     Explain(explain::Args),
+    Import(import::Args),
     /// List the rules that would run
     List {
         /// Rules instead of those that ship and those that are configured; may be given more than once
@@ -82,6 +85,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<()> {
         Command::Check { paths, output } => check::check(&config()?, paths, *output),
         Command::Test { paths, strict, output } => test::test(&config()?, paths, *strict, *output),
         Command::Explain(args) => explain::explain(args, context),
+        Command::Import(args) => import::import(args),
         Command::List { rules, output } => {
             list::list(&rules::load(&config()?, rules, Writers::Any)?, *output)
         }

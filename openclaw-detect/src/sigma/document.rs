@@ -1,0 +1,272 @@
+//! A document of a Sigma file: a rule, or a correlation of rules.
+
+use super::correlation::{self, Correlation};
+use super::detection::{self, Detection};
+use super::source::{self, LogSource, NoSource};
+use crate::Severity;
+use crate::diagnostic::{Problem, Span};
+use crate::suggest::did_you_mean;
+use crate::yaml::{self, Key, Node, Tree};
+
+/// The keys of a rule: those of the specification. Others are the writer's own, as it allows.
+const KEYS: &[&str] = &["title", "logsource", "detection", "correlation", "level", "status"];
+
+/// A rule as it was read.
+#[derive(Debug, Clone)]
+pub(super) struct Document {
+    pub(super) title: String,
+    /// Where the title stands.
+    pub(super) span: Span,
+    pub(super) id: Option<String>,
+    /// What other rules may call it.
+    pub(super) own_name: Option<String>,
+    pub(super) status: Option<String>,
+    pub(super) description: Option<String>,
+    pub(super) author: Option<String>,
+    pub(super) references: Vec<String>,
+    pub(super) false_positives: Vec<String>,
+    pub(super) tags: Vec<String>,
+    pub(super) severity: Severity,
+    pub(super) content: Content,
+    /// Whether a correlation asks for it, and it is not to fire by itself.
+    pub(super) is_part: bool,
+    pub(super) problems: Vec<Problem>,
+}
+
+/// What a rule finds.
+#[derive(Debug, Clone)]
+pub(super) enum Content {
+    /// Events, of a log source.
+    Detection(LogSource, Detection),
+    /// What other rules find, together.
+    Correlation(Correlation),
+    /// Nothing; why.
+    Nothing(Vec<String>),
+}
+
+impl Content {
+    /// What it asks for that the sensor does not tell.
+    pub(super) fn lacks(&self) -> Vec<String> {
+        match self {
+            Content::Detection(_, detection) => detection.lacks.clone(),
+            Content::Correlation(correlation) => correlation.lacks(),
+            Content::Nothing(why) => why.clone(),
+        }
+    }
+}
+
+/// The documents of a file, each with its places in the whole.
+///
+/// # Errors
+/// One of them is no YAML.
+pub(crate) fn documents(text: &str) -> Result<Vec<Node>, Problem> {
+    let mut documents = Vec::new();
+    let mut start = 0;
+    let mut at = 0;
+    // A document ends at a line of three dashes, which no text within one can have at its beginning.
+    for line in text.split_inclusive('\n') {
+        if line.trim_end() == "---" {
+            documents.push((start, at));
+            start = at + line.len();
+        }
+        at += line.len();
+    }
+    documents.push((start, text.len()));
+    let mut nodes = Vec::new();
+    for (start, end) in documents {
+        // What is before is blank, so that the places are those in the whole file.
+        let before =
+            text[..start].chars().map(|c| if c == '\n' { "\n".to_owned() } else { " ".repeat(c.len_utf8()) });
+        let padded = before.collect::<String>() + &text[start..end];
+        nodes.extend(yaml::parse(&padded)?);
+    }
+    Ok(nodes)
+}
+
+/// Whether a file is most likely one of Sigma's: it has a key that files of ours have not, also where it is no YAML.
+pub(crate) fn looks_like(text: &str) -> bool {
+    text.lines()
+        .any(|line| ["detection:", "logsource:", "correlation:"].iter().any(|key| line.starts_with(key)))
+}
+
+/// Reads a document; `file` is the text of the whole file.
+pub(super) fn read(node: &Node, file: &str) -> Document {
+    let mut document = Document {
+        title: String::new(),
+        span: Span::new(node.span.start, node.span.start),
+        id: None,
+        own_name: None,
+        status: None,
+        description: None,
+        author: None,
+        references: Vec::new(),
+        false_positives: Vec::new(),
+        tags: Vec::new(),
+        severity: Severity::Medium,
+        content: Content::Nothing(Vec::new()),
+        is_part: false,
+        problems: Vec::new(),
+    };
+    match &node.value {
+        Tree::Mapping(entries) => document.read(node, entries, file),
+        _ => document
+            .problems
+            .push(Problem::error(node.span, format!("expected a Sigma rule, found {}", node.describe()))),
+    }
+    document
+}
+
+impl Document {
+    fn read(&mut self, node: &Node, entries: &[(Key, Node)], file: &str) {
+        let find = |name: &str| entries.iter().find(|(key, _)| key.name == name);
+        for (key, value) in entries {
+            match key.name.as_str() {
+                "title" => {
+                    self.title = text(value).unwrap_or_default();
+                    self.span = value.span;
+                }
+                "id" => self.id = text(value),
+                "name" => self.own_name = text(value),
+                "status" => self.status = text(value),
+                "description" => self.description = text(value),
+                "author" => self.author = text(value),
+                "references" => self.references = texts(value),
+                "falsepositives" => self.false_positives = texts(value),
+                "tags" => self.tags = texts(value),
+                "level" => self.level(value),
+                "filter" => {
+                    let message = "filters of other rules are not supported";
+                    let help =
+                        "write the exception as an override: `overrides: [{rule: NAME, exceptions: [..]}]`";
+                    self.problems.push(Problem::error(key.span, message).help(help));
+                }
+                _ => self.problems.extend(misspelt(key)),
+            }
+        }
+        if self.title.trim().is_empty() {
+            self.problems.push(Problem::error(self.span, "this Sigma rule has no `title`"));
+        }
+        match (find("correlation"), find("detection")) {
+            (Some((key, value)), None) => match correlation::read(key, value) {
+                Ok(correlation) => self.content = Content::Correlation(correlation),
+                Err(problems) => self.problems.extend(problems),
+            },
+            (Some((key, _)), Some(_)) => {
+                let message = "a rule has a `detection` or a `correlation`, not both";
+                self.problems.push(Problem::error(key.span, message));
+            }
+            (None, Some((_, value))) => match find("logsource") {
+                Some((key, source)) => self.detection(value, key, source, file),
+                None => {
+                    self.problems.push(Problem::error(node.span, "this Sigma rule has no `logsource`"));
+                }
+            },
+            (None, None) => {
+                self.problems.push(Problem::error(node.span, "this Sigma rule has no `detection`"))
+            }
+        }
+    }
+
+    fn detection(&mut self, value: &Node, key: &Key, source: &Node, file: &str) {
+        let found = match log_source(source) {
+            Ok(found) => found,
+            Err(NoSource::NotLookedAt(why)) => {
+                self.content = Content::Nothing(vec![why]);
+                return;
+            }
+            Err(NoSource::Unknown(message)) => {
+                let categories = source::categories().collect::<Vec<_>>().join(", ");
+                let problem = Problem::error(key.span, message)
+                    .help(format!("the categories are {categories}; the service is auditd"));
+                self.problems.push(problem);
+                return;
+            }
+        };
+        let (detection, problems) = detection::read(value, file, found);
+        self.problems.extend(problems);
+        if let Some(detection) = detection {
+            self.content = Content::Detection(found, detection);
+        }
+    }
+
+    fn level(&mut self, value: &Node) {
+        let name = text(value).unwrap_or_default();
+        self.severity = match name.as_str() {
+            "informational" => Severity::Info,
+            "low" => Severity::Low,
+            "medium" => Severity::Medium,
+            "high" => Severity::High,
+            "critical" => Severity::Critical,
+            _ => {
+                let levels = "informational, low, medium, high, critical";
+                let problem = Problem::error(value.span, format!("there is no level `{name}`"));
+                self.problems.push(problem.help(format!("the levels are {levels}")));
+                return;
+            }
+        };
+    }
+
+    /// What the rule of ours is called: its title in small letters, with a line for what is no letter and no digit.
+    pub(super) fn name(&self) -> String {
+        let mut name = String::new();
+        for c in self.title.chars().flat_map(char::to_lowercase) {
+            if c.is_alphanumeric() {
+                name.push(c);
+            } else if !name.ends_with('_') && !name.is_empty() {
+                name.push('_');
+            }
+        }
+        name.trim_end_matches('_').to_owned()
+    }
+
+    /// Whether the rule is to run: it is not deprecated, and no correlation keeps it to itself.
+    pub(super) fn is_enabled(&self) -> bool {
+        !self.is_part && !matches!(self.status.as_deref(), Some("deprecated" | "unsupported"))
+    }
+
+    /// How sure it is. Its status says how well it was tried.
+    pub(super) fn confidence(&self) -> f64 {
+        match self.status.as_deref() {
+            Some("stable") => 0.8,
+            Some("test") => 0.7,
+            _ => 0.5,
+        }
+    }
+}
+
+/// Where a rule looks.
+fn log_source(node: &Node) -> Result<LogSource, NoSource> {
+    let Tree::Mapping(entries) = &node.value else {
+        return Err(NoSource::Unknown(format!("expected a log source, found {}", node.describe())));
+    };
+    let find =
+        |name: &str| entries.iter().find(|(key, _)| key.name == name).and_then(|(_, value)| text(value));
+    source::log_source(find("product").as_deref(), find("category").as_deref(), find("service").as_deref())
+}
+
+/// Complains of a key that is nearly one without which a rule means something else.
+fn misspelt(key: &Key) -> Option<Problem> {
+    if KEYS.contains(&key.name.as_str()) {
+        return None;
+    }
+    let meant = did_you_mean(&key.name, KEYS.iter().copied())?;
+    // Writers have keys of their own.
+    let is_near = KEYS.iter().any(|known| known.len().abs_diff(key.name.len()) <= 2);
+    is_near.then(|| Problem::warning(key.span, format!("a Sigma rule has no key `{}`", key.name)).help(meant))
+}
+
+/// The text of a value.
+pub(super) fn text(node: &Node) -> Option<String> {
+    match &node.value {
+        Tree::Scalar(text) => Some(text.trim().to_owned()),
+        _ => None,
+    }
+}
+
+/// The texts of a value, or of a list of values.
+pub(super) fn texts(node: &Node) -> Vec<String> {
+    match &node.value {
+        Tree::Sequence(items) => items.iter().filter_map(text).collect(),
+        _ => text(node).into_iter().collect(),
+    }
+}
