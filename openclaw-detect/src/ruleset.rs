@@ -425,10 +425,6 @@ rules:
                 "4:23 unknown key `name` [an override has the keys rule, severity, confidence, action, response, suppress, exceptions, enabled]",
             ),
             ("overrides: [{severity: low}]".to_owned(), "1:13 this override names no `rule` []"),
-            (
-                "title: x\ndetection: {}".to_owned(),
-                "1:1 unknown key `title` [a rule file has the keys pack, lists, macros, rules, overrides]",
-            ),
         ] {
             assert_eq!(mistakes(&text).first().map(String::as_str), Some(expected), "{text}");
         }

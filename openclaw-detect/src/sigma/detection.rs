@@ -1,5 +1,7 @@
 //! The searches of a Sigma rule and its condition, as a condition of ours.
 
+use std::collections::BTreeSet;
+
 use super::audit;
 use super::condition::{self, Condition};
 use super::expression::{Meaning, action, among, comparison, exists, not_true, written};
@@ -344,7 +346,7 @@ impl Reader<'_> {
             // Words without a field are looked for anywhere.
             None if name.is_empty() => {
                 let modifiers = Modifiers { any_before: true, any_after: true, ..modifiers.clone() };
-                self.texts(view.keywords.name(), &values, &modifiers, false)
+                self.texts(view.keywords.name(), &values, &modifiers, Compared::Text)
             }
             None if matches!(self.source, LogSource::Audit) && audit::OTHER_FIELDS.contains(&name) => {
                 self.lack(format!("`{name}` of auditd's records is not told by the sensor"))
@@ -415,7 +417,7 @@ impl Reader<'_> {
         if !texts.is_empty() {
             any.push(match subject {
                 Subject::Field(field) => self.field(field, &texts, modifiers, span),
-                Subject::Argument(_) => self.texts(&field_name, &texts, modifiers, false),
+                Subject::Argument(_) => self.texts(&field_name, &texts, modifiers, Compared::Text),
                 Subject::User(field) => self.users(field, &texts, modifiers),
                 Subject::Hash(field) => self.hashes(field, &texts),
                 Subject::Initiated => self.initiated(&texts),
@@ -451,7 +453,7 @@ impl Reader<'_> {
             Type::Int => self.numbers(field, values, modifiers),
             Type::Ip => self.addresses(field, values, modifiers),
             Type::Str | Type::List if modifiers.compares.is_none() && !modifiers.cidr => {
-                self.texts(field.name(), values, modifiers, is_path(field))
+                self.texts(field.name(), values, modifiers, Compared::of(field))
             }
             Type::Str | Type::List | Type::Bool => {
                 let what = if modifiers.cidr { "no address" } else { "no number" };
@@ -621,14 +623,13 @@ impl Reader<'_> {
         Meaning::any(any)
     }
 
-    /// What is asked of a text. Of a path, what begins as one is compared as it is: on Linux one in other letters is another,
-    /// and the sensor is told which files to watch.
+    /// What is asked of a text.
     fn texts(
         &mut self,
         field: &str,
         values: &[(Option<&str>, Span)],
         modifiers: &Modifiers,
-        is_path: bool,
+        compared: Compared,
     ) -> Meaning {
         let mut parts = Vec::new();
         for (value, span) in values {
@@ -656,10 +657,10 @@ impl Reader<'_> {
             return Meaning::any(lists.map(|list| Meaning::Asks(of_list(field, list, modifiers))));
         }
         if modifiers.all {
-            let each: Vec<_> = parts.iter().map(|patterns| asked(field, patterns, cased, is_path)).collect();
+            let each: Vec<_> = parts.iter().map(|patterns| asked(field, patterns, cased, compared)).collect();
             Meaning::all(each)
         } else {
-            asked(field, &parts.concat(), cased, is_path)
+            asked(field, &parts.concat(), cased, compared)
         }
     }
 
@@ -706,13 +707,46 @@ impl Reader<'_> {
     }
 }
 
-/// Whether a field is the path of a file that something was done to.
-fn is_path(field: Field) -> bool {
-    matches!(field, Field::FilePath | Field::FileOriginalPath)
+/// What a text is that is compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Compared {
+    Text,
+    /// The path of a program.
+    Program,
+    /// The path of a file that something was done to. What begins as one is compared as it is: on Linux one in other letters
+    /// is another, and the sensor is told which files to watch.
+    Path,
+}
+
+impl Compared {
+    fn of(field: Field) -> Compared {
+        match field {
+            Field::FilePath | Field::FileOriginalPath => Compared::Path,
+            Field::ProcessExecutable | Field::ProcessParentExecutable => Compared::Program,
+            _ => Compared::Text,
+        }
+    }
+}
+
+/// Folders that are links on the distributions of today, with where they lead: the sensor tells paths as the kernel has them.
+const LINKS: [(&str, &str); 6] = [
+    ("/var/run/", "/run/"),
+    ("/var/lock/", "/run/lock/"),
+    ("/bin/", "/usr/bin/"),
+    ("/sbin/", "/usr/sbin/"),
+    ("/lib/", "/usr/lib/"),
+    ("/lib64/", "/usr/lib64/"),
+];
+
+/// A path, and where it leads through links.
+fn with_links(path: String) -> Vec<String> {
+    let led = |(link, target): &(&str, &str)| path.strip_prefix(link).map(|rest| format!("{target}{rest}"));
+    let target = LINKS.iter().find_map(led);
+    [path].into_iter().chain(target).collect()
 }
 
 /// What patterns ask of a field, in as few comparisons as there are ways to compare.
-fn asked(field: &str, patterns: &[Pattern], cased: bool, is_path: bool) -> Meaning {
+fn asked(field: &str, patterns: &[Pattern], cased: bool, compared: Compared) -> Meaning {
     // Each way to compare, with one value and with several, and by letters as they are and in either case.
     let ways: [(fn(&Asked) -> Option<&String>, Operator, Operator, Operator); 5] = [
         (
@@ -753,12 +787,16 @@ fn asked(field: &str, patterns: &[Pattern], cased: bool, is_path: bool) -> Meani
     }
     for (text, one, many, ignoring) in ways {
         let mut texts: Vec<String> = all.iter().filter_map(text).cloned().collect();
-        texts.dedup();
+        // What is known by its beginning is known by where that leads.
+        let is_from_beginning = one != Operator::EndsWith && one != Operator::Contains;
+        if compared != Compared::Text && is_from_beginning {
+            texts = texts.into_iter().flat_map(with_links).collect();
+        }
+        let mut seen = BTreeSet::new();
+        texts.retain(|text| seen.insert(text.clone()));
         let has_letters = texts.iter().any(|text| text.bytes().any(|byte| byte.is_ascii_alphabetic()));
-        let are_paths = is_path
-            && one != Operator::EndsWith
-            && one != Operator::Contains
-            && texts.iter().all(|text| text.starts_with('/'));
+        let are_paths =
+            compared == Compared::Path && is_from_beginning && texts.iter().all(|text| text.starts_with('/'));
         if !texts.is_empty() {
             any.push(Meaning::Asks(if cased || are_paths || !has_letters {
                 among(field, one, many, texts, true)

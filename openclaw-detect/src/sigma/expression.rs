@@ -22,8 +22,8 @@ impl Meaning {
             match part {
                 Meaning::Never => return Meaning::Never,
                 Meaning::Always => {}
-                Meaning::Asks(Expr::And(parts)) => asked.extend(parts),
-                Meaning::Asks(expr) => asked.push(expr),
+                Meaning::Asks(Expr::And(parts)) => add_each(&mut asked, parts),
+                Meaning::Asks(expr) => add_each(&mut asked, vec![expr]),
             }
         }
         one(asked, Expr::And).map_or(Meaning::Always, Meaning::Asks)
@@ -36,8 +36,8 @@ impl Meaning {
             match part {
                 Meaning::Always => return Meaning::Always,
                 Meaning::Never => {}
-                Meaning::Asks(Expr::Or(parts)) => asked.extend(parts),
-                Meaning::Asks(expr) => asked.push(expr),
+                Meaning::Asks(Expr::Or(parts)) => add_each(&mut asked, parts),
+                Meaning::Asks(expr) => add_each(&mut asked, vec![expr]),
             }
         }
         one(asked, Expr::Or).map_or(Meaning::Never, Meaning::Asks)
@@ -49,6 +49,15 @@ impl Meaning {
             Meaning::Always => Meaning::Never,
             Meaning::Never => Meaning::Always,
             Meaning::Asks(expr) => Meaning::Asks(not_true(expr)),
+        }
+    }
+}
+
+/// Adds what is not there yet.
+fn add_each(asked: &mut Vec<Expr>, parts: Vec<Expr>) {
+    for part in parts {
+        if !asked.contains(&part) {
+            asked.push(part);
         }
     }
 }
@@ -112,7 +121,8 @@ pub(super) fn exists(field: &str, wanted: bool) -> Expr {
 pub(super) fn among(field: &str, one: Operator, many: Operator, values: Vec<String>, quoted: bool) -> Expr {
     let literal = |text: String| Literal { text, quoted, span: Span::default() };
     match <[String; 1]>::try_from(values) {
-        Ok([value]) => comparison(field, one, Operand::One(literal(value))),
+        Ok([value]) if one != Operator::In => comparison(field, one, Operand::One(literal(value))),
+        Ok([value]) => comparison(field, many, Operand::Many(vec![literal(value)], Span::default())),
         Err(values) => {
             let values = values.into_iter().map(literal).collect();
             comparison(field, many, Operand::Many(values, Span::default()))

@@ -36,7 +36,7 @@ pub(super) fn write(
     let kept = match deed.purpose {
         Purpose::Attack => cutter.least(&events)?,
         Purpose::Harmless => cutter.kept(&events)?,
-        Purpose::Work => bail!("work is for no rule's test"),
+        Purpose::Work | Purpose::Sigma => bail!("this is for no rule's test"),
     };
     let name = PathBuf::from("recordings").join(deed.title()).with_extension("jsonl");
     let file = workspace::root().join("rules").join(&name);

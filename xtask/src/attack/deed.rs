@@ -10,7 +10,7 @@
 //! ```
 //!
 //! An attack is to make its rule fire; what is harmless is not to. `#: work: WHAT` begins what people and machines do all
-//! day, on which no rule is to find anything severe. Lines beginning with `#:` below the first say more:
+//! day, on which no rule is to find anything severe, and `#: sigma: WHAT` what rules in Sigma's format ask for. Lines beginning with `#:` below the first say more:
 //!
 //! | line | meaning |
 //! | --- | --- |
@@ -40,6 +40,8 @@ pub(super) enum Purpose {
     Harmless,
     /// No rule finds anything severe.
     Work,
+    /// Rules in Sigma's format fire, which are not the project's.
+    Sigma,
 }
 
 /// Who does it.
@@ -56,7 +58,7 @@ pub(super) enum Actor {
 /// One section.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Deed {
-    /// The rule that it is for; `work` where it is for none.
+    /// The rule that it is for; `work` or `sigma` where it is for none of ours.
     pub(super) rule: String,
     /// Whether that rule is to fire.
     pub(super) purpose: Purpose,
@@ -141,7 +143,7 @@ pub(super) fn parse(file: &Path, text: &str) -> Result<Vec<Deed>> {
                 None if line.is_empty() || line.starts_with('#') => {}
                 None => {
                     bail!(
-                        "{place}: a section begins with `#: RULE attack: TOOL`, `#: RULE harmless: WHAT` or `#: work: WHAT`"
+                        "{place}: a section begins with `#: RULE attack: TOOL`, `#: RULE harmless: WHAT`, `#: work: WHAT` or `#: sigma: WHAT`"
                     )
                 }
             }
@@ -154,7 +156,9 @@ pub(super) fn parse(file: &Path, text: &str) -> Result<Vec<Deed>> {
                     .with_context(|| format!("{place}: `#: {directive}` means nothing here"))?;
             }
             (None, None) => {
-                bail!("{place}: expected `#: RULE attack: TOOL`, `#: RULE harmless: WHAT` or `#: work: WHAT`")
+                bail!(
+                    "{place}: expected `#: RULE attack: TOOL`, `#: RULE harmless: WHAT`, `#: work: WHAT` or `#: sigma: WHAT`"
+                )
             }
         }
     }
@@ -176,6 +180,7 @@ fn begin(directive: &str, place: &str) -> Option<Deed> {
         Some((rule, "attack")) => (rule, Purpose::Attack),
         Some((rule, "harmless")) => (rule, Purpose::Harmless),
         None if head == "work" => (head, Purpose::Work),
+        None if head == "sigma" => (head, Purpose::Sigma),
         _ => return None,
     };
     Some(Deed {
@@ -227,7 +232,7 @@ pub(crate) struct Shown {
 /// A file of deeds cannot be read.
 pub(crate) fn shown() -> Result<Vec<Shown>> {
     let mut deeds = load(&[], true)?;
-    deeds.retain(|deed| deed.purpose != Purpose::Work);
+    deeds.retain(|deed| matches!(deed.purpose, Purpose::Attack | Purpose::Harmless));
     let shown = |deed: Deed| Shown {
         attack: deed.purpose == Purpose::Attack,
         file: deed.place.rsplit_once(':').map_or(deed.place.clone(), |(file, _)| file.to_owned()),

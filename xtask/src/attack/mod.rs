@@ -15,9 +15,10 @@ mod watch;
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
+use std::process::Command;
 use std::time::Instant;
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 
 use crate::console::{self, Step};
 use crate::setup::distribution::Distribution;
@@ -52,6 +53,9 @@ pub(crate) struct Arguments {
     /// Write what it came to into docs/quality.md
     #[arg(long, conflicts_with = "filter")]
     report: bool,
+    /// Do what rules in Sigma's format ask for, and report which of the rules in this folder fired
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["write", "report", "all", "rules"])]
+    sigma: Option<PathBuf>,
     /// Only deeds whose name (RULE/TOOL) contains one of these
     #[arg(value_name = "FILTER")]
     filter: Vec<String>,
@@ -62,7 +66,8 @@ pub(crate) struct Arguments {
 /// # Errors
 /// A deed cannot be done, an attack was not found, or what is harmless was.
 pub(crate) fn command(arguments: &Arguments) -> Result<()> {
-    let deeds = deed::load(&arguments.filter, arguments.all)?;
+    let mut deeds = deed::load(&arguments.filter, arguments.all)?;
+    deeds.retain(|deed| (deed.purpose == Purpose::Sigma) == arguments.sigma.is_some());
     if !process::is_root() {
         bail!(
             "attacks are done as root: build with `cargo xtask build`, then `sudo target/release/xtask attack --no-build`"
@@ -73,6 +78,9 @@ pub(crate) fn command(arguments: &Arguments) -> Result<()> {
     }
     let outcomes = perform(deeds, arguments)?;
     print!("{}", outcome::tables(&outcomes));
+    if arguments.sigma.is_some() {
+        return Ok(());
+    }
     let wrong = outcomes.iter().filter(|outcome| !outcome.is_right()).count();
     let report = Report::of(&outcomes);
     report.lines().iter().for_each(|line| println!("{line}"));
@@ -95,11 +103,12 @@ pub(crate) fn command(arguments: &Arguments) -> Result<()> {
 /// They cannot be done.
 pub(crate) fn in_tests(full: bool, tally: &mut Tally) -> Result<()> {
     let mut deeds = deed::load(&[], full)?;
+    deeds.retain(|deed| deed.purpose != Purpose::Sigma);
     if !full {
         let mut done = BTreeSet::new();
         deeds.retain(|deed| match deed.purpose {
             Purpose::Attack => done.insert(deed.rule.clone()),
-            Purpose::Harmless => false,
+            Purpose::Harmless | Purpose::Sigma => false,
             Purpose::Work => !deed.with_network,
         });
     }
@@ -125,7 +134,9 @@ fn perform(deeds: Vec<Deed>, arguments: &Arguments) -> Result<Vec<Outcome>> {
     let packages = deeds.iter().any(|deed| deed.with_packages).then(root::with_packages).transpose()?;
     let stage = Stage::new(root::for_deeds()?, packages, folder.clone())?;
     let step = Step::begin_silent(&format!("{} deeds", deeds.len()));
-    let mut watch = Watch::start(&folder, &arguments.rules)?;
+    // With the rules of the folder, so that the sensor tells of the files that they name.
+    let rules = arguments.sigma.as_ref().map_or(&arguments.rules[..], std::slice::from_ref);
+    let mut watch = Watch::start(&folder, rules)?;
     let begun = Instant::now();
     let (mut done, mut found) = (Vec::new(), Vec::new());
     for (number, deed) in deeds.into_iter().enumerate() {
@@ -165,6 +176,11 @@ fn perform(deeds: Vec<Deed>, arguments: &Arguments) -> Result<Vec<Outcome>> {
             }
         }
         outcomes.push(outcome);
+    }
+    if let Some(sigma) = &arguments.sigma {
+        let mut report = Command::new(workspace::agent());
+        report.args(["rules", "import", "--report", "--events"]).arg(&capture).arg(sigma);
+        report.status().context("the agent cannot be run")?;
     }
     if arguments.show {
         console::note(&format!("the recording is {}", capture.display()));

@@ -44,6 +44,8 @@ impl Outcome {
             Purpose::Attack => self.fired().is_some(),
             Purpose::Harmless => self.fired().is_none() && !self.events.is_empty() && self.is_read(),
             Purpose::Work => self.well && !self.is_severe() && !self.events.is_empty(),
+            // What fired is told by a report of the rules.
+            Purpose::Sigma => !self.events.is_empty(),
         }
     }
 
@@ -81,6 +83,7 @@ fn row_of_deed(outcome: &Outcome) -> [String; 5] {
         (None, Purpose::Attack) => "MISSED",
         (Some(_), _) => "FALSELY",
         (None, _) if outcome.events.is_empty() => "NOT DONE",
+        (None, Purpose::Sigma) => "done",
         (None, _) => "no",
     };
     let after = outcome.fired().map(|after| format!("{:.1} ms", after.as_secs_f64() * 1e3));

@@ -73,7 +73,8 @@ impl Stage {
         let script = self.write("session", &format!("{begin}{}", deed.script))?;
         let packages = self.packages.as_ref().filter(|_| deed.with_packages);
         let root = packages.unwrap_or(&self.root);
-        let limit = if deed.purpose == Purpose::Work { LIMIT_OF_WORK } else { LIMIT };
+        let is_long = matches!(deed.purpose, Purpose::Work | Purpose::Sigma);
+        let limit = if is_long { LIMIT_OF_WORK } else { LIMIT };
         // Of this process: another may do deeds beside this one.
         let name = format!("deed-{}-{number}", std::process::id());
         let outer = self.group.inner(&name)?;
