@@ -115,6 +115,11 @@ impl Span {
         Span { start, end }
     }
 
+    /// The same range of a text before which there are so many bytes more.
+    pub(crate) const fn behind(self, bytes: usize) -> Span {
+        Span { start: self.start + bytes, end: self.end + bytes }
+    }
+
     /// From the beginning of this to the end of `other`.
     pub(crate) const fn to(self, other: Span) -> Span {
         Span { start: self.start, end: other.end }

@@ -182,6 +182,17 @@ pub(crate) struct Pattern {
     pub(crate) cost: usize,
 }
 
+/// What is wrong with a regular expression, of what is seen without compiling it.
+pub(crate) fn mistake_in(pattern: &str) -> Option<String> {
+    regex_syntax::parse(pattern).err().map(|error| no_expression(&error.to_string()))
+}
+
+/// The library's message for those who write rules: its last line says what is wrong, the ones before draw the pattern.
+fn no_expression(error: &str) -> String {
+    let last = error.lines().last().unwrap_or_default();
+    format!("not a regular expression: {}", last.trim_start_matches("error: "))
+}
+
 /// A regular expression; the error says what is wrong with it.
 pub(crate) fn regular_expression(pattern: &str) -> Result<Pattern, String> {
     let build = |limit| RegexBuilder::new(pattern).size_limit(limit).dfa_size_limit(REGEX_LIMIT).build();
@@ -196,12 +207,7 @@ pub(crate) fn regular_expression(pattern: &str) -> Result<Pattern, String> {
         regex::Error::CompiledTooBig(_) => {
             format!("this regular expression is too large (more than {REGEX_LIMIT} bytes when compiled)")
         }
-        // The last line of the error says what is wrong; the ones before draw the pattern.
-        error => {
-            let text = error.to_string();
-            let last = text.lines().last().unwrap_or_default();
-            format!("not a regular expression: {}", last.trim_start_matches("error: "))
-        }
+        error => no_expression(&error.to_string()),
     })
 }
 

@@ -93,6 +93,23 @@ impl Node {
         }
     }
 
+    /// The same in a file in which so many bytes stand before it.
+    pub(crate) fn behind(self, bytes: usize) -> Node {
+        let value = match self.value {
+            Tree::Sequence(items) => {
+                Tree::Sequence(items.into_iter().map(|item| item.behind(bytes)).collect())
+            }
+            Tree::Mapping(entries) => {
+                let entry = |(key, value): (Key, Node)| {
+                    (Key { span: key.span.behind(bytes), ..key }, value.behind(bytes))
+                };
+                Tree::Mapping(entries.into_iter().map(entry).collect())
+            }
+            other => other,
+        };
+        Node { value, span: self.span.behind(bytes) }
+    }
+
     /// Where in the file the bytes of this scalar's text are written: inside of block, folded and quoted scalars too.
     pub(crate) fn places(&self, file: &str) -> Places {
         let (Tree::Scalar(text), Some(raw)) = (&self.value, file.get(self.span.start..self.span.end)) else {

@@ -7,6 +7,12 @@ use crate::diagnostic::{Problem, Span};
 use crate::suggest::did_you_mean;
 use crate::text::Wildcard;
 
+/// How often searches may be named in a condition, patterns of names counted for each that they stand for.
+const MAX_SEARCHES: usize = 4096;
+
+/// Names that are told where one is wrong.
+const SHOWN: usize = 20;
+
 /// How deep parentheses and `not` may lie in one another.
 const MAX_DEPTH: usize = 32;
 
@@ -28,7 +34,7 @@ pub(super) enum Condition {
 /// # Errors
 /// What is wrong with it, with its place in the text.
 pub(super) fn parse(text: &str, searches: &[&str]) -> Result<Condition, Problem> {
-    let mut parser = Parser { words: words(text), end: text.len(), at: 0, depth: 0, searches };
+    let mut parser = Parser { words: words(text), end: text.len(), at: 0, depth: 0, named: 0, searches };
     let condition = parser.or()?;
     match parser.peek() {
         None => Ok(condition),
@@ -62,6 +68,8 @@ struct Parser<'a> {
     end: usize,
     at: usize,
     depth: usize,
+    /// How often searches were named.
+    named: usize,
     searches: &'a [&'a str],
 }
 
@@ -132,12 +140,30 @@ impl<'a> Parser<'a> {
         Ok(condition)
     }
 
-    fn search(&self, name: &str, span: Span) -> Result<usize, Problem> {
+    fn search(&mut self, name: &str, span: Span) -> Result<usize, Problem> {
+        self.count(1, span)?;
         self.searches.iter().position(|search| *search == name).ok_or_else(|| {
             Problem::error(span, format!("there is no search `{name}`"))
-                .help(format!("those of this rule are {}", self.searches.join(", ")))
+                .help(self.known())
                 .maybe_help(did_you_mean(name, self.searches.iter().copied()))
         })
+    }
+
+    /// Counts searches that are named.
+    fn count(&mut self, searches: usize, span: Span) -> Result<(), Problem> {
+        self.named += searches;
+        if self.named > MAX_SEARCHES {
+            let message = format!("searches are named more than {MAX_SEARCHES} times in this condition");
+            return Err(Problem::error(span, message));
+        }
+        Ok(())
+    }
+
+    /// The names that there are.
+    fn known(&self) -> String {
+        let shown = self.searches.len().min(SHOWN);
+        let more = if self.searches.len() > shown { ", …" } else { "" };
+        format!("those of this rule are {}{more}", self.searches[..shown].join(", "))
     }
 
     /// `1 of selection_*`, of which the first word has been read.
@@ -160,8 +186,9 @@ impl<'a> Parser<'a> {
                 pattern_span,
                 format!("no search of this rule is called `{pattern}`"),
             )
-            .help(format!("those of this rule are {}", self.searches.join(", "))));
+            .help(self.known()));
         }
+        self.count(named.len(), pattern_span)?;
         match how_many.to_ascii_lowercase().as_str() {
             "1" | "any" => Ok(Condition::Or(named)),
             "all" => Ok(Condition::And(named)),

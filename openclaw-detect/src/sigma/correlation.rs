@@ -260,10 +260,12 @@ pub(super) fn resolve(documents: &mut [(usize, Document)]) {
         let mut lacking = Vec::new();
         for (name, span) in correlation.rules.clone() {
             let Some(of) = by_name.get(&name).copied() else {
-                let names = by_name.keys().map(String::as_str);
+                // To look for what was meant takes long where there are many.
+                let names = by_name.keys().map(String::as_str).take(1000);
                 let problem =
                     Problem::error(span, format!("there is no Sigma rule of the name or id `{name}`"));
-                problems.push(problem.maybe_help(did_you_mean(&name, names)));
+                let meant = if problems.len() < 20 { did_you_mean(&name, names) } else { None };
+                problems.push(problem.maybe_help(meant));
                 continue;
             };
             match part(&correlation, &documents[of].1, span) {

@@ -16,7 +16,7 @@ use crate::field::Type;
 use crate::interest::{ReadInterest, reads};
 use crate::network::Network;
 use crate::suggest::did_you_mean;
-use crate::text::regular_expression;
+use crate::text::mistake_in;
 use crate::yaml::{Key, Node, Tree};
 use crate::{EventKind, Field, KindSet, literal};
 
@@ -668,7 +668,8 @@ impl Reader<'_> {
     fn patterns(&mut self, text: &str, span: Span, modifiers: &Modifiers) -> Option<Vec<Pattern>> {
         if let Some(flags) = &modifiers.expression {
             let expression = if flags.is_empty() { text.to_owned() } else { format!("(?{flags}){text}") };
-            if let Err(message) = regular_expression(&expression) {
+            // How large it is when compiled is seen where it is loaded.
+            if let Some(message) = mistake_in(&expression) {
                 self.error(span, message);
                 return None;
             }

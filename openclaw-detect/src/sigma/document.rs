@@ -74,11 +74,8 @@ pub(crate) fn documents(text: &str) -> Result<Vec<Node>, Problem> {
     documents.push((start, text.len()));
     let mut nodes = Vec::new();
     for (start, end) in documents {
-        // What is before is blank, so that the places are those in the whole file.
-        let before =
-            text[..start].chars().map(|c| if c == '\n' { "\n".to_owned() } else { " ".repeat(c.len_utf8()) });
-        let padded = before.collect::<String>() + &text[start..end];
-        nodes.extend(yaml::parse(&padded)?);
+        let in_file = |problem: Problem| Problem { span: problem.span.behind(start), ..problem };
+        nodes.extend(yaml::parse(&text[start..end]).map_err(in_file)?.map(|node| node.behind(start)));
     }
     Ok(nodes)
 }

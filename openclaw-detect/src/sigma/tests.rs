@@ -271,6 +271,46 @@ fn mistakes_have_their_place_and_say_what_would_be_right() {
     }
 }
 
+/// Without its bounds one of these would take hours, or more memory than there is.
+#[test]
+fn a_file_that_asks_for_very_much_is_refused_or_read() {
+    let searches: String = (0..5000).map(|n| format!("  s{n}: {{Image: /{n}}}\n")).collect();
+    let values: String = (0..50_000).map(|n| format!("x{n}, ")).collect();
+    for (text, expected) in [
+        ("title: x\n---\ndetection: {}\n---\n".repeat(20_000), "has errors after this one"),
+        (
+            sigma(PROCESSES, &format!("{searches}  condition: {}s1", "1 of them or ".repeat(5000))).text,
+            "searches are named more than 4096 times",
+        ),
+        (
+            sigma(PROCESSES, &format!("  s: {{'CommandLine|contains|all': [{values}]}}\n  condition: s"))
+                .text,
+            "bytes, more than 65536",
+        ),
+        (
+            sigma(
+                PROCESSES,
+                &format!("  s: {{'CommandLine|windash|base64offset': [{values}]}}\n  condition: s"),
+            )
+            .text,
+            "bytes, more than 65536",
+        ),
+        (
+            format!("title: x\ncorrelation: {{type: temporal, timespan: 1m, rules: [{values}]}}\n"),
+            "there is no Sigma rule of the name or id `x0`",
+        ),
+    ] {
+        let rules = RuleSet::load(&[Source { name: "x.yml".to_owned(), text }]).unwrap();
+        assert_eq!(rules.len(), 0);
+        let mistakes: Vec<_> = rules.warnings().iter().map(|mistake| mistake.message.as_str()).collect();
+        assert!(
+            mistakes.iter().any(|message| message.contains(expected)),
+            "{expected}: {:?}",
+            mistakes.first()
+        );
+    }
+}
+
 /// What fires on an event, of rules that are loaded as they are.
 fn fired(engine: &mut Engine, event: &RecordedEvent) -> Vec<String> {
     let mut names = Vec::new();
