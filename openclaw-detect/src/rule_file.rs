@@ -43,7 +43,7 @@ pub(crate) const OVERRIDE_KEYS: &[&str] =
     &["rule", "severity", "confidence", "action", "response", "suppress", "exceptions", "enabled"];
 
 /// Keys that the language has and this version lacks.
-const LATER_KEYS: &[&str] = &["playbook", "detection", "logsource"];
+const LATER_KEYS: &[&str] = &["playbook"];
 
 /// How sure a rule is that does not say.
 const DEFAULT_CONFIDENCE: f64 = 0.9;

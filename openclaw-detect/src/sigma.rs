@@ -55,6 +55,30 @@ pub enum Outcome {
     Mistaken,
 }
 
+/// A field of Sigma's, and what it is here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mapped {
+    /// The category, or the record of auditd.
+    pub log_source: &'static str,
+    /// Its name in Sigma rules.
+    pub name: &'static str,
+    /// The field of ours; else why there is none.
+    pub field: Result<String, &'static str>,
+}
+
+/// All fields that Sigma rules may name, by their log sources.
+pub fn fields() -> Vec<Mapped> {
+    let views = source::views().chain(audit::views());
+    let of_view = |view: &'static source::View| {
+        view.fields.iter().map(|(name, subject)| Mapped {
+            log_source: view.name,
+            name,
+            field: subject.name(),
+        })
+    };
+    views.flat_map(of_view).collect()
+}
+
 /// The Sigma rules of all sources, and the mistakes in them. Other sources are passed over.
 pub fn import(sources: &[Source]) -> (Vec<Imported>, Diagnostics) {
     let mut all = Vec::new();

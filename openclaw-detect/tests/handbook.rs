@@ -4,12 +4,49 @@ use openclaw_detect::field::Type;
 use openclaw_detect::{EventKind, Field, KindSet, RuleSet, Source, TestEvents};
 
 const PAGE: &str = include_str!("../../docs/rules.md");
+const SIGMA: &str = include_str!("../../docs/sigma.md");
 
 /// What the page has between two marks.
 fn part(name: &str) -> &'static str {
+    part_of(PAGE, name)
+}
+
+fn part_of(page: &'static str, name: &str) -> &'static str {
     let (begin, end) = (format!("<!-- {name}: begin -->\n"), format!("<!-- {name}: end -->"));
-    let (_, after) = PAGE.split_once(&begin).unwrap_or_else(|| panic!("docs/rules.md lacks {begin}"));
-    after.split_once(&end).unwrap_or_else(|| panic!("docs/rules.md lacks {end}")).0
+    let (_, after) = page.split_once(&begin).unwrap_or_else(|| panic!("the page lacks {begin}"));
+    after.split_once(&end).unwrap_or_else(|| panic!("the page lacks {end}")).0
+}
+
+#[test]
+fn the_table_of_sigmas_fields_is_the_codes() {
+    let table: String = openclaw_detect::sigma::fields()
+        .into_iter()
+        .map(|mapped| {
+            let field = match mapped.field {
+                Ok(field) if field.contains(' ') => field,
+                Ok(field) => format!("`{field}`"),
+                Err(why) => format!("none: {why}"),
+            };
+            format!("| {} | `{}` | {field} |\n", mapped.log_source, mapped.name)
+        })
+        .collect();
+    assert_eq!(part_of(SIGMA, "fields"), table, "docs/sigma.md must hold this table:\n{table}");
+}
+
+#[test]
+fn the_example_of_a_sigma_rule_becomes_what_the_page_shows() {
+    let blocks: Vec<_> =
+        SIGMA.split("```yaml\n").skip(1).filter_map(|block| block.split_once("```")).collect();
+    let source = |text: &str| Source { name: "sigma.yml".to_owned(), text: text.to_owned() };
+    let (imported, mistakes) = openclaw_detect::sigma::import(&[source(blocks[0].0)]);
+    let openclaw_detect::sigma::Outcome::Rule { text, .. } = &imported[0].outcome else {
+        panic!("{mistakes}")
+    };
+    assert_eq!(blocks[1].0, text, "docs/sigma.md must hold this rule:\n{text}");
+    for (block, _) in &blocks[2..] {
+        let rules = RuleSet::load(&[source(&format!("{}---\n{block}", blocks[0].0))]).unwrap();
+        assert_eq!(rules.warnings().to_string(), "", "{block}");
+    }
 }
 
 fn quoted<'a>(names: impl IntoIterator<Item = &'a str>) -> String {

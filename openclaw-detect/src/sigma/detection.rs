@@ -8,7 +8,7 @@ use super::expression::{Meaning, action, among, comparison, exists, not_true, wr
 use super::modifier::{Base64, Modifiers};
 use super::source::{LogSource, Subject, View};
 use super::value::{Asked, Encoding, Pattern, base64, base64_at_any_offset};
-use crate::ast::{Expr, Operand, Operator};
+use crate::ast::{Expr, Literal, Operand, Operator};
 use crate::check::check;
 use crate::definitions::Definitions;
 use crate::diagnostic::{Problem, Span};
@@ -397,11 +397,7 @@ impl Reader<'_> {
         modifiers: &Modifiers,
         span: Span,
     ) -> Meaning {
-        let field_name = match subject {
-            Subject::Field(field) | Subject::User(field) | Subject::Hash(field) => field.name().to_owned(),
-            Subject::Argument(number) => format!("{}[{number}]", Field::ProcessArgs.name()),
-            _ => Field::NetworkDirection.name().to_owned(),
-        };
+        let Ok(field_name) = subject.name() else { return Meaning::Never };
         if modifiers.exists {
             return self.exists(&field_name, values);
         }
@@ -676,7 +672,11 @@ impl Reader<'_> {
             return Some(vec![Pattern::literal(expression)]);
         }
         if modifiers.expand {
-            let Some(name) = text.strip_prefix('%').and_then(|text| text.strip_suffix('%')) else {
+            let is_name = |name: &&str| {
+                !name.is_empty() && name.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '-' | '.'))
+            };
+            let name = text.strip_prefix('%').and_then(|text| text.strip_suffix('%'));
+            let Some(name) = name.filter(is_name) else {
                 let problem = Problem::error(span, "`expand` needs a placeholder for the whole value");
                 self.problems.push(problem.help("write `%name%`, and define the list `name` under `lists:`"));
                 return None;
@@ -821,7 +821,8 @@ fn of_list(field: &str, list: &str, modifiers: &Modifiers) -> Expr {
         (false, false, true) => Operator::In,
         (false, false, false) => Operator::IEquals,
     };
-    let list = crate::ast::Literal { text: list.to_owned(), quoted: true, span: Span::default() };
+    // A word without quotes is a list, or a mistake.
+    let list = Literal { text: list.to_owned(), quoted: false, span: Span::default() };
     comparison(field, operator, Operand::Many(vec![list], Span::default()))
 }
 

@@ -172,7 +172,7 @@ impl Document {
                 return;
             }
             Err(NoSource::Unknown(message)) => {
-                let categories = source::categories().collect::<Vec<_>>().join(", ");
+                let categories = source::views().map(|view| view.name).collect::<Vec<_>>().join(", ");
                 let problem = Problem::error(key.span, message)
                     .help(format!("the categories are {categories}; the service is auditd"));
                 self.problems.push(problem);

@@ -41,6 +41,20 @@ pub(super) enum Subject {
     Lacking(&'static str),
 }
 
+impl Subject {
+    /// The field of ours that it is; else why there is none.
+    pub(super) fn name(self) -> Result<String, &'static str> {
+        Ok(match self {
+            Subject::Field(field) | Subject::User(field) | Subject::Hash(field) => field.name().to_owned(),
+            Subject::Argument(number) => format!("{}[{number}]", Field::ProcessArgs.name()),
+            Subject::Initiated => Field::NetworkDirection.name().to_owned(),
+            Subject::Action(_) | Subject::SystemCall => Field::EventAction.name().to_owned(),
+            Subject::AuditKey => "a condition for each key that is known".to_owned(),
+            Subject::Lacking(why) => return Err(why),
+        })
+    }
+}
+
 /// Where a rule looks.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum LogSource {
@@ -261,7 +275,7 @@ pub(super) fn log_source(
     }
 }
 
-/// The names of categories that are looked at.
-pub(super) fn categories() -> impl Iterator<Item = &'static str> + Clone {
-    CATEGORIES.iter().map(|view| view.name)
+/// The views of the categories that are looked at.
+pub(super) fn views() -> impl Iterator<Item = &'static View> + Clone {
+    CATEGORIES.iter().copied()
 }

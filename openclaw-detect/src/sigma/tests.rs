@@ -367,6 +367,18 @@ fn a_file_of_sigma_among_others_runs_as_it_is_and_its_mistakes_keep_it_alone_fro
 }
 
 #[test]
+fn a_placeholder_is_a_list_of_ours() {
+    let source = sigma(PROCESSES, "  s:\n    Image|expand|endswith: '%shells%'\n  condition: s");
+    let lists = Source { name: "lists.yml".to_owned(), text: "lists: {shells: [/bash, /zsh]}".to_owned() };
+    let mut engine = Engine::new(RuleSet::load(&[source.clone(), lists]).unwrap());
+    assert_eq!(fired(&mut engine, &exec(1, "/bin/zsh", "zsh")), ["a_rule"]);
+    assert!(fired(&mut engine, &exec(2, "/bin/sh", "sh")).is_empty());
+    let rules = RuleSet::load(&[source]).unwrap();
+    assert_eq!(rules.len(), 0);
+    assert!(rules.warnings().to_string().contains("there is no list `shells`"));
+}
+
+#[test]
 fn rules_of_the_same_title_have_names_of_their_own_and_deprecated_ones_do_not_run() {
     let rule = |id: &str, status: &str| {
         format!(

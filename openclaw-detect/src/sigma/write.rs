@@ -15,7 +15,8 @@ pub(super) fn rule(document: &Document, name: &str) -> String {
     let mut out = String::from("rules:\n");
     let mut key = |key: &str, value: &str| {
         // To a text nothing is added that cannot be.
-        let _ = writeln!(out, "  {} {key}: {value}", if key == "name" { "-" } else { " " });
+        let blank = if value.starts_with('\n') { "" } else { " " };
+        let _ = writeln!(out, "  {} {key}:{blank}{value}", if key == "name" { "-" } else { " " });
     };
     key("name", &quoted(name));
     key("description", &block(&description(document), 6));
@@ -86,7 +87,7 @@ fn of_correlation(correlation: &Correlation) -> Vec<(&'static str, String)> {
         };
         let ordered = correlation.kind == Kind::Ordered;
         let steps: String = parts.iter().map(step).collect();
-        let sequence = format!("\n      within: {timespan}\n      ordered: {ordered}\n      steps: {steps}");
+        let sequence = format!("\n      within: {timespan}\n      ordered: {ordered}\n      steps:{steps}");
         return vec![("sequence", sequence)];
     }
     let condition = match &parts[..] {
