@@ -172,6 +172,56 @@ fn mistakes_are_printed_for_code_hosts_too() {
     assert_eq!(schema["type"], "object");
 }
 
+const SIGMA: &str = "title: Netcat
+logsource: {product: linux, category: process_creation}
+detection: {selection: {Image|endswith: /a}, condition: selection}
+---
+title: Other
+logsource: {product: linux, category: process_creation}
+detection: {selection: {Image|endswith: /nowhere}, condition: selection}
+---
+title: In Part
+logsource: {product: linux, service: auditd}
+detection: {a: {type: EXECVE, a0: x}, b: {type: TTY}, condition: 1 of them}
+---
+title: Never
+logsource: {product: windows, category: process_creation}
+detection: {selection: {Image: x}, condition: selection}
+";
+
+#[test]
+fn rules_in_sigmas_format_are_reported_written_and_run() {
+    let host = Host::new();
+    host.write("sigma.yml", SIGMA);
+    host.write(
+        "events.jsonl",
+        "{\"@timestamp\":\"2026-01-01T00:00:00Z\",\"event\":{\"dataset\":\"process_create\",\"action\":\"exec\"},\"process\":{\"executable\":\"/bin/a\"}}\n",
+    );
+    let report = host.stdout("rules import sigma.yml --report --events events.jsonl");
+    assert!(report.contains("4 rules: 1 fired; 1 mapped, not shown; 1 in part; 1 never"), "{report}");
+    assert!(report.contains("records of type TTY") && report.contains("it is for windows"), "{report}");
+    let lines = host.stdout("rules import sigma.yml --report --events events.jsonl --output json");
+    let first: serde_json::Value = serde_json::from_str(lines.lines().next().unwrap()).unwrap();
+    assert_eq!((&first["status"], &first["fired"]), (&"fired".into(), &1.into()));
+    // What is written is what runs.
+    host.stdout("rules import sigma.yml --to ours");
+    assert!(host.stderr("rules import sigma.yml --to ours", 1).contains("`--force` replaces it"));
+    host.stdout("rules import sigma.yml --to ours --force");
+    let found = |rules: &str| host.stdout(&format!("replay events.jsonl --rules {rules} --output json"));
+    assert!(found("ours").contains("\"rule\":\"netcat\""));
+    assert_eq!(found("ours"), found("sigma.yml"));
+    let said = host.stdout("rules check sigma.yml");
+    assert!(said.contains("this Sigma rule can never fire") && said.contains("3 rules"), "{said}");
+    host.write("broken.yml", &SIGMA.replace("Image|endswith: /a", "Imgae: /a"));
+    let output = host.run("rules check broken.yml");
+    assert_eq!(output.status.code(), Some(1));
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(said.contains("broken.yml:3:25") && said.contains("did you mean `Image`"), "{said}");
+    assert!(host.stderr("rules import events.jsonl", 1).contains("there is no Sigma rule"));
+    // Events of which none is a rule's are no findings, and mistakes keep no other rule from running.
+    assert!(found("broken.yml").is_empty());
+}
+
 const TESTED: &str = "rules:
 - name: x
   event: process_create

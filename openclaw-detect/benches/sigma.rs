@@ -10,7 +10,7 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use openclaw_detect::{Engine, EventKind, Field, RecordedEvent, RuleSet, Source, Timestamp};
 
 /// Where the Sigma project's rules may be.
-const PROJECT: &str = "../../../shared/data/sigma/rules/linux/process_creation";
+const PROJECT: &str = "../../shared/data/sigma/rules/linux/process_creation";
 
 /// A process as both see it: executable, command line, parent's executable, working directory.
 type Process = [&'static str; 4];
