@@ -105,9 +105,11 @@ fn compare(criterion: &mut Criterion) {
             .zip(&texts)
             .map(|(n, text)| Source { name: format!("{n}.yml"), text: text.clone() })
             .collect();
-        let mut engine = Engine::new(RuleSet::load(&sources).expect("rules"));
-        let rules: Vec<_> =
-            texts.iter().map(|text| sigma_rust::rule_from_yaml(text).expect("a rule")).collect();
+        let mut engine = Engine::new(RuleSet::load(&sources).unwrap_or_else(|mistakes| panic!("{mistakes}")));
+        let rules: Vec<_> = texts
+            .iter()
+            .map(|text| sigma_rust::rule_from_yaml(text).unwrap_or_else(|error| panic!("{error}")))
+            .collect();
         let find = |engine: &mut Engine| {
             let mut found = 0;
             ours.iter().for_each(|event| engine.evaluate(black_box(event), |_| found += 1));

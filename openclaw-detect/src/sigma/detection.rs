@@ -7,7 +7,7 @@ use super::condition::{self, Condition};
 use super::expression::{Meaning, action, among, comparison, exists, not_true, written};
 use super::modifier::{Base64, Modifiers};
 use super::source::{LogSource, Subject, View};
-use super::value::{Asked, Encoding, Pattern, base64, base64_at_any_offset};
+use super::value::{Asked, Encoding, Pattern, Way, base64, base64_at_any_offset};
 use crate::ast::{Expr, Literal, Operand, Operator};
 use crate::check::check;
 use crate::definitions::Definitions;
@@ -748,48 +748,27 @@ fn with_links(path: String) -> Vec<String> {
 
 /// What patterns ask of a field, in as few comparisons as there are ways to compare.
 fn asked(field: &str, patterns: &[Pattern], cased: bool, compared: Compared) -> Meaning {
-    // Each way to compare, with one value and with several, and by letters as they are and in either case.
-    let ways: [(fn(&Asked) -> Option<&String>, Operator, Operator, Operator); 5] = [
-        (
-            |asked| if let Asked::Equals(text) = asked { Some(text) } else { None },
-            Operator::Equal,
-            Operator::In,
-            Operator::IEquals,
-        ),
-        (
-            |asked| if let Asked::StartsWith(text) = asked { Some(text) } else { None },
-            Operator::StartsWith,
-            Operator::StartsWith,
-            Operator::IStartsWith,
-        ),
-        (
-            |asked| if let Asked::EndsWith(text) = asked { Some(text) } else { None },
-            Operator::EndsWith,
-            Operator::EndsWith,
-            Operator::IEndsWith,
-        ),
-        (
-            |asked| if let Asked::Contains(text) = asked { Some(text) } else { None },
-            Operator::Contains,
-            Operator::Contains,
-            Operator::IContains,
-        ),
-        (
-            |asked| if let Asked::Like(text) = asked { Some(text) } else { None },
-            Operator::Like,
-            Operator::Like,
-            Operator::ILike,
-        ),
-    ];
     let all: Vec<Asked> = patterns.iter().map(Pattern::asked).collect();
     let mut any = Vec::new();
     if all.contains(&Asked::Any) {
         any.push(Meaning::Asks(exists(field, true)));
     }
-    for (text, one, many, ignoring) in ways {
-        let mut texts: Vec<String> = all.iter().filter_map(text).cloned().collect();
+    for way in Way::ALL {
+        // With one value, with several, and with letters in either case.
+        let (one, many, ignoring) = match way {
+            Way::Equals => (Operator::Equal, Operator::In, Operator::IEquals),
+            Way::StartsWith => (Operator::StartsWith, Operator::StartsWith, Operator::IStartsWith),
+            Way::EndsWith => (Operator::EndsWith, Operator::EndsWith, Operator::IEndsWith),
+            Way::Contains => (Operator::Contains, Operator::Contains, Operator::IContains),
+            Way::Like => (Operator::Like, Operator::Like, Operator::ILike),
+        };
+        let texts = all.iter().filter_map(|asked| match asked {
+            Asked::That(own, text) if *own == way => Some(text.clone()),
+            _ => None,
+        });
+        let mut texts: Vec<String> = texts.collect();
         // What is known by its beginning is known by where that leads.
-        let is_from_beginning = one != Operator::EndsWith && one != Operator::Contains;
+        let is_from_beginning = !matches!(way, Way::EndsWith | Way::Contains);
         if compared != Compared::Text && is_from_beginning {
             texts = texts.into_iter().flat_map(with_links).collect();
         }

@@ -574,7 +574,7 @@ proptest! {
                 });
                 also || holds(modifiers, value, texts[*field])
             };
-            if modifiers.contains(&"all") { values.iter().all(|v| is(v)) } else { values.iter().any(|v| is(v)) }
+            if modifiers.contains(&"all") { values.iter().all(&is) } else { values.iter().any(is) }
         }).collect();
         let (a, b, c) = (found[0], found[1], found[2]);
         let expected = match condition {
@@ -583,7 +583,7 @@ proptest! {
             "a and not b" => a && !b,
             "not a" => !a,
             "a and not (b and c)" => a && !(b && c),
-            "a and not (b or not c)" => a && !(b || !c),
+            "a and not (b or not c)" => a && !b && c,
             "1 of them" => a || b || c,
             "all of them" => a && b && c,
             "not 1 of them" => !(a || b || c),

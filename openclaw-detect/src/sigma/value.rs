@@ -20,14 +20,25 @@ pub(super) struct Pattern(Vec<Part>);
 /// What a pattern asks of a text, as simply as it can be said.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Asked {
-    Equals(String),
-    Contains(String),
-    StartsWith(String),
-    EndsWith(String),
-    /// It fits this pattern, as the operator `like` has it.
-    Like(String),
     /// Nothing: any text does.
     Any,
+    /// That it compares so with this one.
+    That(Way, String),
+}
+
+/// How a text compares with another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Way {
+    Equals,
+    StartsWith,
+    EndsWith,
+    Contains,
+    /// It fits this pattern, as the operator `like` has it.
+    Like,
+}
+
+impl Way {
+    pub(super) const ALL: [Way; 5] = [Way::Equals, Way::StartsWith, Way::EndsWith, Way::Contains, Way::Like];
 }
 
 impl Pattern {
@@ -82,15 +93,16 @@ impl Pattern {
 
     /// What it asks for.
     pub(super) fn asked(&self) -> Asked {
-        match &self.0[..] {
-            [] => Asked::Equals(String::new()),
-            [Part::Text(text)] => Asked::Equals(text.clone()),
-            [Part::Any, Part::Text(text), Part::Any] => Asked::Contains(text.clone()),
-            [Part::Text(text), Part::Any] => Asked::StartsWith(text.clone()),
-            [Part::Any, Part::Text(text)] => Asked::EndsWith(text.clone()),
-            parts if parts.iter().all(|part| *part == Part::Any) => Asked::Any,
-            parts => Asked::Like(parts.iter().map(Part::written).collect()),
-        }
+        let (way, text) = match &self.0[..] {
+            [] => (Way::Equals, String::new()),
+            [Part::Text(text)] => (Way::Equals, text.clone()),
+            [Part::Any, Part::Text(text), Part::Any] => (Way::Contains, text.clone()),
+            [Part::Text(text), Part::Any] => (Way::StartsWith, text.clone()),
+            [Part::Any, Part::Text(text)] => (Way::EndsWith, text.clone()),
+            parts if parts.iter().all(|part| *part == Part::Any) => return Asked::Any,
+            parts => (Way::Like, parts.iter().map(Part::written).collect()),
+        };
+        Asked::That(way, text)
     }
 
     /// The same with each dash that begins an option written in each way that programs of Windows take for one.
@@ -190,25 +202,25 @@ mod tests {
     #[test]
     fn a_pattern_asks_as_simply_as_it_can_be_said() {
         for (text, expected) in [
-            ("nc", Asked::Equals("nc".into())),
-            ("", Asked::Equals(String::new())),
-            ("*nc*", Asked::Contains("nc".into())),
-            ("nc*", Asked::StartsWith("nc".into())),
-            ("*nc", Asked::EndsWith("nc".into())),
+            ("nc", Asked::That(Way::Equals, "nc".into())),
+            ("", Asked::That(Way::Equals, String::new())),
+            ("*nc*", Asked::That(Way::Contains, "nc".into())),
+            ("nc*", Asked::That(Way::StartsWith, "nc".into())),
+            ("*nc", Asked::That(Way::EndsWith, "nc".into())),
             ("**", Asked::Any),
-            ("/home/*/x", Asked::Like("/home/*/x".into())),
-            (r"a\*b", Asked::Equals("a*b".into())),
-            (r"a\\*", Asked::StartsWith(r"a\".into())),
-            (r"C:\x", Asked::Equals(r"C:\x".into())),
-            (r"a\?b*c", Asked::Like(r"a\?b*c".into())),
-            ("n?", Asked::Like("n?".into())),
+            ("/home/*/x", Asked::That(Way::Like, "/home/*/x".into())),
+            (r"a\*b", Asked::That(Way::Equals, "a*b".into())),
+            (r"a\\*", Asked::That(Way::StartsWith, r"a\".into())),
+            (r"C:\x", Asked::That(Way::Equals, r"C:\x".into())),
+            (r"a\?b*c", Asked::That(Way::Like, r"a\?b*c".into())),
+            ("n?", Asked::That(Way::Like, "n?".into())),
         ] {
             assert_eq!(Pattern::parse(text).asked(), expected, "{text}");
         }
         let within = |text: &str| Pattern::parse(text).with_any(true, true).asked();
-        assert_eq!(within("nc"), Asked::Contains("nc".into()));
-        assert_eq!(within("nc*"), Asked::Contains("nc".into()));
-        assert_eq!(within("a*b"), Asked::Like("*a*b*".into()));
+        assert_eq!(within("nc"), Asked::That(Way::Contains, "nc".into()));
+        assert_eq!(within("nc*"), Asked::That(Way::Contains, "nc".into()));
+        assert_eq!(within("a*b"), Asked::That(Way::Like, "*a*b*".into()));
     }
 
     #[test]
