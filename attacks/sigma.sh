@@ -29,7 +29,7 @@ touch /root/.bash_history; cat /root/.bash_history; head /root/.zsh_history; tai
 
 #: sigma: what is hidden, changed and destroyed
 tool() { for name; do cp /bin/true "/usr/local/bin/$name"; done; }
-tool auditctl chattr journalctl systemctl service chkconfig iptables ip6tables ufw ufw-init nft firewall-cmd esxcli shutdown init setcap sysctl mount usermod arecord ecasound insmod
+tool update-ca-certificates auditctl chattr journalctl systemctl service chkconfig iptables ip6tables ufw ufw-init nft firewall-cmd esxcli shutdown init setcap sysctl mount usermod arecord ecasound insmod
 auditctl -D
 mkdir -p /etc/audit /etc/audisp; echo > /etc/audit/audit.rules; echo > /etc/libaudit.conf; echo > /etc/rsyslog.conf; echo > /etc/syslog.conf
 truncate -s 1M /tmp/padded; dd if=/dev/zero bs=1 count=1 > /tmp/padding; dd if=/dev/zero of=/tmp/overwritten bs=1 count=1; dd if=/dev/null of=/tmp/overwritten
