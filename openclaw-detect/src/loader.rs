@@ -1,6 +1,6 @@
 //! Rule files: from YAML to rules that were checked, and all the mistakes in them.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::ast::Expr;
@@ -62,6 +62,8 @@ pub(crate) struct Loader<'a> {
     mistakes: Vec<Mistakes>,
     /// The documents of Sigma files, each with the number of its source.
     sigma: Vec<(usize, Node)>,
+    /// What their rules are called, also those that do not run.
+    sigma_names: HashSet<String>,
     /// Which sources are Sigma files.
     is_sigma: Vec<bool>,
     is_refused: bool,
@@ -89,6 +91,7 @@ impl<'a> Loader<'a> {
             diagnostics: Vec::new(),
             mistakes: vec![Mistakes::default(); sources.len()],
             sigma: Vec::new(),
+            sigma_names: HashSet::new(),
             is_sigma: sources.iter().map(|source| sigma::looks_like(&source.text)).collect(),
             is_refused: false,
         };
@@ -117,10 +120,9 @@ impl<'a> Loader<'a> {
             return None;
         }
         if self.is_sigma[source] {
-            match sigma::documents(text) {
-                Ok(nodes) => self.sigma.extend(nodes.into_iter().map(|node| (source, node))),
-                Err(problem) => self.report(source, problem),
-            }
+            let (nodes, problems) = sigma::documents(text);
+            self.sigma.extend(nodes.into_iter().map(|node| (source, node)));
+            self.report_all(source, problems);
             return None;
         }
         match yaml::parse(text) {
@@ -409,8 +411,9 @@ impl<'a> Loader<'a> {
     fn sigma_rules(&mut self) {
         let sources = self.sources;
         let made = sigma::translate(&self.sigma, &|source| &sources[source].text);
-        for Made { source, span, problems, outcome, .. } in made {
+        for Made { source, span, problems, outcome, name, .. } in made {
             self.report_all(source, problems);
+            self.sigma_names.insert(name);
             let (text, lacks, enabled) = match outcome {
                 Outcome::Rule { text, lacks, enabled } => (text, lacks, enabled),
                 Outcome::Never(why) => {
@@ -422,11 +425,15 @@ impl<'a> Loader<'a> {
             };
             if enabled && !lacks.is_empty() {
                 let problem = Problem::warning(span, "this Sigma rule can fire in part");
-                self.report(source, problem.help(format!("it does not find: {}", lacks.join("; "))));
+                self.report(source, problem.help(format!("what is missing: {}", lacks.join("; "))));
             }
             let items = match yaml::parse(&text).map(|node| node.map(|node| node.value)) {
                 Ok(Some(Tree::Mapping(entries))) => entries,
-                _ => Vec::new(),
+                _ => {
+                    let message = "what this Sigma rule became cannot be read, and it is left out";
+                    self.report(source, Problem::error(span, message).help("this is a fault of OpenClaw's"));
+                    continue;
+                }
             };
             let rules = items.into_iter().filter_map(|(_, value)| match value.value {
                 Tree::Sequence(items) => Some(items),
@@ -457,6 +464,12 @@ impl<'a> Loader<'a> {
                 }
             };
             let Some(draft) = self.names.get(&name).copied() else {
+                if self.sigma_names.contains(&name) {
+                    let message =
+                        format!("the Sigma rule `{name}` does not run, and nothing of it is changed");
+                    self.report(source, Problem::warning(span, message));
+                    continue;
+                }
                 let names = self.names.keys().map(String::as_str);
                 let near = self.definitions.shared.did_you_mean(&name, names);
                 let problem = Problem::error(span, format!("there is no rule `{name}` to override"))

@@ -1,8 +1,8 @@
 //! Rules in Sigma's format (specification 2.1), as rules of ours.
 //!
 //! A Sigma rule becomes the text of one of ours, by `openclaw rules import` to be read and kept, or when it is loaded from a
-//! folder of rules: so what is written is what runs. What it asks for that the sensor does not tell is left out of it, as far
-//! as it then still means less and never something else; where nothing is left it can never fire.
+//! folder of rules: so what is written is what runs. What it asks for that the sensor does not tell is left out of it where it
+//! then finds less, and what would keep it from firing is left out and told; where nothing is left it can never fire.
 
 mod audit;
 mod condition;
@@ -15,11 +15,12 @@ mod source;
 mod value;
 mod write;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use self::document::{Content, Document};
 pub(crate) use self::document::{documents, looks_like};
-use crate::diagnostic::{Diagnostic, Lines, Problem, Span};
+use crate::diagnostic::{Level, Lines, Problem, Span};
+use crate::loader::Loader;
 use crate::{Diagnostics, Source};
 
 /// A Sigma rule and what became of it.
@@ -79,37 +80,33 @@ pub fn fields() -> Vec<Mapped> {
     views.flat_map(of_view).collect()
 }
 
-/// The Sigma rules of all sources, and the mistakes in them. Other sources are passed over.
+/// The Sigma rules of all sources, and the mistakes in them. Of other sources their lists are used.
 pub fn import(sources: &[Source]) -> (Vec<Imported>, Diagnostics) {
     let mut all = Vec::new();
-    let mut diagnostics = Vec::new();
-    let mut report = |source: &Source, problem: Problem| {
-        diagnostics.push(problem.at(&source.name, &source.text, &Lines::of(&source.text)));
-    };
-    for (number, source) in sources.iter().enumerate() {
-        if !looks_like(&source.text) {
-            continue;
-        }
-        match documents(&source.text) {
-            Ok(nodes) => all.extend(nodes.into_iter().map(|node| (number, node))),
-            Err(problem) => report(source, problem),
-        }
+    for (number, source) in sources.iter().enumerate().filter(|(_, source)| looks_like(&source.text)) {
+        all.extend(documents(&source.text).0.into_iter().map(|node| (number, node)));
     }
-    let mut imported = Vec::new();
-    for made in translate(&all, &|number| sources.get(number).map_or("", |source| &source.text)) {
-        let Some(source) = sources.get(made.source) else { continue };
-        let line = Lines::of(&source.text).line(made.span);
-        made.problems.into_iter().for_each(|problem| report(source, problem));
-        imported.push(Imported {
-            title: made.title,
-            id: made.id,
-            name: made.name,
-            origin: format!("{}:{line}", source.name),
-            outcome: made.outcome,
-        });
-    }
-    diagnostics.sort_by_key(|d: &Diagnostic| (d.file.clone(), d.line, d.column));
-    (imported, Diagnostics(diagnostics))
+    // Whether they run is seen by loading them.
+    let with_lists: Vec<_> =
+        [Source::shipped_definitions()].into_iter().chain(sources.iter().cloned()).collect();
+    let loaded = Loader::load(&with_lists);
+    let runs: HashSet<&str> = loaded.rules.iter().map(|compiled| compiled.rule.name.as_str()).collect();
+    let lines: Vec<_> = sources.iter().map(|source| Lines::of(&source.text)).collect();
+    let made = translate(&all, &|number| sources.get(number).map_or("", |source| &source.text));
+    let imported = made.into_iter().map(|made| {
+        let place = sources.get(made.source).zip(lines.get(made.source));
+        let outcome = match made.outcome {
+            Outcome::Rule { enabled: true, .. } if !runs.contains(made.name.as_str()) => Outcome::Mistaken,
+            outcome => outcome,
+        };
+        let (title, id, name) = (made.title, made.id, made.name);
+        let origin = place
+            .map_or_else(String::new, |(source, lines)| format!("{}:{}", source.name, lines.line(made.span)));
+        Imported { title, id, name, origin, outcome }
+    });
+    let imported = imported.collect();
+    let mistakes = loaded.diagnostics.0.into_iter().filter(|mistake| mistake.level == Level::Error);
+    (imported, Diagnostics(mistakes.collect()))
 }
 
 /// A document of a source, made into a rule of ours.
@@ -135,18 +132,23 @@ pub(crate) fn translate<'t>(
     let mut documents: Vec<(usize, Document)> = nodes.iter().map(read).collect();
     correlation::resolve(&mut documents);
     // Titles are no names: where two are the same, the second has its id behind it.
-    let mut names: HashMap<String, usize> = HashMap::new();
+    let mut names: HashSet<String> = HashSet::new();
+    let mut last: HashMap<String, usize> = HashMap::new();
     documents
         .into_iter()
         .map(|(source, document)| {
-            let mut name = document.name();
-            let times = names.entry(name.clone()).or_default();
-            *times += 1;
-            if *times > 1 {
-                let id = document.id.as_deref().unwrap_or_default();
-                let id = id.split('-').next().filter(|id| !id.is_empty());
-                name = format!("{name}_{}", id.map_or_else(|| times.to_string(), str::to_owned));
-            }
+            let name = document.name();
+            let id: String =
+                document.id.iter().flat_map(|id| id.chars()).take_while(|c| c.is_alphanumeric()).collect();
+            let with_id = Some(format!("{name}_{id}")).filter(|_| !id.is_empty());
+            let number = last.entry(name.clone()).or_insert(1);
+            let numbered = std::iter::repeat_with(|| {
+                *number += 1;
+                format!("{name}_{number}")
+            });
+            let mut names_of_it = [name.clone()].into_iter().chain(with_id).chain(numbered);
+            let name = names_of_it.find(|name| !names.contains(name)).unwrap_or_default();
+            names.insert(name.clone());
             made(source, document, name)
         })
         .collect()

@@ -5,6 +5,7 @@
 //! never read twice, whatever it is called; and what came while nobody looked is told by when it was made.
 
 use std::collections::{BTreeSet, VecDeque};
+use std::fmt::Display;
 use std::fs::{self, Metadata};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -91,13 +92,14 @@ impl Followed {
         let since = left.map(|left| SystemTime::UNIX_EPOCH + Duration::from_nanos(left.at.0));
         let (awaited, closed) =
             left.map(|left| (left.files.clone(), left.closed.clone())).unwrap_or_default();
+        // What was open is known like what was not, until it is found.
+        let known: Vec<_> = closed.into_iter().chain(awaited.iter().copied()).collect();
         let mut followed = Followed {
             expanded: expanded(&paths),
             paths,
             looked: (Instant::now(), time::now()),
             open: Vec::new(),
-            // What was open is known like what was not, until it is found.
-            closed: closed.into_iter().chain(awaited.iter().copied()).collect(),
+            closed: known.iter().copied().collect(),
             continued: VecDeque::new(),
             copies: VecDeque::new(),
             // At the first start nothing that is there is news.
@@ -114,7 +116,7 @@ impl Followed {
             followed.since = now.checked_sub(TICK).unwrap_or(now);
             return (followed, round);
         }
-        let packed = followed.find_packed(&mut round);
+        let packed = followed.find_packed(&known, &mut round);
         let has_found =
             |left: &Position| followed.has_found(left) || packed.iter().any(|packed| packed.begins_as(left));
         if !awaited.iter().all(has_found) {
@@ -124,34 +126,46 @@ impl Followed {
         (followed, round)
     }
 
-    /// Unpacks what rotation has compressed since it was left and has not been read to its end. All that is compressed.
-    fn find_packed(&mut self, round: &mut Round) -> Vec<Packed> {
+    /// Unpacks what rotation has compressed since it was left and has not been read to its end; `known` is how far files had
+    /// been read then. All that is compressed.
+    fn find_packed(&mut self, known: &[Position], round: &mut Round) -> Vec<Packed> {
         let is_packed = |rest: &str| rest.strip_suffix(packed::END).is_some_and(is_rotated);
-        let (mut all, mut unpacked, mut seen) = (Vec::new(), Vec::new(), BTreeSet::new());
+        let (mut all, mut unpacked, mut seen) = (Vec::<Packed>::new(), Vec::new(), BTreeSet::new());
+        let mut at_most = packed::MAX_UNPACKED;
         for path in &self.expanded {
             let siblings = siblings(path, is_packed).into_iter();
             for (sibling, _) in siblings.filter(|(_, metadata)| seen.insert(FileId::of(metadata))) {
-                // What is none whatever its name says is no log.
-                let Ok(packed) = Packed::open(&sibling) else { continue };
-                let left = self.closed.iter().rev().find(|left| packed.begins_as(left)).copied();
-                let is_to_be_read = match &left {
-                    _ if self.open.iter().any(|open| packed.is_copy_of(&open.tail)) => false,
-                    Some(left) => packed.has_more_than(left),
-                    // What was not known was made since, where anything was written to it since.
-                    None => packed.written >= self.since,
+                let missing = |error: &dyn Display| {
+                    Some(format!("what was written last to {} may be missing: {error}", sibling.display()))
                 };
-                if is_to_be_read {
-                    match packed.unpack(left) {
+                let packed = match Packed::open(&sibling) {
+                    Ok(packed) => packed,
+                    // What is none whatever its name says is no log.
+                    Err(error) if error.kind() == io::ErrorKind::InvalidInput => continue,
+                    Err(error) => {
+                        round.missing = missing(&error);
+                        continue;
+                    }
+                };
+                // Compressed, being compressed, or there twice.
+                let is_read = self.open.iter().any(|open| packed.is_copy_of(&open.tail))
+                    || all.iter().any(|other| packed.is_same_as(other))
+                    || beside_uncompressed(path).any(|tail| packed.is_copy_of(&tail));
+                match known.iter().rev().find(|left| packed.begins_as(left)) {
+                    _ if is_read => {}
+                    Some(left) if packed.has_more_than(left) => match packed.unpack(left, &mut at_most) {
                         Ok(tail) => {
-                            self.closed.retain(|closed| Some(*closed) != left);
+                            self.closed.retain(|closed| closed != left);
                             unpacked.push(Open { tail, path: path.clone(), is_there: false });
                         }
-                        Err(error) => {
-                            let path = sibling.display();
-                            round.missing =
-                                Some(format!("what was written last to {path} is missing: {error}"));
-                        }
+                        Err(error) => round.missing = missing(&error),
+                    },
+                    Some(_) => {}
+                    // Not every compressor keeps the time of the last line: whether it is news is not known.
+                    None if packed.written >= self.since => {
+                        round.missing = missing(&"it was compressed since, and was not known before");
                     }
+                    None => {}
                 }
                 all.push(packed);
             }
@@ -235,6 +249,10 @@ impl Followed {
         }
         for path in self.expanded.clone() {
             let Some(metadata) = round.unless_missing(&path, fs::metadata(&path)) else { continue };
+            if !metadata.is_file() {
+                round.complain(&path, &io::Error::other("it is no regular file"));
+                continue;
+            }
             let id = FileId::of(&metadata);
             if self.open.iter().any(|open| open.tail.id() == id) {
                 there.insert(id);
@@ -293,6 +311,10 @@ impl Followed {
             }
             let tail = tail.at(&known)?;
             if at.is_none() && tail.position().offset >= size {
+                // It is known by its own number from now on.
+                if known.file != id {
+                    remember(&mut self.closed, Position { file: id, ..known });
+                }
                 return Ok(None);
             }
             self.closed.retain(|closed| *closed != known && closed.file != id);
@@ -459,9 +481,16 @@ fn siblings(path: &Path, is_named: impl Fn(&str) -> bool) -> Vec<(PathBuf, Metad
     files
 }
 
-/// What a link leads to.
+/// What a link leads to, also where nothing is there at present.
 fn target(path: &Path) -> Option<PathBuf> {
-    fs::canonicalize(path).ok().filter(|_| path.is_symlink())
+    let beside = |to: PathBuf| path.parent().map_or(to.clone(), |folder| folder.join(to));
+    let first = fs::read_link(path).ok()?;
+    Some(fs::canonicalize(path).unwrap_or_else(|_| beside(first)))
+}
+
+/// The files beside a log that rotation has moved there and not compressed.
+fn beside_uncompressed(path: &Path) -> impl Iterator<Item = Tail> {
+    siblings(path, is_rotated).into_iter().filter_map(|(sibling, _)| Tail::open(&sibling).ok())
 }
 
 /// Those beside one path.
@@ -688,27 +717,73 @@ mod tests {
             append(&log.path("log"), "read\n");
             assert_eq!(lines(&mut followed), ["read"]);
             let stopped = left(&followed);
-            append(&log.path("log"), "one\n");
-            compress(&log, "log", "log.2.gz");
-            append(&log.path("log"), "two\nhalf");
+            append(&log.path("log"), "one\ntwo\nhalf");
             compress(&log, "log", "log.1.gz");
             compress(&log, "log.9", "log.9.gz");
+            fs::copy(log.path("log.1.gz"), log.path("log.2.gz")).unwrap();
             append(&log.path("log"), "three\n");
             let (mut followed, missing) = log.begin(Some(&stopped));
             // What has been read in part when it is stopped again.
             let within = left(&followed);
-            assert_eq!(
-                (lines(&mut followed), missing),
-                (vec!["one".into(), "two".into(), "three".into()], None)
-            );
-            let (mut followed, missing) = log.begin(Some(&within));
+            let all = vec!["one".to_owned(), "two".to_owned(), "three".to_owned()];
+            assert_eq!((lines(&mut followed), missing), (all, None));
+            let (mut followed, _) = log.begin(Some(&within));
             assert_eq!(lines(&mut followed).len(), 3);
             followed.grace = Duration::ZERO;
-            assert_eq!((lines(&mut followed), missing), (vec!["half".into()], None), "nobody ends it");
+            assert_eq!(lines(&mut followed), ["half"], "nobody ends it");
             let stopped = left(&followed);
             let (mut followed, missing) = log.begin(Some(&stopped));
             assert_eq!((lines(&mut followed), missing), (Vec::new(), None), "{pattern}: all has been read");
         }
+    }
+
+    #[test]
+    fn what_is_copied_emptied_and_compressed_is_read_on_and_what_had_been_read_is_not_read_again() {
+        for pattern in ["log", "log*"] {
+            for (more, expected) in [("", vec!["new"]), ("more\n", vec!["more", "new"])] {
+                let log = Log::new(pattern);
+                let mut followed = log.follow();
+                append(&log.path("log"), "read\n");
+                assert_eq!(lines(&mut followed), ["read"]);
+                let stopped = left(&followed);
+                append(&log.path("log"), more);
+                fs::copy(log.path("log"), log.path("log.1")).unwrap();
+                compress(&log, "log.1", "log.1.gz");
+                // The same file, by its number.
+                fs::write(log.path("log"), "new\n").unwrap();
+                let (mut followed, missing) = log.begin(Some(&stopped));
+                assert_eq!(
+                    (lines(&mut followed), missing),
+                    (expected.iter().map(|l| (*l).to_owned()).collect(), None),
+                    "{pattern}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn what_had_been_read_and_is_copied_and_emptied_while_nobody_reads_is_not_read_again() {
+        for pattern in ["log", "log*"] {
+            let log = Log::new(pattern);
+            let mut followed = log.follow();
+            append(&log.path("log"), "read\n");
+            assert_eq!(lines(&mut followed), ["read"]);
+            let stopped = left(&followed);
+            fs::copy(log.path("log"), log.path("log.1")).unwrap();
+            fs::write(log.path("log"), "new\n").unwrap();
+            let (mut followed, missing) = log.begin(Some(&stopped));
+            assert_eq!((lines(&mut followed), missing), (vec!["new".to_owned()], None), "{pattern}");
+        }
+    }
+
+    #[test]
+    fn a_device_is_not_opened_whatever_leads_to_it() {
+        let log = Log::new("log*");
+        std::os::unix::fs::symlink("/dev/zero", log.path("log")).unwrap();
+        let (mut followed, round) = Followed::begin(vec![log.path("log*")], None);
+        assert!(round.problem.unwrap().contains("it is no regular file"));
+        let round = followed.poll(&mut Vec::new(), &mut |_, _| panic!("a line of a device"));
+        assert!(round.problem.unwrap().contains("it is no regular file"));
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! One file of a log, read line by line from where it was left.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io;
+use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::Path;
 use std::time::{Instant, SystemTime};
@@ -57,21 +58,15 @@ impl Tail {
     /// # Errors
     /// It cannot be read, or is no regular file.
     pub(super) fn open(path: &Path) -> io::Result<Tail> {
-        // A pipe in its place must not keep the thread.
-        let file =
-            OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(path)?;
-        Tail::of(file)
+        Tail::of(open_regular(path)?)
     }
 
     /// The file, to be read from its beginning.
     ///
     /// # Errors
-    /// It cannot be read, or is no regular file.
+    /// It cannot be read.
     pub(super) fn of(file: File) -> io::Result<Tail> {
         let metadata = file.metadata()?;
-        if !metadata.is_file() {
-            return Err(io::Error::other("it is no regular file"));
-        }
         let position = Position {
             file: FileId::of(&metadata),
             offset: 0,
@@ -275,9 +270,23 @@ impl Tail {
     }
 }
 
+/// Opens a file to be read that is a regular one: a device is not opened, of which some act upon it, nor a pipe, which would
+/// keep the thread.
+///
+/// # Errors
+/// It cannot be read, or is no regular file.
+pub(super) fn open_regular(path: &Path) -> io::Result<File> {
+    // What is looked at is what is opened, whatever is at the path by then.
+    let place = File::options().read(true).custom_flags(libc::O_PATH).open(path)?;
+    if !place.metadata()?.is_file() {
+        return Err(io::Error::other("it is no regular file"));
+    }
+    File::open(format!("/proc/self/fd/{}", place.as_raw_fd()))
+}
+
 #[cfg(test)]
 mod tests {
-    use std::fs;
+    use std::fs::{self, OpenOptions};
     use std::io::Write as _;
 
     use proptest::prelude::*;

@@ -109,10 +109,13 @@ pub(super) fn views() -> impl Iterator<Item = &'static View> {
 
 /// The view of a rule whose searches name no type of record, by the fields that they name.
 pub(super) fn record_of(fields: &[&str]) -> Option<&'static View> {
-    let has_all = |view: &&View| {
-        !fields.is_empty() && fields.iter().all(|field| view.fields.iter().any(|(name, _)| name == field))
-    };
-    views().find(has_all)
+    views().find(|view| !fields.is_empty() && has_all(view, fields))
+}
+
+/// Whether a record has all of these fields, beside its type.
+pub(super) fn has_all(view: &View, fields: &[&str]) -> bool {
+    let has = |field: &&str| *field == "type" || view.fields.iter().any(|(name, _)| name == field);
+    fields.iter().all(has)
 }
 
 /// What a system call did: the kind of event, and its actions. None where the sensor does not tell it.

@@ -29,12 +29,12 @@ pub(super) enum Condition {
     Search(usize),
 }
 
-/// Reads a condition over searches of these names.
+/// Reads a condition over searches of these names; `named` is how often searches were named so far.
 ///
 /// # Errors
 /// What is wrong with it, with its place in the text.
-pub(super) fn parse(text: &str, searches: &[&str]) -> Result<Condition, Problem> {
-    let mut parser = Parser { words: words(text), end: text.len(), at: 0, depth: 0, named: 0, searches };
+pub(super) fn parse(text: &str, searches: &[&str], named: &mut usize) -> Result<Condition, Problem> {
+    let mut parser = Parser { words: words(text), end: text.len(), at: 0, depth: 0, named, searches };
     let condition = parser.or()?;
     match parser.peek() {
         None => Ok(condition),
@@ -69,7 +69,7 @@ struct Parser<'a> {
     at: usize,
     depth: usize,
     /// How often searches were named.
-    named: usize,
+    named: &'a mut usize,
     searches: &'a [&'a str],
 }
 
@@ -151,8 +151,8 @@ impl<'a> Parser<'a> {
 
     /// Counts searches that are named.
     fn count(&mut self, searches: usize, span: Span) -> Result<(), Problem> {
-        self.named += searches;
-        if self.named > MAX_SEARCHES {
+        *self.named += searches;
+        if *self.named > MAX_SEARCHES {
             let message = format!("searches are named more than {MAX_SEARCHES} times in this condition");
             return Err(Problem::error(span, message));
         }
@@ -173,11 +173,12 @@ impl<'a> Parser<'a> {
         let (pattern, pattern_span) =
             self.peek().ok_or_else(|| Problem::error(of, "`of` needs a pattern of names, or `them`"))?;
         self.at += 1;
+        let wildcard = Wildcard::like(pattern).ok();
         let named: Vec<_> = (0..self.searches.len())
             .filter(|number| match pattern {
                 // Names that begin with an underscore are left out of `them`.
                 _ if pattern.eq_ignore_ascii_case("them") => !self.searches[*number].starts_with('_'),
-                _ => Wildcard::like(pattern).is_ok_and(|pattern| pattern.fits(self.searches[*number])),
+                _ => wildcard.as_ref().is_some_and(|pattern| pattern.fits(self.searches[*number])),
             })
             .map(Condition::Search)
             .collect();
@@ -230,7 +231,11 @@ mod tests {
             ("any of them", "(selection_a or selection_b or filter)"),
             ("not 1 of *_b", "not (selection_b)"),
         ] {
-            assert_eq!(parse(text, SEARCHES).map(|condition| shown(&condition)).unwrap(), expected, "{text}");
+            assert_eq!(
+                parse(text, SEARCHES, &mut 0).map(|condition| shown(&condition)).unwrap(),
+                expected,
+                "{text}"
+            );
         }
     }
 
@@ -248,7 +253,7 @@ mod tests {
             ("selection_a | count() > 5", 12, "aggregations are no longer part of Sigma's conditions"),
             (&"not ".repeat(40), 128, "nested more than 32 deep"),
         ] {
-            let problem = parse(text, SEARCHES).unwrap_err();
+            let problem = parse(text, SEARCHES, &mut 0).unwrap_err();
             assert_eq!((problem.span.start, problem.message.as_str()), (at, message), "{text}");
         }
     }
@@ -256,7 +261,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_text_makes_reading_panic(text in "[()|]|(1 |all )?of|them|selection_[ab*] |not |.{0,3}") {
-            let _ = parse(&text.repeat(3), SEARCHES);
+            let _ = parse(&text.repeat(3), SEARCHES, &mut 0);
         }
     }
 }

@@ -41,8 +41,13 @@ pub(super) struct Part {
     pub(super) kinds: KindSet,
     /// The fields by which it belongs together with the others.
     pub(super) by: Vec<Field>,
+    /// What is counted of it.
+    measured: Option<Field>,
     lacks: Vec<String>,
 }
+
+/// Rules that a correlation may have.
+const MAX_RULES: usize = 100;
 
 /// What is asked of the rules.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -202,16 +207,39 @@ impl Correlation {
     fn go_together(&self, entries: &[(Key, Node)], problems: &mut Vec<Problem>) {
         let has = |name: &str| entries.iter().any(|(key, _)| key.name == name);
         let counts = matches!(self.kind, Kind::Events | Kind::Values | Kind::Sum);
+        let measures = matches!(self.kind, Kind::Values | Kind::Sum);
         let problem = if counts && !has("condition") {
             "this correlation has no `condition`: say how many, such as `gte: 10`"
-        } else if matches!(self.kind, Kind::Values | Kind::Sum) && self.field.is_none() {
+        } else if counts && self.at_least == 0 {
+            "the condition of this correlation does not say how many: write `gte` or `gt`"
+        } else if measures && self.field.is_none() {
             "the condition of this correlation names no `field`"
+        } else if self.kind == Kind::Values && self.at_least < 2 {
+            "one value is there with each event: ask for two or more"
+        } else if self.kind == Kind::Events && self.field.is_some() {
+            "event_count counts events, and no `field`: write `value_count` to count different values"
+        } else if !counts && has("condition") {
+            "all rules of this correlation must fire: leave `condition` out"
         } else if !counts && self.rules.len() < 2 {
             "this correlation needs two rules at least"
+        } else if self.rules.len() > MAX_RULES {
+            "this correlation has more than 100 rules"
         } else {
             return;
         };
         problems.push(Problem::error(self.span, problem));
+    }
+
+    /// Counts go over all rules by the same fields of ours: takes the field that is counted, or complains.
+    fn same_fields(&mut self) -> Option<Problem> {
+        let counts = matches!(self.kind, Kind::Events | Kind::Values | Kind::Sum);
+        self.measured = self.parts.first().and_then(|part| part.measured);
+        let first = self.parts.first().filter(|_| counts)?;
+        let differs = |part: &&Part| part.by != first.by || part.measured != first.measured;
+        self.parts.iter().find(differs).map(|_| {
+            let message = "the fields of this correlation are not the same in all its rules";
+            Problem::error(self.span, message).help("write a correlation for each kind of rule")
+        })
     }
 
     /// The field of ours that a rule's field, or an alias, is.
@@ -257,7 +285,7 @@ pub(super) fn resolve(documents: &mut [(usize, Document)]) {
         let Content::Correlation(correlation) = &documents[number].1.content else { continue };
         let mut correlation = correlation.clone();
         let mut problems = Vec::new();
-        let mut lacking = Vec::new();
+        let (mut lacking, mut asked_for) = (Vec::new(), Vec::new());
         for (name, span) in correlation.rules.clone() {
             let Some(of) = by_name.get(&name).copied() else {
                 // To look for what was meant takes long where there are many.
@@ -273,19 +301,15 @@ pub(super) fn resolve(documents: &mut [(usize, Document)]) {
                 Ok(None) => lacking.push(format!("the rule `{name}` of this correlation can never fire")),
                 Err(found) => problems.extend(found),
             }
-            if !correlation.generates {
-                documents[of].1.is_part = true;
-            }
+            asked_for.push(of);
         }
-        if let (Some((name, span)), Some((rule, _))) = (&correlation.field, correlation.rules.first()) {
-            let rule = by_name.get(rule).map(|of| &documents[*of].1);
-            correlation.measured = rule.and_then(|rule| correlation.field_of(name, rule));
-            if rule.is_some() && correlation.measured.is_none() {
-                problems
-                    .push(Problem::error(*span, format!("`{name}` is no field of this correlation's rules")));
-            }
-        }
+        problems.extend(correlation.same_fields());
         let needs_all = matches!(correlation.kind, Kind::All | Kind::Ordered);
+        // Its rules fire by themselves where it does not run.
+        let runs = problems.is_empty() && documents[number].1.is_enabled() && lacking.len() < asked_for.len();
+        if runs && !correlation.generates {
+            asked_for.into_iter().for_each(|of| documents[of].1.is_part = true);
+        }
         let document = &mut documents[number].1;
         document.problems.extend(problems);
         document.content = if !lacking.is_empty() && (needs_all || correlation.parts.is_empty()) {
@@ -324,8 +348,16 @@ fn part(correlation: &Correlation, rule: &Document, span: Span) -> Result<Option
             ),
         }
     }
+    let measured = correlation.field.as_ref().and_then(|(name, span)| {
+        let field = correlation.field_of(name, rule);
+        if field.is_none() {
+            let message = format!("`{name}` is no field of the rule `{}`", rule.title);
+            problems.push(Problem::error(*span, message));
+        }
+        field
+    });
     if !problems.is_empty() {
         return Err(problems);
     }
-    Ok(Some(Part { condition, kinds: detection.kinds, by, lacks: detection.lacks.clone() }))
+    Ok(Some(Part { condition, kinds: detection.kinds, by, measured, lacks: detection.lacks.clone() }))
 }

@@ -41,7 +41,7 @@ impl Detection {
         let condition = Meaning::Asks(self.condition.clone()?);
         match Meaning::all(kinds.chain([condition]).chain(exceptions)) {
             Meaning::Asks(expr) => Some(expr),
-            Meaning::Always | Meaning::Never => None,
+            Meaning::Always | Meaning::Never | Meaning::Untold => None,
         }
     }
 }
@@ -55,14 +55,22 @@ fn guard(kinds: KindSet) -> Option<Expr> {
     };
     match Meaning::any(kinds.iter().map(|kind| Meaning::Asks(of(kind)))) {
         Meaning::Asks(expr) => Some(expr),
-        Meaning::Always | Meaning::Never => None,
+        Meaning::Always | Meaning::Never | Meaning::Untold => None,
     }
 }
 
 /// Reads the detection of a rule that looks there. Problems come with what was made of the rest.
 pub(super) fn read(node: &Node, file: &str, source: LogSource) -> (Option<Detection>, Vec<Problem>) {
-    let mut reader =
-        Reader { file, source, problems: Vec::new(), lacks: Vec::new(), kinds: KindSet::NONE, guards: false };
+    let mut reader = Reader {
+        file,
+        source,
+        problems: Vec::new(),
+        lacks: Vec::new(),
+        kinds: KindSet::NONE,
+        guards: false,
+        unwanted: false,
+        taken: 0,
+    };
     let detection = reader.detection(node);
     let failed = reader.problems.iter().any(Problem::is_error);
     (detection.filter(|_| !failed), reader.problems)
@@ -78,7 +86,17 @@ struct Reader<'a> {
     kinds: KindSet,
     /// Whether each search says of which kind it is, since there are several.
     guards: bool,
+    /// Whether it is under a `not` that what is read keeps the rule from firing.
+    unwanted: bool,
+    /// Values so far, those of a search counted each time that the condition names it.
+    taken: usize,
 }
+
+/// Values that a rule may have, those of a search counted each time that the condition names it.
+const MAX_VALUES: usize = 200_000;
+
+/// What a rule lacks that is told one by one.
+const MAX_LACKS: usize = 20;
 
 /// A search: its name, and what it looks for.
 type Search<'n> = (&'n Key, &'n Node);
@@ -88,11 +106,25 @@ impl Reader<'_> {
         self.problems.push(Problem::error(span, message));
     }
 
+    /// What it asks for is not told. A rule then finds less; where it would keep the rule from firing, more.
     fn lack(&mut self, what: String) -> Meaning {
-        if !self.lacks.contains(&what) {
+        let (what, meaning) = if self.unwanted {
+            (format!("{what}, so that nothing is left out by it"), Meaning::Untold)
+        } else {
+            (what, Meaning::Never)
+        };
+        if self.lacks.len() < MAX_LACKS && !self.lacks.contains(&what) {
             self.lacks.push(what);
         }
-        Meaning::Never
+        meaning
+    }
+
+    /// Reads what is under a `not`.
+    fn under_not<T>(&mut self, read: impl FnOnce(&mut Self) -> T) -> T {
+        self.unwanted = !self.unwanted;
+        let result = read(self);
+        self.unwanted = !self.unwanted;
+        result
     }
 
     fn detection(&mut self, node: &Node) -> Option<Detection> {
@@ -119,30 +151,35 @@ impl Reader<'_> {
             self.error(node.span, "this detection has no `condition`");
             return None;
         }
-        let conditions: Vec<Condition> =
-            conditions.into_iter().filter_map(|condition| self.condition(condition, &searches)).collect();
+        let mut named = 0;
+        let conditions: Vec<Condition> = conditions
+            .into_iter()
+            .filter_map(|condition| self.condition(condition, &searches, &mut named))
+            .collect();
         let condition = match <[Condition; 1]>::try_from(conditions) {
             Ok([condition]) => condition,
             Err(conditions) => Condition::Or(conditions),
         };
         // Once to know the kinds, and once more where each search must say of which it is.
+        let before = self.problems.len();
         let mut detection = self.meaning(&condition, &searches);
         if self.kinds.iter().count() > 1 {
             self.guards = true;
-            self.problems.clear();
+            self.taken = 0;
+            self.problems.truncate(before);
             self.lacks.clear();
             detection = self.meaning(&condition, &searches);
         }
         Some(detection)
     }
 
-    fn condition(&mut self, node: &Node, searches: &[Search<'_>]) -> Option<Condition> {
+    fn condition(&mut self, node: &Node, searches: &[Search<'_>], named: &mut usize) -> Option<Condition> {
         let Tree::Scalar(text) = &node.value else {
             self.error(node.span, format!("expected a condition, found {}", node.describe()));
             return None;
         };
         let names: Vec<_> = searches.iter().map(|(key, _)| key.name.as_str()).collect();
-        match condition::parse(text, &names) {
+        match condition::parse(text, &names, named) {
             Ok(condition) => Some(condition),
             Err(problem) => {
                 self.problems.push(node.places(self.file).of(problem));
@@ -170,11 +207,12 @@ impl Reader<'_> {
                 one => std::slice::from_ref(one),
             };
             for one in each {
-                match self.part(one, searches, context) {
+                match self.under_not(|reader| reader.part(one, searches, context)) {
                     // What is about nothing but exceptions is a condition of its own.
                     Meaning::Asks(expr) if has_wanted => exceptions.push((named(one, searches), expr)),
                     Meaning::Asks(expr) => asked.push(Meaning::Asks(not_true(expr))),
                     Meaning::Always => asked.push(Meaning::Never),
+                    Meaning::Untold => asked.push(Meaning::Untold),
                     Meaning::Never => {}
                 }
             }
@@ -183,10 +221,15 @@ impl Reader<'_> {
             LogSource::View(view) if !view.actions.is_empty() => vec![Meaning::Asks(action(view.actions))],
             _ => Vec::new(),
         };
-        let condition = match Meaning::all(view.into_iter().chain(asked)) {
+        let asked = match Meaning::all(asked) {
+            // What the events are of is not all that was asked for.
+            Meaning::Untold => Meaning::Never,
+            asked => asked,
+        };
+        let condition = match Meaning::all(view.into_iter().chain([asked])) {
             Meaning::Asks(expr) => Some(expr),
             Meaning::Always => guard(self.kinds),
-            Meaning::Never => None,
+            Meaning::Never | Meaning::Untold => None,
         };
         let condition = condition.map(|condition| self.without_all_reads(condition));
         Detection { condition, exceptions, kinds: self.kinds, lacks: self.lacks.clone() }
@@ -204,7 +247,7 @@ impl Reader<'_> {
         let not_read = not_true(action(&["read"]));
         match Meaning::all([condition, not_read].map(Meaning::Asks)) {
             Meaning::Asks(condition) => condition,
-            Meaning::Always | Meaning::Never => not_true(action(&["read"])),
+            Meaning::Always | Meaning::Never | Meaning::Untold => not_true(action(&["read"])),
         }
     }
 
@@ -224,7 +267,7 @@ impl Reader<'_> {
                 let parts: Vec<_> = parts.iter().map(|part| self.part(part, searches, context)).collect();
                 Meaning::any(parts)
             }
-            Condition::Not(inner) => self.part(inner, searches, context).not(),
+            Condition::Not(inner) => self.under_not(|reader| reader.part(inner, searches, context)).not(),
             Condition::Search(number) => self.search(searches[*number], context),
         }
     }
@@ -240,14 +283,7 @@ impl Reader<'_> {
         if let LogSource::View(view) = self.source {
             return Some(view);
         }
-        let own = |part: &Condition| match part {
-            Condition::Search(number) => match &record_types(searches[*number].1)[..] {
-                [record] => audit::record(record),
-                _ => None,
-            },
-            _ => None,
-        };
-        parts.iter().find_map(own).or(outer)
+        parts.iter().find_map(|part| own_record(part, searches)).or(outer)
     }
 
     fn search(&mut self, (key, node): Search<'_>, context: Option<&'static View>) -> Meaning {
@@ -260,10 +296,22 @@ impl Reader<'_> {
                 None => Meaning::Never,
             };
         };
+        match &node.value {
+            // Each item is a search of its own.
+            Tree::Sequence(items) if items.iter().any(|item| matches!(item.value, Tree::Mapping(_))) => {
+                let any: Vec<_> = items.iter().map(|item| self.of_audit(key, item, context)).collect();
+                Meaning::any(any)
+            }
+            _ => self.of_audit(key, node, context),
+        }
+    }
+
+    /// A search among the records of auditd, or one item of it.
+    fn of_audit(&mut self, key: &Key, node: &Node, context: Option<&'static View>) -> Meaning {
         let records = record_types(node);
+        let fields = fields(node);
         if records.is_empty() {
-            let view = context.or_else(|| audit::record_of(&fields(node)));
-            let Some(view) = view else {
+            let Some(view) = context.or_else(|| audit::record_of(&fields)) else {
                 let help = "write `type: EXECVE`, `PATH` or `SYSCALL` in it";
                 let problem = Problem::error(key.span, "it is not said which record of auditd this is about");
                 self.problems.push(problem.help(help));
@@ -272,8 +320,10 @@ impl Reader<'_> {
             return self.record(node, view);
         }
         let mut any = Vec::new();
-        for record in records {
+        for record in &records {
             any.push(match audit::record(record) {
+                // Of several types those are meant that have such fields.
+                Some(view) if records.len() > 1 && !audit::has_all(view, &fields) => Meaning::Never,
                 Some(view) => self.record(node, view),
                 None => self.lack(format!("records of type {record} are not told by the sensor")),
             });
@@ -289,10 +339,11 @@ impl Reader<'_> {
         if self.kinds.is_empty() {
             self.kinds = KindSet::of(&[view.kind]);
         }
-        if meaning == Meaning::Never {
+        let is_nothing = matches!(meaning, Meaning::Never | Meaning::Untold);
+        if is_nothing {
             self.kinds = KindSet::NONE;
         }
-        if self.guards && meaning != Meaning::Never {
+        if self.guards && !is_nothing {
             let guard = guard(self.kinds).map(Meaning::Asks);
             meaning = Meaning::all(guard.into_iter().chain([meaning]));
         }
@@ -303,6 +354,10 @@ impl Reader<'_> {
     /// What a search asks: fields with values, all of which must be so; several of these, one of which must; or words.
     fn items(&mut self, node: &Node, view: &'static View) -> Meaning {
         match &node.value {
+            Tree::Mapping(entries) if entries.is_empty() => {
+                self.error(node.span, "this search looks for nothing");
+                Meaning::Never
+            }
             Tree::Mapping(entries) => {
                 let entries = entries.iter().filter(|(key, _)| !self.is_record_type(key));
                 let entries: Vec<_> = entries.collect();
@@ -341,12 +396,31 @@ impl Reader<'_> {
             }
         };
         let Some(values) = self.values(value) else { return Meaning::Never };
+        if modifiers.negated {
+            return self.under_not(|reader| reader.compared(key, name, &values, &modifiers, view)).not();
+        }
+        self.compared(key, name, &values, &modifiers, view)
+    }
+
+    /// What is asked of a field's values, but for `neq`.
+    fn compared(
+        &mut self,
+        key: &Key,
+        name: &str,
+        values: &[(Option<&str>, Span)],
+        modifiers: &Modifiers,
+        view: &'static View,
+    ) -> Meaning {
         let subject = view.fields.iter().find(|(field, _)| *field == name).map(|(_, subject)| *subject);
-        let meaning = match subject {
+        match subject {
             // Words without a field are looked for anywhere.
             None if name.is_empty() => {
-                let modifiers = Modifiers { any_before: true, any_after: true, ..modifiers.clone() };
-                self.texts(view.keywords.name(), &values, &modifiers, Compared::Text)
+                if let Some(modifier) = modifiers.of_number().or(modifiers.exists.then_some("exists")) {
+                    return self.refuse(modifier, "words without a field", key.span);
+                }
+                let any = modifiers.expression.is_none();
+                let modifiers = Modifiers { any_before: any, any_after: any, ..modifiers.clone() };
+                self.texts(view.keywords.name(), values, &modifiers, Compared::Text)
             }
             None if matches!(self.source, LogSource::Audit) && audit::OTHER_FIELDS.contains(&name) => {
                 self.lack(format!("`{name}` of auditd's records is not told by the sensor"))
@@ -357,12 +431,22 @@ impl Reader<'_> {
                     .help(format!("its fields are {}", known.clone().collect::<Vec<_>>().join(", ")))
                     .maybe_help(did_you_mean(name, known));
                 self.problems.push(problem);
-                return Meaning::Never;
+                Meaning::Never
             }
             Some(Subject::Lacking(why)) => self.lack(format!("`{name}` of {}: {why}", view.name)),
-            Some(subject) => self.subject(name, subject, &values, &modifiers, key.span),
-        };
-        if modifiers.negated { meaning.not() } else { meaning }
+            Some(Subject::Either(one, other)) => {
+                let any = [one, other]
+                    .map(|field| self.subject(name, Subject::Field(field), values, modifiers, key.span));
+                Meaning::any(any)
+            }
+            Some(subject) => self.subject(name, subject, values, modifiers, key.span),
+        }
+    }
+
+    /// Complains of a modifier that a field cannot have.
+    fn refuse(&mut self, modifier: &str, what: &str, span: Span) -> Meaning {
+        self.error(span, format!("`{modifier}` cannot be used on {what}"));
+        Meaning::Never
     }
 
     /// The values of a field, each with its place; nothing is one too.
@@ -386,6 +470,14 @@ impl Reader<'_> {
             self.error(node.span, "this list has no values");
             return None;
         }
+        self.taken += values.len();
+        if self.taken > MAX_VALUES {
+            let message = format!(
+                "this rule has more than {MAX_VALUES} values, counted each time that they are asked for"
+            );
+            self.error(node.span, message);
+            return None;
+        }
         Some(values)
     }
 
@@ -398,6 +490,32 @@ impl Reader<'_> {
         span: Span,
     ) -> Meaning {
         let Ok(field_name) = subject.name() else { return Meaning::Never };
+        let is_text = match subject {
+            Subject::Field(field) => matches!(field.value_type(), Type::Str | Type::List),
+            Subject::Argument(_) => true,
+            _ => false,
+        };
+        let of_another_type = if is_text { modifiers.of_number() } else { modifiers.of_text() };
+        let is_allowed = match subject {
+            // A beginning of an address is a network, and hashes stand behind the name of their kind.
+            Subject::Field(field) if field.value_type() == Type::Ip => of_another_type == Some("startswith"),
+            Subject::Hash(_) => of_another_type == Some("contains"),
+            _ => false,
+        };
+        let is_number = matches!(subject, Subject::User(_))
+            || matches!(subject, Subject::Field(field) if field.value_type() == Type::Int);
+        let of_number = modifiers.compares.map(|_| "gt, gte, lt or lte").filter(|_| !is_number && !is_text);
+        if let Some(modifier) = of_another_type.filter(|_| !is_allowed).or(of_number) {
+            let what = if is_text { "this field, which is a text" } else { "this field, which is no text" };
+            return self.refuse(modifier, what, span);
+        }
+        let is_made_up = matches!(
+            subject,
+            Subject::SystemCall | Subject::AuditKey | Subject::Action(_) | Subject::Initiated
+        );
+        if is_made_up && (modifiers.exists || values.iter().any(|(value, _)| value.is_none())) {
+            return self.lack(format!("whether `{name}` is there is not told by the sensor"));
+        }
         if modifiers.exists {
             return self.exists(&field_name, values);
         }
@@ -420,7 +538,7 @@ impl Reader<'_> {
                 Subject::Action(actions) => self.actions(name, actions, &texts),
                 Subject::SystemCall => self.system_calls(&texts),
                 Subject::AuditKey => self.keys(&texts),
-                Subject::Lacking(_) => Meaning::Never,
+                Subject::Either(..) | Subject::Lacking(_) => Meaning::Never,
             });
         }
         if modifiers.all { Meaning::all(any) } else { Meaning::any(any) }
@@ -473,13 +591,7 @@ impl Reader<'_> {
                 }
             }
         }
-        let one = modifiers.compares.unwrap_or(Operator::Equal);
-        match (one, &numbers[..]) {
-            (Operator::Equal, _) => Meaning::Asks(among(field.name(), one, Operator::In, numbers, false)),
-            _ => Meaning::any(
-                numbers.into_iter().map(|n| Meaning::Asks(among(field.name(), one, one, vec![n], false))),
-            ),
-        }
+        numbers_are(field, numbers, modifiers)
     }
 
     fn addresses(&mut self, field: Field, values: &[(Option<&str>, Span)], modifiers: &Modifiers) -> Meaning {
@@ -503,10 +615,12 @@ impl Reader<'_> {
 
     /// Users are told by their numbers.
     fn users(&mut self, field: Field, values: &[(Option<&str>, Span)], modifiers: &Modifiers) -> Meaning {
-        let mut numbers = Vec::new();
+        let (mut numbers, mut is_unset) = (Vec::new(), false);
         for (value, _) in values {
             let text = value.unwrap_or_default();
             match literal::number(text) {
+                // Audit's number for nobody.
+                Ok(-1 | 4_294_967_295) if field == Field::UserAuditId => is_unset = true,
                 Ok(number) => numbers.push(number.to_string()),
                 Err(_) if text == "root" => numbers.push("0".to_owned()),
                 Err(_) => {
@@ -516,11 +630,12 @@ impl Reader<'_> {
                 }
             }
         }
-        if numbers.is_empty() {
-            return Meaning::Never;
+        let unset = is_unset.then(|| Meaning::Asks(exists(field.name(), false)));
+        let known = (!numbers.is_empty()).then(|| numbers_are(field, numbers, modifiers));
+        match Meaning::any(unset.into_iter().chain(known)) {
+            Meaning::Never if self.unwanted => Meaning::Untold,
+            meaning => meaning,
         }
-        let one = modifiers.compares.unwrap_or(Operator::Equal);
-        Meaning::Asks(among(field.name(), one, Operator::In, numbers, false))
     }
 
     fn hashes(&mut self, field: Field, values: &[(Option<&str>, Span)]) -> Meaning {
@@ -535,10 +650,16 @@ impl Reader<'_> {
             }
         }
         if hashes.is_empty() {
-            return Meaning::Never;
+            return if self.unwanted { Meaning::Untold } else { Meaning::Never };
         }
-        // It is known when the program begins, or a little later.
-        self.kinds = self.kinds.union(KindSet::of(&[EventKind::ProcessHash]));
+        if self.unwanted {
+            self.lack(
+                "the hash of a program that runs for the first time is known a little later".to_owned(),
+            );
+        } else {
+            // It is known when the program begins, or a little later.
+            self.kinds = self.kinds.union(KindSet::of(&[EventKind::ProcessHash]));
+        }
         Meaning::Asks(among(field.name(), Operator::Equal, Operator::In, hashes, true))
     }
 
@@ -698,6 +819,10 @@ impl Reader<'_> {
             let bytes = modifiers.encoding.unwrap_or(Encoding::Utf8).bytes(text);
             patterns.extend(match kind {
                 Base64::Whole => vec![Pattern::literal(base64(&bytes))],
+                Base64::AtAnyOffset if bytes.len() < 2 => {
+                    self.error(span, "this text is too short to be looked for in Base64");
+                    return None;
+                }
                 Base64::AtAnyOffset => {
                     base64_at_any_offset(&bytes).into_iter().map(Pattern::literal).collect()
                 }
@@ -706,6 +831,17 @@ impl Reader<'_> {
         let with_any = |pattern: Pattern| pattern.with_any(modifiers.any_before, modifiers.any_after);
         Some(patterns.into_iter().map(with_any).collect())
     }
+}
+
+/// A number is one of these, or compares so with one of them.
+fn numbers_are(field: Field, numbers: Vec<String>, modifiers: &Modifiers) -> Meaning {
+    let one = modifiers.compares.unwrap_or(Operator::Equal);
+    if one == Operator::Equal && !modifiers.all {
+        return Meaning::Asks(among(field.name(), one, Operator::In, numbers, false));
+    }
+    let each =
+        numbers.into_iter().map(|number| Meaning::Asks(among(field.name(), one, one, vec![number], false)));
+    if modifiers.all { Meaning::all(each) } else { Meaning::any(each) }
 }
 
 /// What a text is that is compared.
@@ -778,14 +914,25 @@ fn asked(field: &str, patterns: &[Pattern], cased: bool, compared: Compared) -> 
         let are_paths =
             compared == Compared::Path && is_from_beginning && texts.iter().all(|text| text.starts_with('/'));
         if !texts.is_empty() {
-            any.push(Meaning::Asks(if cased || are_paths || !has_letters {
-                among(field, one, many, texts, true)
-            } else {
-                among(field, ignoring, ignoring, texts, true)
-            }));
+            let (one, many) =
+                if cased || are_paths || !has_letters { (one, many) } else { (ignoring, ignoring) };
+            // A word may be the name of a list of ours, which it would stand for among others.
+            let (words, others): (Vec<_>, Vec<_>) = texts.into_iter().partition(|text| may_be_a_list(text));
+            if !others.is_empty() {
+                any.push(Meaning::Asks(among(field, one, many, others, true)));
+            }
+            any.extend(
+                words.into_iter().map(|word| Meaning::Asks(among(field, one, many, vec![word], true))),
+            );
         }
     }
     Meaning::any(any)
+}
+
+/// Whether a list may be called so.
+fn may_be_a_list(text: &str) -> bool {
+    text.starts_with(|c: char| c.is_alphabetic())
+        && text.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '-'))
 }
 
 /// A comparison with the members of a list of ours.
@@ -814,6 +961,18 @@ fn begins_as(text: &str) -> Option<String> {
     let parts = text.strip_suffix(':')?;
     let count = parts.split(':').count();
     (count < 8 && !parts.contains("::")).then(|| format!("{parts}::/{}", count * 16))
+}
+
+/// How a record is seen that a search, or one of several that must all find something, says it is about.
+fn own_record(part: &Condition, searches: &[Search<'_>]) -> Option<&'static View> {
+    match part {
+        Condition::Search(number) => match &record_types(searches[*number].1)[..] {
+            [record] => audit::record(record),
+            _ => None,
+        },
+        Condition::And(parts) => parts.iter().find_map(|part| own_record(part, searches)),
+        Condition::Or(_) | Condition::Not(_) => None,
+    }
 }
 
 /// The types of record that a search says it is about.

@@ -11,6 +11,9 @@ use crate::yaml::{self, Key, Node, Tree};
 /// The keys of a rule: those of the specification. Others are the writer's own, as it allows.
 const KEYS: &[&str] = &["title", "logsource", "detection", "correlation", "level", "status"];
 
+/// Bytes of the name of a rule that are taken of its title.
+const MAX_NAME: usize = 120;
+
 /// A rule as it was read.
 #[derive(Debug, Clone)]
 pub(super) struct Document {
@@ -55,35 +58,41 @@ impl Content {
     }
 }
 
-/// The documents of a file, each with its places in the whole.
-///
-/// # Errors
-/// One of them is no YAML.
-pub(crate) fn documents(text: &str) -> Result<Vec<Node>, Problem> {
-    let mut documents = Vec::new();
-    let mut start = 0;
+/// The documents of a file, each with its places in the whole, and why others are none.
+pub(crate) fn documents(text: &str) -> (Vec<Node>, Vec<Problem>) {
+    let mut starts = vec![0];
     let mut at = 0;
-    // A document ends at a line of three dashes, which no text within one can have at its beginning.
+    // A document ends at a line that begins with three dashes, which no text within one can have at its beginning.
     for line in text.split_inclusive('\n') {
-        if line.trim_end() == "---" {
-            documents.push((start, at));
-            start = at + line.len();
+        let rest = line.strip_prefix("---");
+        if rest.is_some_and(|rest| rest.is_empty() || rest.starts_with([' ', '\t', '\r', '\n'])) {
+            starts.push(at);
         }
         at += line.len();
     }
-    documents.push((start, text.len()));
-    let mut nodes = Vec::new();
-    for (start, end) in documents {
-        let in_file = |problem: Problem| Problem { span: problem.span.behind(start), ..problem };
-        nodes.extend(yaml::parse(&text[start..end]).map_err(in_file)?.map(|node| node.behind(start)));
+    let ends = starts.iter().skip(1).copied().chain([text.len()]).collect::<Vec<_>>();
+    let (mut nodes, mut problems) = (Vec::new(), Vec::new());
+    for (start, end) in starts.into_iter().zip(ends) {
+        match yaml::parse(&text[start..end]) {
+            Ok(node) => nodes.extend(node.map(|node| node.behind(start))),
+            Err(problem) => problems.push(Problem { span: problem.span.behind(start), ..problem }),
+        }
     }
-    Ok(nodes)
+    (nodes, problems)
 }
 
 /// Whether a file is most likely one of Sigma's: it has a key that files of ours have not, also where it is no YAML.
 pub(crate) fn looks_like(text: &str) -> bool {
-    text.lines()
-        .any(|line| ["detection:", "logsource:", "correlation:"].iter().any(|key| line.starts_with(key)))
+    const KEYS: [&str; 3] = ["detection", "logsource", "correlation"];
+    let is_key = |line: &str, key: &str| {
+        let line = line.trim_start_matches('\u{feff}');
+        let line = line.strip_prefix(['"', '\'']).unwrap_or(line);
+        line.strip_prefix(key).is_some_and(|rest| rest.trim_start_matches(['"', '\'']).starts_with(':'))
+    };
+    // As JSON, all in one.
+    let is_json = text.trim_start().starts_with('{')
+        && KEYS[..2].iter().all(|key| text.contains(&format!("\"{key}\"")));
+    is_json || text.lines().any(|line| KEYS.iter().any(|key| is_key(line, key)))
 }
 
 /// Reads a document; `file` is the text of the whole file.
@@ -140,8 +149,9 @@ impl Document {
                 _ => self.problems.extend(misspelt(key)),
             }
         }
-        if self.title.trim().is_empty() {
-            self.problems.push(Problem::error(self.span, "this Sigma rule has no `title`"));
+        if self.name().is_empty() {
+            let message = "this Sigma rule has no `title`, or one without a letter";
+            self.problems.push(Problem::error(self.span, message));
         }
         match (find("correlation"), find("detection")) {
             (Some((key, value)), None) => match correlation::read(key, value) {
@@ -213,7 +223,9 @@ impl Document {
                 name.push('_');
             }
         }
-        name.trim_end_matches('_').to_owned()
+        // It is to be the name of a file too.
+        let end = name.floor_char_boundary(MAX_NAME);
+        name[..end].trim_end_matches('_').to_owned()
     }
 
     /// Whether the rule is to run: it is not deprecated, and no correlation keeps it to itself.

@@ -12,35 +12,41 @@ pub(super) enum Meaning {
     Always,
     /// It is true of none, since the sensor does not tell what it asks for.
     Never,
+    /// Where it keeps a rule from firing it is not known, since the sensor does not tell what it asks for: it is left out.
+    Untold,
 }
 
 impl Meaning {
     /// All of them are true.
     pub(super) fn all(parts: impl IntoIterator<Item = Meaning>) -> Meaning {
-        let mut asked = Vec::new();
+        let (mut asked, mut untold) = (Vec::new(), false);
         for part in parts {
             match part {
                 Meaning::Never => return Meaning::Never,
                 Meaning::Always => {}
+                Meaning::Untold => untold = true,
                 Meaning::Asks(Expr::And(parts)) => add_each(&mut asked, parts),
                 Meaning::Asks(expr) => add_each(&mut asked, vec![expr]),
             }
         }
-        one(asked, Expr::And).map_or(Meaning::Always, Meaning::Asks)
+        let nothing = if untold { Meaning::Untold } else { Meaning::Always };
+        one(asked, Expr::And).map_or(nothing, Meaning::Asks)
     }
 
     /// At least one of them is true.
     pub(super) fn any(parts: impl IntoIterator<Item = Meaning>) -> Meaning {
-        let mut asked = Vec::new();
+        let (mut asked, mut untold) = (Vec::new(), false);
         for part in parts {
             match part {
                 Meaning::Always => return Meaning::Always,
                 Meaning::Never => {}
+                Meaning::Untold => untold = true,
                 Meaning::Asks(Expr::Or(parts)) => add_each(&mut asked, parts),
                 Meaning::Asks(expr) => add_each(&mut asked, vec![expr]),
             }
         }
-        one(asked, Expr::Or).map_or(Meaning::Never, Meaning::Asks)
+        let nothing = if untold { Meaning::Untold } else { Meaning::Never };
+        one(asked, Expr::Or).map_or(nothing, Meaning::Asks)
     }
 
     /// It is not true. Of what an event lacks nothing is true in Sigma, so that its opposite is.
@@ -48,6 +54,7 @@ impl Meaning {
         match self {
             Meaning::Always => Meaning::Never,
             Meaning::Never => Meaning::Always,
+            Meaning::Untold => Meaning::Untold,
             Meaning::Asks(expr) => Meaning::Asks(not_true(expr)),
         }
     }

@@ -129,15 +129,14 @@ impl Modifiers {
 
     /// What is no pattern of a text has none of what makes one.
     fn go_together(&self, span: Span) -> Result<(), Problem> {
-        let of_text = self.any_before
-            || self.any_after
-            || self.windash
-            || self.base64.is_some()
-            || self.encoding.is_some();
+        let encodes = self.windash || self.base64.is_some() || self.encoding.is_some();
+        // The members of a list may be parts, beginnings and ends.
+        let of_text = encodes || (!self.expand && (self.any_before || self.any_after));
         let others = [
             ("re", self.expression.is_some()),
             ("cidr", self.cidr),
             ("exists", self.exists),
+            ("expand", self.expand),
             ("a comparison of numbers", self.compares.is_some()),
         ];
         let mut named = others.iter().filter(|(_, is_there)| *is_there).map(|(name, _)| *name);
@@ -156,6 +155,29 @@ impl Modifiers {
             }
             _ => Ok(()),
         }
+    }
+}
+
+impl Modifiers {
+    /// The first of the modifiers that are of texts alone.
+    pub(super) fn of_text(&self) -> Option<&'static str> {
+        let all = [
+            ("contains", self.any_before && self.any_after),
+            ("startswith", self.any_after),
+            ("endswith", self.any_before),
+            ("windash", self.windash),
+            ("base64", self.base64.is_some()),
+            ("re", self.expression.is_some()),
+            ("cased", self.cased),
+            ("expand", self.expand),
+        ];
+        all.into_iter().find(|(_, is_there)| *is_there).map(|(name, _)| name)
+    }
+
+    /// The first of the modifiers that are of numbers or addresses alone.
+    pub(super) fn of_number(&self) -> Option<&'static str> {
+        let all = [("cidr", self.cidr), ("gt, gte, lt or lte", self.compares.is_some())];
+        all.into_iter().find(|(_, is_there)| *is_there).map(|(name, _)| name)
     }
 }
 

@@ -25,6 +25,8 @@ pub(super) enum Subject {
     Field(Field),
     /// An argument of the command line, counted from 0.
     Argument(u16),
+    /// One of these fields.
+    Either(Field, Field),
     /// A user, by number, or `root` by name.
     User(Field),
     /// A hash, which is its own text or stands behind the name of its kind: `SHA256=…`.
@@ -46,6 +48,7 @@ impl Subject {
     pub(super) fn name(self) -> Result<String, &'static str> {
         Ok(match self {
             Subject::Field(field) | Subject::User(field) | Subject::Hash(field) => field.name().to_owned(),
+            Subject::Either(one, other) => format!("{} or {}", one.name(), other.name()),
             Subject::Argument(number) => format!("{}[{number}]", Field::ProcessArgs.name()),
             Subject::Initiated => Field::NetworkDirection.name().to_owned(),
             Subject::Action(_) | Subject::SystemCall => Field::EventAction.name().to_owned(),
@@ -164,7 +167,7 @@ static NETWORK_CONNECTION: View = View {
 static DNS_QUERY: View = View {
     name: "dns_query",
     kind: EventKind::DnsQuery,
-    actions: &[],
+    actions: &["dns_question"],
     fields: &[
         ("QueryName", Subject::Field(Field::DnsQuestionName)),
         ("query", Subject::Field(Field::DnsQuestionName)),
@@ -187,11 +190,11 @@ static WEBSERVER: View = View {
         ("cs-uri", Subject::Field(Field::UrlOriginal)),
         ("c-uri", Subject::Field(Field::UrlOriginal)),
         ("cs-uri-stem", Subject::Field(Field::UrlPath)),
-        ("cs-uri-query", Subject::Field(Field::UrlOriginal)),
+        ("cs-uri-query", Subject::Either(Field::UrlOriginal, Field::UrlQuery)),
         ("cs-host", Subject::Field(Field::UrlDomain)),
         ("cs-user-agent", Subject::Field(Field::UserAgent)),
         ("cs-referer", Subject::Field(Field::HttpReferrer)),
-        ("cs-version", Subject::Field(Field::HttpVersion)),
+        ("cs-version", Subject::Lacking("the version is told without `HTTP/`")),
         ("sc-status", Subject::Field(Field::HttpStatus)),
         ("sc-bytes", Subject::Field(Field::HttpBytes)),
         ("c-ip", Subject::Field(Field::SourceIp)),
@@ -203,7 +206,7 @@ static WEBSERVER: View = View {
         ("s-port", Subject::Lacking("access logs do not tell the server's port")),
         ("time-taken", Subject::Lacking("access logs do not tell how long it took")),
     ],
-    keywords: Field::UrlDecoded,
+    keywords: Field::EventOriginal,
 };
 
 /// The views, by the categories of Sigma's log sources.
@@ -234,6 +237,7 @@ const OTHERS: &[(&str, &str)] = &[
     ("firewall", "the logs of firewalls are not read"),
     ("proxy", "the logs of proxies are not read"),
     ("application", "the logs of applications are not read"),
+    ("error", "the error logs of servers are not read"),
     ("image_load", "which libraries a program loads is not told"),
 ];
 
@@ -259,7 +263,12 @@ pub(super) fn log_source(
     }
     match (category, service) {
         (None, Some("auditd")) => return Ok(LogSource::Audit),
-        (None, _) if matches!(product, Some("nginx" | "apache")) => return Ok(LogSource::View(&WEBSERVER)),
+        (None, None | Some("access")) if matches!(product, Some("nginx" | "apache")) => {
+            return Ok(LogSource::View(&WEBSERVER));
+        }
+        (None, None) if product.is_some() => {
+            return Err(NoSource::NotLookedAt("it names neither a category nor a service".to_owned()));
+        }
         (None, None) => {
             return Err(NoSource::Unknown("the log source has neither a category nor a service".to_owned()));
         }

@@ -44,7 +44,10 @@ fn fields_and_modifiers_are_comparisons() {
     for (detection, expected) in [
         ("Image: '/bin/nc'", r#"process.executable iequals ["/bin/nc", "/usr/bin/nc"]"#),
         ("Image|endswith: '/nc'", r#"process.executable iendswith "/nc""#),
-        ("CommandLine|contains: [a, '-1']", r#"process.command_line icontains ["a", "-1"]"#),
+        (
+            "CommandLine|contains: [a, '-1']",
+            r#"process.command_line icontains "-1" OR process.command_line icontains "a""#,
+        ),
         (
             "CommandLine|contains|all: [a, b]",
             r#"process.command_line icontains "a" AND process.command_line icontains "b""#,
@@ -65,7 +68,7 @@ fn fields_and_modifiers_are_comparisons() {
         ("CommandLine|base64|contains: foobar", r#"process.command_line contains "Zm9vYmFy""#),
         (
             "CommandLine|base64offset|contains: 'http://'",
-            r#"process.command_line contains ["aHR0cDovL", "h0dHA6Ly", "odHRwOi8v"]"#,
+            r#"process.command_line contains "aHR0cDovL" OR process.command_line contains "h0dHA6Ly" OR process.command_line contains "odHRwOi8v""#,
         ),
         ("CommandLine|wide|base64|contains: ping", r#"process.command_line contains "cABpAG4AZwA=""#),
         (
@@ -83,13 +86,13 @@ fn fields_and_modifiers_are_comparisons() {
 
 #[test]
 fn searches_are_joined_as_the_condition_says_and_filters_are_exceptions() {
-    let searches = "  selection_a:\n    Image: /a\n  selection_b:\n    - Image: /b\n    - Image: /c\n  words: [x, y]\n  \
+    let searches = "  selection_a:\n    Image: /a\n  selection_b:\n    - Image: /b\n    - Image: /c\n  words: [' x', ' y']\n  \
                     filter_one:\n    User: 1\n  filter_two:\n    User: 2\n  condition: ";
     let [a, b, c] = ["a", "b", "c"].map(|name| format!(r#"process.executable iequals "/{name}""#));
     for (condition, expected) in [
         ("selection_a and selection_b", format!("{a} AND ({b} OR {c})")),
         ("1 of selection_*", format!("{a} OR {b} OR {c}")),
-        ("words", r#"process.command_line icontains ["x", "y"]"#.to_owned()),
+        ("words", r#"process.command_line icontains [" x", " y"]"#.to_owned()),
         (
             "selection_a and not 1 of filter_*",
             format!("{a} UNLESS filter_one: process.user.id == 1 UNLESS filter_two: process.user.id == 2"),
@@ -129,12 +132,12 @@ fn other_log_sources_are_other_kinds_of_event() {
         (
             "category: dns_query, product: linux",
             "QueryName|endswith: .onion",
-            r#"dns_query: dns.question.name iendswith ".onion""#,
+            r#"dns_query: event.action == "dns_question" AND dns.question.name iendswith ".onion""#,
         ),
         (
             "category: webserver",
             "{cs-method: POST, cs-uri-query|contains: '../', sc-status: 200}",
-            r#"http_request: http.request.method iequals "POST" AND url.original contains "../" AND http.response.status_code == 200"#,
+            r#"http_request: http.request.method iequals "POST" AND (url.original contains "../" OR url.query contains "../") AND http.response.status_code == 200"#,
         ),
     ] {
         let (rule, lacks) = made(source, &format!("  s: \n    {detection}\n  condition: s"));
@@ -214,6 +217,92 @@ fn what_the_sensor_does_not_tell_can_never_fire_and_says_why() {
 }
 
 #[test]
+fn a_filter_that_is_not_told_is_left_out_and_said_and_is_never_all_that_is_asked() {
+    let with_filter = "  s: {Image: /a}\n  f: {ParentUser: root}\n  condition: s and not f";
+    let (rule, lacks) = made(PROCESSES, with_filter);
+    assert_eq!(rule, r#"process_create: process.executable iequals "/a""#);
+    assert!(lacks[0].ends_with("so that nothing is left out by it"), "{lacks:?}");
+    let in_part = "  s: {Image: /a}\n  f: {User: [root, www-data]}\n  condition: s and not f";
+    let (rule, lacks) = made(PROCESSES, in_part);
+    assert_eq!(
+        (rule.as_str(), lacks.len()),
+        (r#"process_create: process.executable iequals "/a" UNLESS f: process.user.id == 0"#, 1)
+    );
+    let either = "  s: {Image: /a}\n  f: {ParentUser: root}\n  condition: s or not f";
+    assert_eq!(made(PROCESSES, either).0, r#"process_create: process.executable iequals "/a""#);
+    for detection in [
+        "  s: {OriginalFileName: x}\n  condition: not s",
+        "  s: {OriginalFileName|neq: x}\n  condition: s",
+        "  s: {User|neq: www-data}\n  condition: s",
+    ] {
+        let (outcome, _) = imported(sigma(PROCESSES, detection));
+        assert!(matches!(outcome, Outcome::Never(_)), "{detection}: {outcome:?}");
+    }
+}
+
+#[test]
+fn a_modifier_that_a_field_cannot_have_is_refused() {
+    for (source, entry) in [
+        (PROCESSES, "ProcessId|startswith: 1"),
+        (PROCESSES, "User|startswith: 10"),
+        (PROCESSES, "Hashes|re: x"),
+        (PROCESSES, "Image|gt: 5"),
+        (PROCESSES, "CommandLine|cidr: 10.0.0.0/8"),
+        (PROCESSES, "'|gt': 5"),
+        (PROCESSES, "CommandLine|windash|expand: '%x%'"),
+        ("category: network_connection", "DestinationIp|endswith: '.1'"),
+        ("category: network_connection", "Initiated|contains: 't'"),
+        (AUDIT, "SYSCALL|startswith: rename"),
+    ] {
+        let record = if source == AUDIT { "type: SYSCALL, " } else { "" };
+        let (outcome, mistakes) =
+            imported(sigma(source, &format!("  s: {{{record}{entry}}}\n  condition: s")));
+        assert_eq!((&outcome, mistakes.len()), (&Outcome::Mistaken, 1), "{entry}: {mistakes:?}");
+        assert!(mistakes[0].contains("cannot be used on") || mistakes[0].contains("do"), "{mistakes:?}");
+    }
+}
+
+#[test]
+fn values_that_are_names_of_lists_are_words() {
+    let source = sigma(PROCESSES, "  s:\n    CommandLine|contains: [databases, ' x ']\n  condition: s");
+    let lists = Source { name: "lists.yml".to_owned(), text: "lists: {databases: [mysqld]}".to_owned() };
+    let mut engine = Engine::new(RuleSet::load(&[lists, source]).unwrap());
+    assert_eq!(fired(&mut engine, &exec(1, "/bin/x", "show databases")), ["a_rule"]);
+    assert!(fired(&mut engine, &exec(2, "/bin/x", "mysqld")).is_empty());
+}
+
+#[test]
+fn what_does_not_load_is_mistaken_and_does_not_keep_others_from_being_made() {
+    let rule = |title: &str, entry: &str| {
+        format!("title: '{title}'\nlogsource: {{{PROCESSES}}}\ndetection: {{s: {{{entry}}}, condition: s}}\n")
+    };
+    let text = [
+        rule("Good", "Image: /a"),
+        rule("Large", "CommandLine|re: '(\\w{1000}){1000}'"),
+        rule("No List", "Image|expand: '%nowhere%'"),
+        rule("!!!", "Image: /b"),
+        "title: x\ndetection: {\n".to_owned(),
+        rule("Good Too", "Image: /c"),
+    ]
+    .join("--- # next\n");
+    let (all, mistakes) = import(&[Source { name: "a.yml".to_owned(), text }]);
+    let is_made = |rule: &Imported| matches!(rule.outcome, Outcome::Rule { .. });
+    assert_eq!(all.iter().map(is_made).collect::<Vec<_>>(), [true, false, false, false, true], "{mistakes}");
+    assert_eq!(mistakes.errors(), 4, "{mistakes}");
+}
+
+#[test]
+fn an_override_of_a_rule_that_is_left_out_keeps_none_from_running() {
+    let ours = "rules: [{name: own, event: process_create, condition: process.pid == 99}]\noverrides: [{rule: a_rule, enabled: false}]";
+    let ours = Source { name: "ours.yml".to_owned(), text: ours.to_owned() };
+    for detection in ["  s: {Imgae: x}\n  condition: s", "  s: {OriginalFileName: x}\n  condition: s"] {
+        let rules = RuleSet::load(&[sigma(PROCESSES, detection), ours.clone()]).unwrap();
+        assert_eq!(rules.len(), 1);
+        assert!(rules.warnings().to_string().contains("the Sigma rule `a_rule` does not run"));
+    }
+}
+
+#[test]
 fn mistakes_have_their_place_and_say_what_would_be_right() {
     for (source, detection, expected) in [
         (
@@ -269,6 +358,10 @@ fn mistakes_have_their_place_and_say_what_would_be_right() {
         let (outcome, mistakes) = imported(sigma(source, detection));
         assert_eq!((outcome, mistakes), (Outcome::Mistaken, vec![expected.to_owned()]), "{detection}");
     }
+    // Also where there are several kinds of event.
+    let two = "  a: {type: EXECVE, a0: x}\n  b: {type: PATH, name: /x}\n  timeframe: 5m\n  condition: [a or b, a | count() > 5]";
+    let (outcome, mistakes) = imported(sigma(AUDIT, two));
+    assert_eq!((outcome, mistakes.len()), (Outcome::Mistaken, 2));
 }
 
 /// Without its bounds one of these would take hours, or more memory than there is.
@@ -297,7 +390,7 @@ fn a_file_that_asks_for_very_much_is_refused_or_read() {
         ),
         (
             format!("title: x\ncorrelation: {{type: temporal, timespan: 1m, rules: [{values}]}}\n"),
-            "there is no Sigma rule of the name or id `x0`",
+            "this correlation has more than 100 rules",
         ),
     ] {
         let rules = RuleSet::load(&[Source { name: "x.yml".to_owned(), text }]).unwrap();
@@ -481,6 +574,30 @@ fn correlations_that_cannot_be_say_why() {
             "{correlation}: {mistakes}"
         );
     }
+}
+
+#[test]
+fn counts_go_over_rules_whose_fields_are_the_same() {
+    let text = |correlation: &str| {
+        format!(
+            "title: One\nname: one\nlogsource: {{{PROCESSES}}}\ndetection: {{s: {{Image: /a}}, condition: s}}\n---\ntitle: \
+             Two\nname: two\nlogsource: {{product: linux, category: file_event}}\ndetection: {{s: {{TargetFilename: \
+             /b}}, condition: s}}\n---\ntitle: Both\ncorrelation: {{type: event_count, rules: [one, two], timespan: 1m, \
+             condition: {{gte: 2}}, {correlation}}}\n"
+        )
+    };
+    let load = |correlation: &str| {
+        RuleSet::load(&[Source { name: "a.yml".to_owned(), text: text(correlation) }]).unwrap()
+    };
+    let rules = load("aliases: {what: {one: CommandLine, two: TargetFilename}}, group-by: [what]");
+    assert!(
+        rules.warnings().to_string().contains("are not the same in all its rules"),
+        "{}",
+        rules.warnings()
+    );
+    // A correlation that does not run keeps no rule from firing.
+    assert_eq!(rules.len(), 2);
+    assert_eq!(load("group-by: [Image]").len(), 1);
 }
 
 #[test]

@@ -105,19 +105,51 @@ impl Pattern {
         Asked::That(way, text)
     }
 
-    /// The same with each dash that begins an option written in each way that programs of Windows take for one.
+    /// The same with each dash that begins an option written in each way that programs of Windows take for one: as it is
+    /// first, and of many dashes all in the same way.
     pub(super) fn with_dashes(&self) -> Vec<Pattern> {
-        const DASHES: [char; 5] = ['-', '/', '\u{2013}', '\u{2014}', '\u{2015}'];
-        let with = |dash: char| {
+        let dashes = |pattern: &Pattern| -> usize {
+            let of = |part: &Part| if let Part::Text(text) = part { places_of_dashes(text).len() } else { 0 };
+            pattern.0.iter().map(of).sum()
+        };
+        let with = |choice: &dyn Fn(usize) -> char| {
+            let mut number = 0;
             let part = |part: &Part| match part {
-                Part::Text(text) => Part::Text(with_dash(text, dash)),
+                Part::Text(text) => {
+                    let places = places_of_dashes(text);
+                    let char = |(at, c): (usize, char)| {
+                        if places.contains(&at) {
+                            number += 1;
+                            choice(number - 1)
+                        } else {
+                            c
+                        }
+                    };
+                    Part::Text(text.char_indices().map(char).collect())
+                }
                 other => other.clone(),
             };
             Pattern(self.0.iter().map(part).collect())
         };
-        let mut all: Vec<_> = DASHES.into_iter().map(with).collect();
-        all.dedup();
-        all
+        let mut all = vec![self.clone()];
+        let count = dashes(self);
+        if count <= MAX_DASHES {
+            let ways = DASHES.len().pow(u32::try_from(count).unwrap_or_default());
+            all.extend((0..ways).map(|way| {
+                with(&|number| {
+                    DASHES[way / DASHES.len().pow(u32::try_from(number).unwrap_or_default()) % DASHES.len()]
+                })
+            }));
+        } else {
+            all.extend(DASHES.into_iter().map(|dash| with(&|_| dash)));
+        }
+        let mut different: Vec<Pattern> = Vec::new();
+        for pattern in all {
+            if !different.contains(&pattern) {
+                different.push(pattern);
+            }
+        }
+        different
     }
 }
 
@@ -138,18 +170,25 @@ impl Part {
     }
 }
 
-/// The text with each `-` or `/` that stands before a word and behind none replaced.
-fn with_dash(text: &str, dash: char) -> String {
+/// What programs of Windows take for the beginning of an option.
+const DASHES: [char; 5] = ['-', '/', '\u{2013}', '\u{2014}', '\u{2015}'];
+
+/// Dashes of one text that are written in each way by themselves.
+const MAX_DASHES: usize = 2;
+
+/// Where each `-` or `/` is that stands before a word and behind none.
+fn places_of_dashes(text: &str) -> Vec<usize> {
     let is_word = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || c == '_');
     let mut before = None;
-    let mut chars = text.chars().peekable();
-    let mut out = String::new();
-    while let Some(c) = chars.next() {
-        let begins = matches!(c, '-' | '/') && !is_word(before) && is_word(chars.peek().copied());
-        out.push(if begins { dash } else { c });
+    let mut places = Vec::new();
+    let mut chars = text.char_indices().peekable();
+    while let Some((at, c)) = chars.next() {
+        if matches!(c, '-' | '/') && !is_word(before) && is_word(chars.peek().map(|(_, next)| *next)) {
+            places.push(at);
+        }
         before = Some(c);
     }
-    out
+    places
 }
 
 /// How the bytes of a text are laid out before they are encoded.
@@ -233,6 +272,11 @@ mod tests {
                 .collect()
         };
         assert_eq!(shown("-a b-c"), ["-a b-c", "/a b-c", "\u{2013}a b-c", "\u{2014}a b-c", "\u{2015}a b-c"]);
+        let two = shown("-o /tmp/x");
+        assert_eq!((two.len(), two[0].as_str()), (25, "-o /tmp/x"));
+        assert!(two.contains(&"/o -tmp/x".to_owned()));
+        let many = shown("-a /b -c");
+        assert_eq!((many.len(), many[0].as_str()), (6, "-a /b -c"));
         assert_eq!(shown("abc"), ["abc"]);
     }
 

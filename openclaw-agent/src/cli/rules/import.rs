@@ -20,10 +20,10 @@ use crate::rules;
 /// Make rules of ours of Sigma rules, or report what becomes of each
 ///
 /// Sigma files in a folder of rules run as they are: this shows, or writes, what they become. What a rule asks for that the
-/// sensor does not tell is left out of it, where it then finds less and nothing else.
+/// sensor does not tell is left out of it.
 ///
 /// A report says of each rule: fired (on events of --events), mapped (all that it asks for is told, and no event of --events
-/// matched), in part (what is missing is named), or never (why).
+/// matched), in part (what is missing is named), not run (it is deprecated, or part of a correlation), or never (why).
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -62,7 +62,7 @@ pub(super) fn import(args: &Args) -> Result<()> {
         bail!("there is no Sigma rule: a file of one has the keys `logsource` and `detection`");
     }
     if args.report {
-        let fired = fired(&imported, &args.events)?;
+        let fired = fired(&sources, &args.events)?;
         report(&imported, &fired, args.output)?;
     } else {
         match &args.to {
@@ -111,7 +111,7 @@ fn left_out(imported: &[Imported]) {
         match &rule.outcome {
             Outcome::Never(why) => eprintln!("{BAD}never{BAD:#}   {}: {}", rule.title, why.join("; ")),
             Outcome::Rule { lacks, .. } if !lacks.is_empty() => {
-                eprintln!("{WARN}in part{WARN:#} {}: it does not find: {}", rule.title, lacks.join("; "));
+                eprintln!("{WARN}in part{WARN:#} {}: what is missing: {}", rule.title, lacks.join("; "));
             }
             Outcome::Rule { .. } | Outcome::Mistaken => {}
         }
@@ -119,11 +119,13 @@ fn left_out(imported: &[Imported]) {
 }
 
 /// How many events each rule fired on. The rules run over each file by itself.
-fn fired(imported: &[Imported], files: &[PathBuf]) -> Result<BTreeMap<String, u64>> {
-    let sources: Vec<_> = texts(imported)
-        .map(|(name, text)| Source { name: format!("{name}.yml"), text: text.to_owned() })
-        .collect();
-    let rules = RuleSet::load(&sources).context("what was made of the Sigma rules has mistakes")?;
+fn fired(sources: &[Source], files: &[PathBuf]) -> Result<BTreeMap<String, u64>> {
+    if files.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let sources: Vec<_> =
+        [Source::shipped_definitions()].into_iter().chain(sources.iter().cloned()).collect();
+    let rules = RuleSet::load(&sources)?;
     let mut fired = BTreeMap::new();
     for file in files {
         let mut engine = Engine::new(rules.clone());
@@ -152,6 +154,7 @@ enum Status {
     Fired,
     Mapped,
     InPart,
+    NotRun,
     Never,
     Mistaken,
 }
@@ -161,6 +164,7 @@ impl Status {
 
     fn of(rule: &Imported, fired: u64) -> Status {
         match &rule.outcome {
+            Outcome::Rule { enabled: false, .. } => Status::NotRun,
             Outcome::Rule { lacks, .. } if !lacks.is_empty() => Status::InPart,
             Outcome::Rule { .. } if fired > 0 => Status::Fired,
             Outcome::Rule { .. } => Status::Mapped,
@@ -174,6 +178,7 @@ impl Status {
             Status::Fired => "fired",
             Status::Mapped => "mapped, not shown",
             Status::InPart => "in part",
+            Status::NotRun => "not run",
             Status::Never => "never",
             Status::Mistaken => "mistaken",
         }
@@ -209,7 +214,7 @@ fn report(imported: &[Imported], fired: &BTreeMap<String, u64>, format: Format) 
         let colour = match status {
             Status::Fired => GOOD,
             Status::Mapped => BOLD,
-            Status::InPart => WARN,
+            Status::InPart | Status::NotRun => WARN,
             Status::Never | Status::Mistaken => BAD,
         };
         let events = match count(rule) {
