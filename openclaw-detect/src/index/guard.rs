@@ -29,6 +29,18 @@ pub(super) enum Fact {
     Small(Box<Fact>),
 }
 
+impl Fact {
+    /// The bytes of its text.
+    fn bytes(&self) -> usize {
+        match self {
+            Fact::Text(text) | Fact::Begins(text) | Fact::Ends(text) => text.len(),
+            Fact::Holds(bytes) => bytes.len(),
+            Fact::Small(fact) => fact.bytes(),
+            Fact::Number(_) | Fact::Address(_) | Fact::Present => 0,
+        }
+    }
+}
+
 /// Facts of which at least one holds wherever a condition is true.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Guard {
@@ -147,7 +159,12 @@ fn of_text(field: Field, text: &TextMatcher) -> Option<Vec<Fact>> {
             }
             Some(facts)
         }
-        TextMatcher::Fits(patterns) => patterns.iter().map(|pattern| of_wildcard(field, pattern)).collect(),
+        TextMatcher::Fits(patterns) => {
+            let facts: Vec<_> =
+                patterns.iter().map(|pattern| of_wildcard(field, pattern)).collect::<Option<_>>()?;
+            let bytes: usize = facts.iter().map(Fact::bytes).sum();
+            (bytes <= MAX_FACT_BYTES).then_some(facts)
+        }
         TextMatcher::IgnoringCase(matcher) => {
             Some(of_text(field, matcher)?.into_iter().map(|fact| Fact::Small(Box::new(fact))).collect())
         }

@@ -9,8 +9,12 @@ use std::ops::RangeInclusive;
 /// Places in a pattern, between its first wildcard and its last.
 const MAX_ELEMENTS: usize = 255;
 
-/// Patterns that the braces of one may stand for.
+/// Patterns that the braces of one may stand for, and places in all of them.
 const MAX_CHOICES: usize = 256;
+const MAX_CHOSEN: usize = 1 << 16;
+
+/// Characters and ranges of one class.
+const MAX_RANGES: usize = 64;
 
 /// A pattern.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -206,6 +210,9 @@ fn class(chars: &mut std::iter::Peekable<std::str::Chars<'_>>) -> Result<Element
             Some(c) => c,
             None => return Err("this pattern's `[` is never closed".to_owned()),
         };
+        if ranges.len() == MAX_RANGES {
+            return Err(format!("a class of this pattern has more than {MAX_RANGES} characters and ranges"));
+        }
         // A `-` stands for itself at the end.
         let mut ahead = chars.clone();
         match (ahead.next(), ahead.next()) {
@@ -238,6 +245,13 @@ fn chosen(pieces: Vec<Piece>) -> Result<Vec<Vec<Element>>, String> {
                     let elements = elements.clone();
                     choices.iter().map(move |choice| [&elements[..], choice].concat()).collect::<Vec<_>>()
                 };
+                let one = all.iter().map(Vec::len).max().unwrap_or_default();
+                let longest = one + choices.iter().map(Vec::len).max().unwrap_or_default();
+                if longest * all.len() * choices.len() > MAX_CHOSEN {
+                    let message =
+                        "what the braces of this pattern stand for is too long: name fewer, or shorter ones";
+                    return Err(message.to_owned());
+                }
                 all = all.iter().flat_map(with).collect();
             }
         }
@@ -344,6 +358,12 @@ mod tests {
         for wrong in ["[a", "{a", "{{a}}", "a\\", "[z-a]", "{a,b}{a,b}{a,b}{a,b}{a,b}{a,b}{a,b}{a,b}{a,b}"] {
             assert!(Wildcard::glob(wrong).is_err(), "{wrong}");
         }
+        assert!(
+            Wildcard::glob(&format!("{{a,b}}{{a,b}}{}{{a,b}}", "x".repeat(20_000)))
+                .unwrap_err()
+                .contains("too long")
+        );
+        assert!(Wildcard::glob(&format!("[{}]", "ab".repeat(40))).unwrap_err().contains("more than 64"));
         assert!(Wildcard::like(&format!("*{}*", "a".repeat(300))).unwrap_err().contains("more than 255"));
         assert!(Wildcard::like(&format!("{}*", "a".repeat(300))).is_ok());
     }
