@@ -19,7 +19,7 @@ use std::collections::{HashMap, HashSet};
 
 use self::document::{Content, Document};
 pub(crate) use self::document::{documents, looks_like};
-use crate::diagnostic::{Level, Lines, Problem, Span};
+use crate::diagnostic::{Diagnostic, Level, Lines, Problem, Span};
 use crate::loader::Loader;
 use crate::{Diagnostics, Source};
 
@@ -105,7 +105,12 @@ pub fn import(sources: &[Source]) -> (Vec<Imported>, Diagnostics) {
         Imported { title, id, name, origin, outcome }
     });
     let imported = imported.collect();
-    let mistakes = loaded.diagnostics.0.into_iter().filter(|mistake| mistake.level == Level::Error);
+    // Those of other files are told where these are loaded.
+    let of_sigma = sources.iter().filter(|source| looks_like(&source.text));
+    let files: HashSet<&str> = of_sigma.map(|source| source.name.as_str()).collect();
+    let is_told =
+        |mistake: &Diagnostic| mistake.level == Level::Error && files.contains(mistake.file.as_str());
+    let mistakes = loaded.diagnostics.0.into_iter().filter(is_told);
     (imported, Diagnostics(mistakes.collect()))
 }
 

@@ -11,7 +11,7 @@ use crate::support::live_once;
 const RULES: &str = "title: A Copied Program
 logsource: {product: linux, category: process_creation}
 detection:
-  selection: {Image|endswith: '/copied', CommandLine|contains|all: ['NOTHING', '--flag']}
+  selection: {Image|endswith: '/copied', CommandLine|contains|all: ['COPIED ', '--flag']}
   filter: {ParentImage|endswith: '/nobody'}
   condition: selection and not filter
 level: high
@@ -19,7 +19,7 @@ level: high
 title: A Record Of Auditd
 logsource: {product: linux, service: auditd}
 detection:
-  begun: {type: EXECVE, a2: '--flag'}
+  begun: {type: EXECVE, a1: '--flag'}
   tool: {type: SYSCALL, SYSCALL: execve, exe|endswith: /copied}
   condition: begun and tool
 ---
