@@ -10,8 +10,10 @@ mod correlation;
 mod detection;
 mod document;
 mod expression;
+mod field;
 mod modifier;
 mod source;
+mod text;
 mod value;
 mod write;
 
