@@ -15,6 +15,7 @@ mod mapped;
 mod packed;
 mod position;
 mod proxies;
+mod rotation;
 mod source;
 mod syslog;
 mod tail;
