@@ -64,6 +64,8 @@ pub(crate) struct Loader<'a> {
     sigma: Vec<(usize, Node)>,
     /// What their rules are called, also those that do not run.
     sigma_names: HashSet<String>,
+    /// Whether there are more of them than could be read.
+    sigma_unread: bool,
     /// Which sources are Sigma files.
     is_sigma: Vec<bool>,
     is_refused: bool,
@@ -92,6 +94,7 @@ impl<'a> Loader<'a> {
             mistakes: vec![Mistakes::default(); sources.len()],
             sigma: Vec::new(),
             sigma_names: HashSet::new(),
+            sigma_unread: false,
             is_sigma: sources.iter().map(|source| sigma::looks_like(&source.text)).collect(),
             is_refused: false,
         };
@@ -117,11 +120,13 @@ impl<'a> Loader<'a> {
         if text.len() > MAX_BYTES {
             let message = format!("this file has {} bytes, more than {MAX_BYTES}", text.len());
             self.report(source, Problem::error(Span::default(), message).help("split it"));
+            self.sigma_unread |= self.is_sigma[source];
             return None;
         }
         if self.is_sigma[source] {
             let (nodes, problems) = sigma::documents(text);
             self.sigma.extend(nodes.into_iter().map(|node| (source, node)));
+            self.sigma_unread |= !problems.is_empty();
             self.report_all(source, problems);
             return None;
         }

@@ -94,16 +94,26 @@ pub fn import(sources: &[Source]) -> (Vec<Imported>, Diagnostics) {
     let loaded = Loader::load(&with_lists);
     let runs: HashSet<&str> = loaded.rules.iter().map(|compiled| compiled.rule.name.as_str()).collect();
     let lines: Vec<_> = sources.iter().map(|source| Lines::of(&source.text)).collect();
+    // An override may keep a rule from running as well.
+    let mistaken: HashSet<String> = (loaded.diagnostics.iter())
+        .filter(|mistake| mistake.level == Level::Error)
+        .map(|mistake| format!("{}:{}", mistake.file, mistake.line))
+        .collect();
+    let is_mistaken = |origin: &str| mistaken.contains(origin);
     let made = translate(&all, &|number| sources.get(number).map_or("", |source| &source.text));
     let imported = made.into_iter().map(|made| {
         let place = sources.get(made.source).zip(lines.get(made.source));
+        let origin = place
+            .map_or_else(String::new, |(source, lines)| format!("{}:{}", source.name, lines.line(made.span)));
         let outcome = match made.outcome {
-            Outcome::Rule { enabled: true, .. } if !runs.contains(made.name.as_str()) => Outcome::Mistaken,
+            Outcome::Rule { enabled: true, .. }
+                if !runs.contains(made.name.as_str()) && is_mistaken(&origin) =>
+            {
+                Outcome::Mistaken
+            }
             outcome => outcome,
         };
         let (title, id, name) = (made.title, made.id, made.name);
-        let origin = place
-            .map_or_else(String::new, |(source, lines)| format!("{}:{}", source.name, lines.line(made.span)));
         Imported { title, id, name, origin, outcome }
     });
     let imported = imported.collect();

@@ -15,7 +15,7 @@ use openclaw_detect::Timestamp;
 
 use super::packed::{self, Packed};
 use super::position::{Beginning, FileId, Position, Progress};
-use super::rotation::{beside_uncompressed, expanded, is_rotated, siblings, target};
+use super::rotation::{beside_uncompressed, expanded, is_rotated, rotated_from, siblings, target};
 use super::tail::{Line, Look, Tail};
 use crate::output::time;
 
@@ -56,6 +56,8 @@ pub(super) struct Followed {
     continued: VecDeque<FileId>,
     /// Copies of files that are read, and when they were made.
     copies: VecDeque<(FileId, SystemTime)>,
+    /// Files that are empty and may be copies in the making: what is written to them while nobody reads is news.
+    empty: BTreeSet<FileId>,
     /// What is not known and was made before is of no concern.
     since: SystemTime,
     grace: Duration,
@@ -99,21 +101,25 @@ impl Followed {
             closed: known.iter().copied().collect(),
             continued: VecDeque::new(),
             copies: VecDeque::new(),
+            empty: BTreeSet::new(),
             // At the first start nothing that is there is news.
             since: since.map_or(now + FOREVER, |since| since.checked_sub(TICK).unwrap_or(since)),
             grace: GRACE,
         };
         let mut round = Round::default();
         // Those of the others are found with the file at the path.
-        for path in followed.expanded.clone().iter().filter(|path| !path.exists()) {
-            followed.find_rotated(path);
+        let before = rotated_from(&followed.paths);
+        for path in followed.expanded.iter().chain(&before).cloned().collect::<BTreeSet<_>>() {
+            if !path.exists() {
+                followed.find_rotated(&path);
+            }
         }
         followed.look(&mut round);
         if since.is_none() {
             followed.since = now.checked_sub(TICK).unwrap_or(now);
             return (followed, round);
         }
-        let packed = followed.find_packed(&known, &mut round);
+        let packed = followed.find_packed(&before, &known, &mut round);
         let has_found =
             |left: &Position| followed.has_found(left) || packed.iter().any(|packed| packed.begins_as(left));
         if !awaited.iter().all(has_found) {
@@ -124,18 +130,23 @@ impl Followed {
     }
 
     /// Unpacks what rotation has compressed since it was left and has not been read to its end; `known` is how far files had
-    /// been read then. All that is compressed.
-    fn find_packed(&mut self, known: &[Position], round: &mut Round) -> Vec<Packed> {
+    /// been read then, and `before` where there were such. All that is compressed.
+    fn find_packed(&mut self, before: &[PathBuf], known: &[Position], round: &mut Round) -> Vec<Packed> {
         let is_packed = |rest: &str| rest.strip_suffix(packed::END).is_some_and(is_rotated);
         let (mut all, mut unpacked, mut seen) = (Vec::<Packed>::new(), Vec::new(), BTreeSet::new());
         let mut at_most = packed::MAX_UNPACKED;
-        for path in &self.expanded {
+        for path in self.expanded.iter().chain(before) {
             let siblings = siblings(path, is_packed).into_iter();
             for (sibling, _) in siblings.filter(|(_, metadata)| seen.insert(FileId::of(metadata))) {
                 let missing = |error: &dyn Display| {
                     Some(format!("what was written last to {} may be missing: {error}", sibling.display()))
                 };
+                // It is being compressed.
+                if sibling.with_extension("").exists() {
+                    continue;
+                }
                 let packed = match Packed::open(&sibling) {
+                    Ok(packed) if packed.is_empty() => continue,
                     Ok(packed) => packed,
                     // What is none whatever its name says is no log.
                     Err(error) if error.kind() == io::ErrorKind::InvalidInput => continue,
@@ -144,7 +155,7 @@ impl Followed {
                         continue;
                     }
                 };
-                // Compressed, being compressed, or there twice.
+                // Read as it was, or there twice.
                 let is_read = self.open.iter().any(|open| packed.is_copy_of(&open.tail))
                     || all.iter().any(|other| packed.is_same_as(other))
                     || beside_uncompressed(path).any(|tail| packed.is_copy_of(&tail));
@@ -193,7 +204,14 @@ impl Followed {
 
     /// How far the files have been read: those that are open, and those that are not any more.
     pub(super) fn positions(&self) -> (Vec<Position>, Vec<Position>) {
-        (self.open.iter().map(|open| open.tail.position()).collect(), self.closed.iter().copied().collect())
+        let empty = self.empty.iter().map(|file| Position {
+            file: *file,
+            offset: 0,
+            within_line: false,
+            beginning: Beginning::default(),
+        });
+        let closed = self.closed.iter().copied().chain(empty);
+        (self.open.iter().map(|open| open.tail.position()).collect(), closed.collect())
     }
 
     /// Bytes that are there and not read yet.
@@ -301,6 +319,7 @@ impl Followed {
     /// there it is read on though it is older than the source.
     fn take(&mut self, tail: Tail, at: Option<&Path>) -> io::Result<Option<Tail>> {
         let (id, size) = (tail.id(), tail.size()?);
+        self.empty.remove(&id);
         let same = self.closed.iter().rev().find(|closed| closed.file == id).copied();
         if let Some(known) = self.known(&tail, same, size) {
             if known.file != id {
@@ -338,11 +357,20 @@ impl Followed {
                 return Ok(None);
             }
         }
+        // A copy of what was read that is being made while the agent starts.
+        if self.closed.iter().any(|left| left.offset > size && tail.begins_as(left)) {
+            return Ok(None);
+        }
         let is_news = born >= self.since || self.continued.contains(&id);
         match at {
             _ if self.copies.contains(&(id, born)) => Ok(None),
             // A copy begins as an empty file.
-            Some(_) if is_news && size == 0 => Ok(None),
+            Some(_) if is_news && size == 0 => {
+                if self.empty.len() < MAX_CLOSED {
+                    self.empty.insert(id);
+                }
+                Ok(None)
+            }
             Some(_) if is_news || is_anew => Ok(Some(tail)),
             None if is_news => Ok(Some(tail)),
             Some(_) => tail.at_end().map(Some),
@@ -370,7 +398,7 @@ impl Followed {
         };
         match looked {
             Ok(Look::Emptied) => {
-                let left = tail.position();
+                let (left, is_behind) = (tail.position(), tail.behind() > 0);
                 tail.begin_anew();
                 // What it holds by now is read in this round.
                 tail.look().inspect_err(|error| round.complain(path, error)).ok();
@@ -380,8 +408,15 @@ impl Followed {
                     FileId::of(metadata) != left.file && metadata.len() >= left.offset
                 };
                 let opened = copies.filter(is_copy).filter_map(|(copy, _)| Tail::open(&copy).ok());
-                let tail = opened.into_iter().find(|copy| copy.begins_as(&left))?;
-                let tail = tail.at(&left).ok()?;
+                let copy = opened.into_iter().find(|copy| copy.begins_as(&left));
+                let Some(tail) = copy.and_then(|copy| copy.at(&left).ok()) else {
+                    if is_behind {
+                        let path = path.display();
+                        round.missing =
+                            Some(format!("{path} was emptied before it had been read to its end"));
+                    }
+                    return None;
+                };
                 self.copies.retain(|(copy, _)| *copy != tail.id());
                 Some(Open { tail, path, is_there: false })
             }

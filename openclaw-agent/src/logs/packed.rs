@@ -64,6 +64,11 @@ impl Packed {
         u64::from(self.len) != left.offset % (1 << 32)
     }
 
+    /// Whether nothing is in it.
+    pub(super) fn is_empty(&self) -> bool {
+        self.first.is_empty()
+    }
+
     /// Whether it begins as another.
     pub(super) fn is_same_as(&self, other: &Packed) -> bool {
         self.first == other.first

@@ -1,8 +1,10 @@
 //! Which files belong to a log: those at its paths, and those beside them that rotation has made of it.
 
+use std::collections::BTreeSet;
 use std::fs::{self, Metadata};
 use std::path::{Path, PathBuf};
 
+use super::packed;
 use super::tail::Tail;
 use crate::config::is_pattern;
 
@@ -26,6 +28,24 @@ pub(super) fn expanded(patterns: &[PathBuf]) -> Vec<PathBuf> {
         }
     }
     paths
+}
+
+/// The paths that match a pattern and from which rotation has moved files away, whether or not anything is there by now.
+pub(super) fn rotated_from(patterns: &[PathBuf]) -> Vec<PathBuf> {
+    let mut paths = BTreeSet::new();
+    for path in patterns.iter().filter(|path| is_pattern(path)) {
+        let Ok(pattern) = glob::Pattern::new(&path.to_string_lossy()) else { continue };
+        let rotated = format!("{}[-._]*", path.to_string_lossy());
+        for file in glob::glob(&rotated).into_iter().flatten().flatten() {
+            let name = file.to_string_lossy();
+            let name = name.strip_suffix(packed::END).unwrap_or(&name);
+            let folder = name.rfind('/').map_or(0, |at| at + 1);
+            let marks = name[folder..].match_indices(['.', '-', '_']).map(|(at, _)| folder + at);
+            let before = marks.filter(|at| is_rotated(&name[*at..])).map(|at| Path::new(&name[..at]));
+            paths.extend(before.filter(|before| pattern.matches_path(before)).map(Path::to_owned));
+        }
+    }
+    paths.into_iter().collect()
 }
 
 /// The files beside a log whose names begin with its own and go on as `is_named` has it, in the order in which they were

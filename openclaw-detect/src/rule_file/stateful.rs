@@ -11,7 +11,7 @@ use crate::yaml::{Key, Node, Tree};
 use crate::{Field, KindSet};
 
 /// Different values that a threshold may ask for: that many are kept for each key.
-const MAX_DISTINCT: u64 = 1000;
+pub(crate) const MAX_DISTINCT: u64 = 1000;
 
 /// Steps of a sequence.
 pub(crate) const MAX_STEPS: usize = 16;

@@ -1,6 +1,7 @@
 //! Correlations of Sigma rules: so many of them, so many different values of a field, or several of them, within a time.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use super::audit;
 use super::detection::Detection;
@@ -8,6 +9,8 @@ use super::document::{Content, Document, text, texts};
 use super::source::{LogSource, Subject};
 use crate::ast::Expr;
 use crate::diagnostic::{Problem, Span};
+use crate::field::Type;
+use crate::rule_file::stateful::{MAX_DISTINCT, MAX_STEPS};
 use crate::suggest::did_you_mean;
 use crate::yaml::{Key, Node, Tree};
 use crate::{Field, KindSet, literal};
@@ -37,7 +40,7 @@ pub(super) struct Correlation {
 /// A rule of a correlation.
 #[derive(Debug, Clone)]
 pub(super) struct Part {
-    pub(super) condition: Expr,
+    pub(super) condition: Arc<Expr>,
     pub(super) kinds: KindSet,
     /// The fields by which it belongs together with the others.
     pub(super) by: Vec<Field>,
@@ -242,6 +245,28 @@ impl Correlation {
         })
     }
 
+    /// Complains of what no rule of ours can have: then its rules are to fire by themselves.
+    fn bounds(&self) -> Option<Problem> {
+        let types = |part: &Part| part.by.iter().map(|field| field.value_type()).collect::<Vec<_>>();
+        let differ = |first: &Part| self.parts.iter().any(|part| types(part) != types(first));
+        let message = match self.kind {
+            Kind::Values if self.at_least > MAX_DISTINCT => {
+                format!("so many different values are not kept: {MAX_DISTINCT} at most")
+            }
+            Kind::Sum if self.measured.is_some_and(|field| field.value_type() != Type::Int) => {
+                "what `value_sum` sums up is to be a number".to_owned()
+            }
+            Kind::All | Kind::Ordered if self.parts.len() > MAX_STEPS => {
+                format!("a correlation follows {MAX_STEPS} rules at most")
+            }
+            Kind::All | Kind::Ordered if self.parts.first().is_some_and(differ) => {
+                "the fields of `group-by` are not of the same type in all rules".to_owned()
+            }
+            _ => return None,
+        };
+        Some(Problem::error(self.span, message))
+    }
+
     /// The field of ours that a rule's field, or an alias, is.
     fn field_of(&self, name: &str, rule: &Document) -> Option<Field> {
         let is_of_rule = |of: &str| Some(of) == rule.own_name.as_deref() || Some(of) == rule.id.as_deref();
@@ -281,6 +306,8 @@ pub(super) fn resolve(documents: &mut [(usize, Document)]) {
             by_name.entry(name.clone()).or_insert(number);
         }
     }
+    // What each rule asks for in a correlation, made once.
+    let mut wholes: HashMap<usize, Option<Arc<Expr>>> = HashMap::new();
     for number in 0..documents.len() {
         let Content::Correlation(correlation) = &documents[number].1.content else { continue };
         let mut correlation = correlation.clone();
@@ -296,7 +323,12 @@ pub(super) fn resolve(documents: &mut [(usize, Document)]) {
                 problems.push(problem.maybe_help(meant));
                 continue;
             };
-            match part(&correlation, &documents[of].1, span) {
+            let rule = &documents[of].1;
+            let whole = wholes.entry(of).or_insert_with(|| match &rule.content {
+                Content::Detection(_, detection) => detection.whole().map(Arc::new),
+                Content::Correlation(_) | Content::Nothing(_) => None,
+            });
+            match part(&correlation, rule, whole.clone(), span) {
                 Ok(Some(part)) => correlation.parts.push(part),
                 Ok(None) => lacking.push(format!("the rule `{name}` of this correlation can never fire")),
                 Err(found) => problems.extend(found),
@@ -304,6 +336,7 @@ pub(super) fn resolve(documents: &mut [(usize, Document)]) {
             asked_for.push(of);
         }
         problems.extend(correlation.same_fields());
+        problems.extend(correlation.bounds());
         let needs_all = matches!(correlation.kind, Kind::All | Kind::Ordered);
         // Its rules fire by themselves where it does not run.
         let runs = problems.is_empty() && documents[number].1.is_enabled() && lacking.len() < asked_for.len();
@@ -324,7 +357,12 @@ pub(super) fn resolve(documents: &mut [(usize, Document)]) {
 }
 
 /// A rule as part of a correlation; none where it can never fire.
-fn part(correlation: &Correlation, rule: &Document, span: Span) -> Result<Option<Part>, Vec<Problem>> {
+fn part(
+    correlation: &Correlation,
+    rule: &Document,
+    whole: Option<Arc<Expr>>,
+    span: Span,
+) -> Result<Option<Part>, Vec<Problem>> {
     let detection: &Detection = match &rule.content {
         _ if rule.problems.iter().any(Problem::is_error) => {
             return Err(vec![Problem::error(span, format!("the rule `{}` has mistakes", rule.title))]);
@@ -336,7 +374,7 @@ fn part(correlation: &Correlation, rule: &Document, span: Span) -> Result<Option
         }
         Content::Detection(_, detection) => detection,
     };
-    let Some(condition) = detection.whole() else { return Ok(None) };
+    let Some(condition) = whole else { return Ok(None) };
     let mut by = Vec::new();
     let mut problems = Vec::new();
     for (name, span) in &correlation.group_by {

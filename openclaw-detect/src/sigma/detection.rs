@@ -111,6 +111,11 @@ impl Reader<'_> {
         meaning
     }
 
+    /// What it comes to that all parts are true.
+    fn all(&self, parts: Vec<Meaning>) -> Meaning {
+        if self.unwanted { Meaning::all_of_filter(parts) } else { Meaning::all(parts) }
+    }
+
     /// Reads what is under a `not`.
     pub(super) fn under_not<T>(&mut self, read: impl FnOnce(&mut Self) -> T) -> T {
         self.unwanted = !self.unwanted;
@@ -231,7 +236,8 @@ impl Reader<'_> {
     /// tell of every file that anybody reads.
     fn without_all_reads(&mut self, condition: Expr) -> Expr {
         let (node, _) = check(&condition, &Definitions::default());
-        let reads_all = node.is_some_and(|node| reads(&node, true) == ReadInterest::All);
+        // What names a list that is not known here may ask for any.
+        let reads_all = node.is_none_or(|node| reads(&node, true) == ReadInterest::All);
         if !self.kinds.contains(EventKind::FileAccess) || !reads_all {
             return condition;
         }
@@ -253,7 +259,7 @@ impl Reader<'_> {
             Condition::And(parts) => {
                 let context = self.context(parts, searches, context);
                 let parts: Vec<_> = parts.iter().map(|part| self.part(part, searches, context)).collect();
-                Meaning::all(parts)
+                self.all(parts)
             }
             Condition::Or(parts) => {
                 let parts: Vec<_> = parts.iter().map(|part| self.part(part, searches, context)).collect();
@@ -311,14 +317,13 @@ impl Reader<'_> {
             };
             return self.record(node, view);
         }
-        let mut any = Vec::new();
-        for record in &records {
-            any.push(match audit::record(record) {
-                // Of several types those are meant that have such fields.
-                Some(view) if records.len() > 1 && !audit::has_all(view, &fields) => Meaning::Never,
-                Some(view) => self.record(node, view),
-                None => self.lack(format!("records of type {record} are not told by the sensor")),
-            });
+        let known: Vec<_> = records.iter().filter_map(|record| audit::record(record)).collect();
+        // Of several types those are meant that have such fields; where none has, one of them says what is wrong.
+        let fitting: Vec<_> = known.iter().copied().filter(|view| audit::has_all(view, &fields)).collect();
+        let views = if fitting.is_empty() { known.into_iter().take(1).collect() } else { fitting };
+        let mut any: Vec<_> = views.into_iter().map(|view| self.record(node, view)).collect();
+        for record in records.iter().filter(|record| audit::record(record).is_none()) {
+            any.push(self.lack(format!("records of type {record} are not told by the sensor")));
         }
         Meaning::any(any)
     }
@@ -355,7 +360,7 @@ impl Reader<'_> {
                 let entries: Vec<_> = entries.collect();
                 let all: Vec<_> =
                     entries.into_iter().map(|(key, value)| self.entry(key, value, view)).collect();
-                Meaning::all(all)
+                self.all(all)
             }
             Tree::Sequence(items) if items.iter().any(|item| matches!(item.value, Tree::Mapping(_))) => {
                 let any: Vec<_> = items.iter().map(|item| self.items(item, view)).collect();

@@ -17,6 +17,14 @@ pub(super) enum Meaning {
 }
 
 impl Meaning {
+    /// All of them are true, of a filter: one that asks for less would keep the rule from firing more often.
+    pub(super) fn all_of_filter(parts: Vec<Meaning>) -> Meaning {
+        if parts.contains(&Meaning::Untold) && !parts.contains(&Meaning::Never) {
+            return Meaning::Untold;
+        }
+        Meaning::all(parts)
+    }
+
     /// All of them are true.
     pub(super) fn all(parts: impl IntoIterator<Item = Meaning>) -> Meaning {
         let (mut asked, mut untold) = (Vec::new(), false);
@@ -87,6 +95,10 @@ pub(super) fn not_true(expr: Expr) -> Expr {
             let opposite = Expr::Test(match test.operator {
                 Operator::Equal => Test { operator: Operator::NotEqual, ..test.clone() },
                 Operator::NotEqual => Test { operator: Operator::Equal, ..test.clone() },
+                Operator::Less => Test { operator: Operator::GreaterOrEqual, ..test.clone() },
+                Operator::LessOrEqual => Test { operator: Operator::Greater, ..test.clone() },
+                Operator::Greater => Test { operator: Operator::LessOrEqual, ..test.clone() },
+                Operator::GreaterOrEqual => Test { operator: Operator::Less, ..test.clone() },
                 _ => Test { negated: !test.negated, ..test.clone() },
             });
             let (field, number) = test.subject();

@@ -65,6 +65,9 @@ impl Reader<'_> {
                 Meaning::Never
             }
             Some(Subject::Lacking(why)) => self.lack(format!("`{name}` of {}: {why}", view.name)),
+            Some(Subject::Either(_, own)) if modifiers.exists => {
+                self.subject(name, Subject::Field(own), values, modifiers, key.span)
+            }
             Some(Subject::Either(one, other)) => {
                 let any = [one, other]
                     .map(|field| self.subject(name, Subject::Field(field), values, modifiers, key.span));
@@ -251,7 +254,9 @@ impl Reader<'_> {
             let text = value.unwrap_or_default();
             match literal::number(text) {
                 // Audit's number for nobody.
-                Ok(-1 | 4_294_967_295) if field == Field::UserAuditId => is_unset = true,
+                Ok(-1 | 4_294_967_295) if field == Field::UserAuditId && modifiers.compares.is_none() => {
+                    is_unset = true;
+                }
                 Ok(number) => numbers.push(number.to_string()),
                 Err(_) if text == "root" => numbers.push("0".to_owned()),
                 Err(_) => {

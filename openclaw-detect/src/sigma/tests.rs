@@ -230,6 +230,16 @@ fn a_filter_that_is_not_told_is_left_out_and_said_and_is_never_all_that_is_asked
     );
     let either = "  s: {Image: /a}\n  f: {ParentUser: root}\n  condition: s or not f";
     assert_eq!(made(PROCESSES, either).0, r#"process_create: process.executable iequals "/a""#);
+    let both = "  s: {Image: /a}\n  f: {ParentImage: /b, ParentUser: root}\n  condition: s and not f";
+    assert_eq!(
+        made(PROCESSES, both).0,
+        r#"process_create: process.executable iequals "/a""#,
+        "no wider filter"
+    );
+    let numbers = "  s: {Image: /a}\n  f: {ProcessId|gt: 5}\n  condition: s or not f";
+    let expected =
+        r#"process_create: process.executable iequals "/a" OR process.pid not exists OR process.pid <= 5"#;
+    assert_eq!(made(PROCESSES, numbers).0, expected);
     for detection in [
         "  s: {OriginalFileName: x}\n  condition: not s",
         "  s: {OriginalFileName|neq: x}\n  condition: s",
@@ -358,6 +368,10 @@ fn mistakes_have_their_place_and_say_what_would_be_right() {
         let (outcome, mistakes) = imported(sigma(source, detection));
         assert_eq!((outcome, mistakes), (Outcome::Mistaken, vec![expected.to_owned()]), "{detection}");
     }
+    // Where a search of several types has a field of none of them.
+    let (outcome, mistakes) =
+        imported(sigma(AUDIT, "  s: {type: [SYSCALL, EXECVE], exee: /a}\n  condition: s"));
+    assert_eq!((outcome, mistakes.len()), (Outcome::Mistaken, 1));
     // Also where there are several kinds of event.
     let two = "  a: {type: EXECVE, a0: x}\n  b: {type: PATH, name: /x}\n  timeframe: 5m\n  condition: [a or b, a | count() > 5]";
     let (outcome, mistakes) = imported(sigma(AUDIT, two));

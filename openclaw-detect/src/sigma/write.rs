@@ -91,8 +91,8 @@ fn of_correlation(correlation: &Correlation) -> Vec<(&'static str, String)> {
         return vec![("sequence", sequence)];
     }
     let condition = match &parts[..] {
-        [part] => part.condition.clone(),
-        parts => Expr::Or(parts.iter().map(|part| part.condition.clone()).collect()),
+        [part] => Expr::clone(&part.condition),
+        parts => Expr::Or(parts.iter().map(|part| Expr::clone(&part.condition)).collect()),
     };
     let all = parts.iter().fold(KindSet::NONE, |all, part| all.union(part.kinds));
     let mut keys = vec![("event", kinds(all)), ("condition", block(&broken(&condition, 0), 6))];

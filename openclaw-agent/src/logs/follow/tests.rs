@@ -391,3 +391,57 @@ fn a_file_that_comes_later_is_read_whole_and_one_that_goes_is_let_go() {
     followed.grace = Duration::ZERO;
     assert!(lines(&mut followed).is_empty() && !followed.is_there());
 }
+
+#[test]
+fn what_is_written_to_an_empty_file_while_nobody_reads_is_told() {
+    let log = Log::new("log");
+    let mut followed = log.follow();
+    append(&log.path("log"), "");
+    assert!(lines(&mut followed).is_empty());
+    std::thread::sleep(2 * TICK);
+    // Later than the file was made.
+    followed.looked.1 = time::now();
+    let stopped = left(&followed);
+    let stopped = Progress { at: time::now(), ..stopped };
+    append(&log.path("log"), "one\n");
+    let (mut followed, missing) = log.begin(Some(&stopped));
+    assert_eq!((lines(&mut followed), missing), (vec!["one".to_owned()], None));
+}
+
+#[test]
+fn a_log_of_a_pattern_that_was_rotated_and_did_not_come_again_is_read_on() {
+    for compressed in [false, true] {
+        let log = Log::new("*.log");
+        let mut followed = log.follow();
+        append(&log.path("a.log"), "read\n");
+        assert_eq!(lines(&mut followed), ["read"]);
+        let stopped = left(&followed);
+        append(&log.path("a.log"), "one\n");
+        fs::rename(log.path("a.log"), log.path("a.log.1")).unwrap();
+        if compressed {
+            compress(&log, "a.log.1", "a.log.1.gz");
+        }
+        let (mut followed, missing) = log.begin(Some(&stopped));
+        assert_eq!((lines(&mut followed), missing), (vec!["one".to_owned()], None), "{compressed}");
+    }
+}
+
+#[test]
+fn a_copy_that_is_being_made_while_the_agent_starts_is_waited_for() {
+    for pattern in ["log", "log*"] {
+        let log = Log::new(pattern);
+        let mut followed = log.follow();
+        append(&log.path("log"), &"a line\n".repeat(100));
+        assert_eq!(lines(&mut followed).len(), 100);
+        let stopped = left(&followed);
+        append(&log.path("log"), "one\n");
+        let whole = fs::read(log.path("log")).unwrap();
+        fs::write(log.path("log.1"), &whole[..400]).unwrap();
+        let (mut followed, missing) = log.begin(Some(&stopped));
+        assert_eq!((lines(&mut followed), missing), (vec!["one".to_owned()], None), "{pattern}");
+        append(&log.path("log"), "two\n");
+        fs::write(log.path("log.1"), fs::read(log.path("log")).unwrap()).unwrap();
+        fs::write(log.path("log"), "three\n").unwrap();
+        assert_eq!(lines(&mut followed), ["two", "three"], "{pattern}");
+    }
+}
