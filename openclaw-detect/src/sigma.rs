@@ -11,6 +11,7 @@ mod detection;
 mod document;
 mod expression;
 mod field;
+mod filter;
 mod modifier;
 mod source;
 mod text;
@@ -147,7 +148,11 @@ pub(crate) fn translate<'t>(
 ) -> Vec<Made> {
     let read = |(source, node): &(usize, _)| (*source, document::read(node, text(*source)));
     let mut documents: Vec<(usize, Document)> = nodes.iter().map(read).collect();
+    filter::apply(&mut documents);
     correlation::resolve(&mut documents);
+    // Filters are in the rules by now.
+    let is_filter = |document: &Document| matches!(document.content, Content::Filter(_));
+    documents.retain(|(_, document)| !is_filter(document) || document.problems.iter().any(Problem::is_error));
     // Titles are no names: where two are the same, the second has its id behind it.
     let mut names: HashSet<String> = HashSet::new();
     let mut last: HashMap<String, usize> = HashMap::new();

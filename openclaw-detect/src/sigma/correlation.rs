@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::audit;
 use super::detection::Detection;
-use super::document::{Content, Document, text, texts};
+use super::document::{Content, Document, by_name, text, texts};
 use super::source::{LogSource, Subject};
 use crate::ast::Expr;
 use crate::diagnostic::{Problem, Span};
@@ -300,12 +300,7 @@ fn named(node: &Node) -> Vec<(String, Span)> {
 
 /// Finds the rules of all correlations, by name or id, and keeps those from firing by themselves that are part of one.
 pub(super) fn resolve(documents: &mut [(usize, Document)]) {
-    let mut by_name: HashMap<String, usize> = HashMap::new();
-    for (number, (_, document)) in documents.iter().enumerate() {
-        for name in document.own_name.iter().chain(&document.id) {
-            by_name.entry(name.clone()).or_insert(number);
-        }
-    }
+    let by_name = by_name(documents);
     // What each rule asks for in a correlation, made once.
     let mut wholes: HashMap<usize, Option<Arc<Expr>>> = HashMap::new();
     for number in 0..documents.len() {
@@ -326,7 +321,7 @@ pub(super) fn resolve(documents: &mut [(usize, Document)]) {
             let rule = &documents[of].1;
             let whole = wholes.entry(of).or_insert_with(|| match &rule.content {
                 Content::Detection(_, detection) => detection.whole().map(Arc::new),
-                Content::Correlation(_) | Content::Nothing(_) => None,
+                Content::Correlation(_) | Content::Filter(_) | Content::Nothing(_) => None,
             });
             match part(&correlation, rule, whole.clone(), span) {
                 Ok(Some(part)) => correlation.parts.push(part),
@@ -368,8 +363,8 @@ fn part(
             return Err(vec![Problem::error(span, format!("the rule `{}` has mistakes", rule.title))]);
         }
         Content::Nothing(_) => return Ok(None),
-        Content::Correlation(_) => {
-            let message = format!("`{}` is a correlation itself, which is not supported", rule.title);
+        Content::Correlation(_) | Content::Filter(_) => {
+            let message = format!("`{}` is no rule of its own, which is not supported", rule.title);
             return Err(vec![Problem::error(span, message)]);
         }
         Content::Detection(_, detection) => detection,

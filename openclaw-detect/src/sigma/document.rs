@@ -1,7 +1,10 @@
 //! A document of a Sigma file: a rule, or a correlation of rules.
 
+use std::collections::HashMap;
+
 use super::correlation::{self, Correlation};
 use super::detection::{self, Detection};
+use super::filter::{self, Filter};
 use super::source::{self, LogSource, NoSource};
 use crate::Severity;
 use crate::diagnostic::{Problem, Span};
@@ -9,7 +12,7 @@ use crate::suggest::did_you_mean;
 use crate::yaml::{self, Key, Node, Tree};
 
 /// The keys of a rule: those of the specification. Others are the writer's own, as it allows.
-const KEYS: &[&str] = &["title", "logsource", "detection", "correlation", "level", "status"];
+const KEYS: &[&str] = &["title", "logsource", "detection", "correlation", "filter", "level", "status"];
 
 /// Bytes of the name of a rule that are taken of its title.
 const MAX_NAME: usize = 120;
@@ -43,6 +46,8 @@ pub(super) enum Content {
     Detection(LogSource, Detection),
     /// What other rules find, together.
     Correlation(Correlation),
+    /// What other rules are to ask for as well.
+    Filter(Filter),
     /// Nothing; why.
     Nothing(Vec<String>),
 }
@@ -53,9 +58,21 @@ impl Content {
         match self {
             Content::Detection(_, detection) => detection.lacks.clone(),
             Content::Correlation(correlation) => correlation.lacks(),
+            Content::Filter(_) => Vec::new(),
             Content::Nothing(why) => why.clone(),
         }
     }
+}
+
+/// The documents' numbers, by the names and ids by which others may name them.
+pub(super) fn by_name(documents: &[(usize, Document)]) -> HashMap<String, usize> {
+    let mut by_name = HashMap::new();
+    for (number, (_, document)) in documents.iter().enumerate() {
+        for name in document.own_name.iter().chain(&document.id) {
+            by_name.entry(name.clone()).or_insert(number);
+        }
+    }
+    by_name
 }
 
 /// The documents of a file, each with its places in the whole, and why others are none.
@@ -140,18 +157,15 @@ impl Document {
                 "falsepositives" => self.false_positives = texts(value),
                 "tags" => self.tags = texts(value),
                 "level" => self.level(value),
-                "filter" => {
-                    let message = "filters of other rules are not supported";
-                    let help =
-                        "write the exception as an override: `overrides: [{rule: NAME, exceptions: [..]}]`";
-                    self.problems.push(Problem::error(key.span, message).help(help));
-                }
                 _ => self.problems.extend(misspelt(key)),
             }
         }
         if self.name().is_empty() {
             let message = "this Sigma rule has no `title`, or one without a letter";
             self.problems.push(Problem::error(self.span, message));
+        }
+        if let Some((key, value)) = find("filter") {
+            return self.filter(key, value, find("logsource"), file);
         }
         match (find("correlation"), find("detection")) {
             (Some((key, value)), None) => match correlation::read(key, value) {
@@ -174,25 +188,42 @@ impl Document {
         }
     }
 
+    fn filter(&mut self, key: &Key, value: &Node, source: Option<&(Key, Node)>, file: &str) {
+        let Some((at, source)) = source else {
+            return self.problems.push(Problem::error(key.span, "this filter has no `logsource`"));
+        };
+        let Some(found) = self.log_source(at, source) else { return };
+        let (filter, problems) = filter::read(key, value, file, found);
+        self.problems.extend(problems);
+        if let Some(filter) = filter {
+            self.content = Content::Filter(filter);
+        }
+    }
+
     fn detection(&mut self, value: &Node, key: &Key, source: &Node, file: &str) {
-        let found = match log_source(source) {
-            Ok(found) => found,
+        let Some(found) = self.log_source(key, source) else { return };
+        let (detection, problems) = detection::read(value, file, found);
+        self.problems.extend(problems);
+        if let Some(detection) = detection {
+            self.content = Content::Detection(found, detection);
+        }
+    }
+
+    /// Where it looks; where that is nowhere, it is said why.
+    fn log_source(&mut self, key: &Key, source: &Node) -> Option<LogSource> {
+        match log_source(source) {
+            Ok(found) => Some(found),
             Err(NoSource::NotLookedAt(why)) => {
                 self.content = Content::Nothing(vec![why]);
-                return;
+                None
             }
             Err(NoSource::Unknown(message)) => {
                 let categories = source::views().map(|view| view.name).collect::<Vec<_>>().join(", ");
                 let problem = Problem::error(key.span, message)
                     .help(format!("the categories are {categories}; the service is auditd"));
                 self.problems.push(problem);
-                return;
+                None
             }
-        };
-        let (detection, problems) = detection::read(value, file, found);
-        self.problems.extend(problems);
-        if let Some(detection) = detection {
-            self.content = Content::Detection(found, detection);
         }
     }
 

@@ -615,6 +615,47 @@ fn counts_go_over_rules_whose_fields_are_the_same() {
 }
 
 #[test]
+fn filters_add_to_what_rules_of_their_log_source_ask_for() {
+    let text = |filter: &str| {
+        let rule = |name: &str, image: &str| {
+            format!(
+                "title: {name}\nname: {name}\nlogsource: {{{PROCESSES}}}\ndetection: {{s: {{Image|endswith: '/{image}'}}, \
+                 condition: s}}\n---\n"
+            )
+        };
+        format!(
+            "{}{}title: Ours\nlogsource: {{{PROCESSES}}}\nfilter: {{{filter}}}\n",
+            rule("one", "a"),
+            rule("two", "b")
+        )
+    };
+    let load =
+        |filter: &str| RuleSet::load(&[Source { name: "a.yml".to_owned(), text: text(filter) }]).unwrap();
+    let ours = "us: {User: 7}, condition: not us";
+    let by_us = |image: &str| exec(1, image, "x").with(Field::ProcessUid, 7);
+    for (rules, expected) in [("[one]", ["", "two"]), ("one", ["", "two"]), ("any", ["", ""])] {
+        let mut engine = Engine::new(load(&format!("rules: {rules}, {ours}")));
+        assert_eq!(engine.rules().len(), 2);
+        let found = ["/bin/a", "/bin/b"].map(|image| fired(&mut engine, &by_us(image)).join(" "));
+        assert_eq!(found, expected, "{rules}");
+        assert_eq!(fired(&mut engine, &exec(2, "/bin/a", "x")), ["one"]);
+    }
+    // What the sensor does not tell keeps no rule from firing.
+    let rules = load("rules: any, us: {ParentUser: me}, condition: not us");
+    assert_eq!((rules.len(), rules.warnings().errors()), (2, 0));
+    assert!(rules.warnings().to_string().contains("the filter `Ours`, of which nothing is told"));
+    for (filter, expected) in [
+        ("rules: [onee], us: {User: 7}, condition: not us", "did you mean `one`?"),
+        ("us: {User: 7}, condition: not us", "does not say of which `rules`"),
+        ("rules: any, us: {Usre: 7}, condition: not us", "did you mean `User`?"),
+    ] {
+        let rules = load(filter);
+        assert_eq!((rules.len(), rules.warnings().errors()), (2, 1), "{filter}");
+        assert!(rules.warnings().to_string().contains(expected), "{}", rules.warnings());
+    }
+}
+
+#[test]
 fn fields_of_rules_that_are_called_otherwise_are_named_by_an_alias() {
     let text = format!(
         "title: One\nname: one\nlogsource: {{{PROCESSES}}}\ndetection: {{s: {{Image: /a}}, condition: s}}\n---\ntitle: \

@@ -42,7 +42,7 @@ pub(super) fn rule(document: &Document, name: &str) -> String {
                 key(name, &value);
             }
         }
-        Content::Nothing(_) => {}
+        Content::Filter(_) | Content::Nothing(_) => {}
     }
     key("severity", document.severity.name());
     key("confidence", &document.confidence().to_string());
