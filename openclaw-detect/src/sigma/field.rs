@@ -14,6 +14,16 @@ use crate::suggest::did_you_mean;
 use crate::yaml::{Key, Node, Tree};
 use crate::{EventKind, Field, KindSet, literal};
 
+/// A value, and its place.
+pub(super) type Value<'n> = (&'n str, Span);
+
+/// The values of a field.
+struct Values<'n> {
+    texts: Vec<Value<'n>>,
+    /// Whether nothing is among them.
+    has_null: bool,
+}
+
 impl Reader<'_> {
     /// One field and what its value must be.
     pub(super) fn entry(&mut self, key: &Key, value: &Node, view: &'static View) -> Meaning {
@@ -38,7 +48,7 @@ impl Reader<'_> {
         &mut self,
         key: &Key,
         name: &str,
-        values: &[(Option<&str>, Span)],
+        values: &Values<'_>,
         modifiers: &Modifiers,
         view: &'static View,
     ) -> Meaning {
@@ -51,7 +61,7 @@ impl Reader<'_> {
                 }
                 let any = modifiers.expression.is_none();
                 let modifiers = Modifiers { any_before: any, any_after: any, ..modifiers.clone() };
-                self.texts(view.keywords.name(), values, &modifiers, Compared::Text)
+                self.texts(view.keywords.name(), &values.texts, &modifiers, Compared::Text)
             }
             None if matches!(self.source, LogSource::Audit) && audit::OTHER_FIELDS.contains(&name) => {
                 self.lack(format!("`{name}` of auditd's records is not told by the sensor"))
@@ -83,28 +93,27 @@ impl Reader<'_> {
         Meaning::Never
     }
 
-    /// The values of a field, each with its place; nothing is one too.
-    fn values<'n>(&mut self, node: &'n Node) -> Option<Vec<(Option<&'n str>, Span)>> {
+    fn values<'n>(&mut self, node: &'n Node) -> Option<Values<'n>> {
         let items = match &node.value {
             Tree::Sequence(items) => items.as_slice(),
             _ => std::slice::from_ref(node),
         };
-        let mut values = Vec::new();
+        let mut values = Values { texts: Vec::new(), has_null: false };
         for item in items {
             match &item.value {
-                Tree::Scalar(text) => values.push((Some(text.as_str()), item.span)),
-                Tree::Null => values.push((None, item.span)),
+                Tree::Scalar(text) => values.texts.push((text, item.span)),
+                Tree::Null => values.has_null = true,
                 Tree::Sequence(_) | Tree::Mapping(_) => {
                     self.error(item.span, format!("expected a value, found {}", item.describe()));
                     return None;
                 }
             }
         }
-        if values.is_empty() {
+        if items.is_empty() {
             self.error(node.span, "this list has no values");
             return None;
         }
-        self.taken += values.len();
+        self.taken += items.len();
         if self.taken > MAX_VALUES {
             let message = format!(
                 "this rule has more than {MAX_VALUES} values, counted each time that they are asked for"
@@ -115,88 +124,62 @@ impl Reader<'_> {
         Some(values)
     }
 
+    /// What is asked of what a field is here.
     fn subject(
         &mut self,
         name: &str,
         subject: Subject,
-        values: &[(Option<&str>, Span)],
+        values: &Values<'_>,
         modifiers: &Modifiers,
         span: Span,
     ) -> Meaning {
-        let Ok(field_name) = subject.name() else { return Meaning::Never };
-        let is_text = match subject {
-            Subject::Field(field) => matches!(field.value_type(), Type::Str | Type::List),
-            Subject::Argument(_) => true,
-            _ => false,
-        };
-        let of_another_type = if is_text { modifiers.of_number() } else { modifiers.of_text() };
-        let is_allowed = match subject {
-            // A beginning of an address is a network, and hashes stand behind the name of their kind.
-            Subject::Field(field) if field.value_type() == Type::Ip => of_another_type == Some("startswith"),
-            Subject::Hash(_) => of_another_type == Some("contains"),
-            _ => false,
-        };
-        let is_number = matches!(subject, Subject::User(_))
-            || matches!(subject, Subject::Field(field) if field.value_type() == Type::Int);
-        let of_number = modifiers.compares.map(|_| "gt, gte, lt or lte").filter(|_| !is_number && !is_text);
-        if let Some(modifier) = of_another_type.filter(|_| !is_allowed).or(of_number) {
-            let what = if is_text { "this field, which is a text" } else { "this field, which is no text" };
+        if let Some((modifier, what)) = unfit(subject, modifiers) {
             return self.refuse(modifier, what, span);
         }
-        let is_made_up = matches!(
-            subject,
-            Subject::SystemCall | Subject::AuditKey | Subject::Action(_) | Subject::Initiated
-        );
-        if is_made_up && (modifiers.exists || values.iter().any(|(value, _)| value.is_none())) {
-            return self.lack(format!("whether `{name}` is there is not told by the sensor"));
-        }
+        let Some(field) = subject.field() else {
+            if modifiers.exists || values.has_null {
+                return self.lack(format!("whether `{name}` is there is not told by the sensor"));
+            }
+            return self.made_up(name, subject, &values.texts);
+        };
         if modifiers.exists {
-            return self.exists(&field_name, values);
+            return self.exists(&field, &values.texts, span);
         }
-        let parts = values.iter().map(|(value, span)| match value {
-            // What is null is not there.
-            None => Ok(Meaning::Asks(exists(&field_name, true)).not()),
-            Some(text) => Err((*text, *span)),
+        // What is null is not there.
+        let absent = values.has_null.then(|| Meaning::Asks(exists(&field, false)));
+        let texts = (!values.texts.is_empty()).then(|| match subject {
+            Subject::Field(field) => self.field(field, &values.texts, modifiers, span),
+            Subject::User(field) => self.users(field, &values.texts, modifiers),
+            Subject::Hash(field) => self.hashes(field, &values.texts),
+            _ => self.texts(&field, &values.texts, modifiers, Compared::Text),
         });
-        let (absent, texts): (Vec<_>, Vec<_>) = parts.partition(Result::is_ok);
-        let mut any: Vec<Meaning> = absent.into_iter().flatten().collect();
-        let texts: Vec<(Option<&str>, Span)> =
-            texts.into_iter().filter_map(Result::err).map(|(text, span)| (Some(text), span)).collect();
-        if !texts.is_empty() {
-            any.push(match subject {
-                Subject::Field(field) => self.field(field, &texts, modifiers, span),
-                Subject::Argument(_) => self.texts(&field_name, &texts, modifiers, Compared::Text),
-                Subject::User(field) => self.users(field, &texts, modifiers),
-                Subject::Hash(field) => self.hashes(field, &texts),
-                Subject::Initiated => self.initiated(&texts),
-                Subject::Action(actions) => self.actions(name, actions, &texts),
-                Subject::SystemCall => self.system_calls(&texts),
-                Subject::AuditKey => self.keys(&texts),
-                Subject::Either(..) | Subject::Lacking(_) => Meaning::Never,
-            });
-        }
-        if modifiers.all { Meaning::all(any) } else { Meaning::any(any) }
+        let parts = absent.into_iter().chain(texts);
+        if modifiers.all { Meaning::all(parts) } else { Meaning::any(parts) }
     }
 
-    fn exists(&mut self, field: &str, values: &[(Option<&str>, Span)]) -> Meaning {
+    /// What is asked of what is no field here, but is told by others.
+    fn made_up(&mut self, name: &str, subject: Subject, values: &[Value<'_>]) -> Meaning {
+        match subject {
+            Subject::Initiated => self.initiated(values),
+            Subject::Action(actions) => self.actions(name, actions, values),
+            Subject::SystemCall => self.system_calls(values),
+            Subject::AuditKey => self.keys(values),
+            _ => Meaning::Never,
+        }
+    }
+
+    fn exists(&mut self, field: &str, values: &[Value<'_>], span: Span) -> Meaning {
         match values {
-            [(Some(value), _)] if value.eq_ignore_ascii_case("true") => Meaning::Asks(exists(field, true)),
-            [(Some(value), _)] if value.eq_ignore_ascii_case("false") => Meaning::Asks(exists(field, false)),
-            [(_, span), ..] => {
-                self.error(*span, "`exists` is true or false");
+            [(value, _)] if value.eq_ignore_ascii_case("true") => Meaning::Asks(exists(field, true)),
+            [(value, _)] if value.eq_ignore_ascii_case("false") => Meaning::Asks(exists(field, false)),
+            _ => {
+                self.error(values.first().map_or(span, |(_, span)| *span), "`exists` is true or false");
                 Meaning::Never
             }
-            [] => Meaning::Never,
         }
     }
 
-    fn field(
-        &mut self,
-        field: Field,
-        values: &[(Option<&str>, Span)],
-        modifiers: &Modifiers,
-        span: Span,
-    ) -> Meaning {
+    fn field(&mut self, field: Field, values: &[Value<'_>], modifiers: &Modifiers, span: Span) -> Meaning {
         match field.value_type() {
             Type::Int => self.numbers(field, values, modifiers),
             Type::Ip => self.addresses(field, values, modifiers),
@@ -211,16 +194,13 @@ impl Reader<'_> {
         }
     }
 
-    fn numbers(&mut self, field: Field, values: &[(Option<&str>, Span)], modifiers: &Modifiers) -> Meaning {
+    fn numbers(&mut self, field: Field, values: &[Value<'_>], modifiers: &Modifiers) -> Meaning {
         let mut numbers = Vec::new();
         for (value, span) in values {
-            match literal::number(value.unwrap_or_default()) {
+            match literal::number(value) {
                 Ok(number) => numbers.push(number.to_string()),
                 Err(_) => {
-                    self.error(
-                        *span,
-                        format!("`{}` is no number, and this field is one", value.unwrap_or_default()),
-                    );
+                    self.error(*span, format!("`{}` is no number, and this field is one", value));
                     return Meaning::Never;
                 }
             }
@@ -228,12 +208,12 @@ impl Reader<'_> {
         numbers_are(field, numbers, modifiers)
     }
 
-    fn addresses(&mut self, field: Field, values: &[(Option<&str>, Span)], modifiers: &Modifiers) -> Meaning {
+    fn addresses(&mut self, field: Field, values: &[Value<'_>], modifiers: &Modifiers) -> Meaning {
         let mut networks = Vec::new();
-        for (value, span) in values {
-            let text = value.unwrap_or_default();
+        for (text, span) in values {
             let begins = modifiers.any_after && !modifiers.any_before || text.ends_with('*');
-            let network = if begins { begins_as(text.trim_end_matches('*')) } else { Some(text.to_owned()) };
+            let network =
+                if begins { begins_as(text.trim_end_matches('*')) } else { Some((*text).to_owned()) };
             match network.filter(|network| Network::parse(network).is_some()) {
                 Some(network) => networks.push(network),
                 None => {
@@ -248,20 +228,19 @@ impl Reader<'_> {
     }
 
     /// Users are told by their numbers.
-    fn users(&mut self, field: Field, values: &[(Option<&str>, Span)], modifiers: &Modifiers) -> Meaning {
+    fn users(&mut self, field: Field, values: &[Value<'_>], modifiers: &Modifiers) -> Meaning {
         let (mut numbers, mut is_unset) = (Vec::new(), false);
         for (value, _) in values {
-            let text = value.unwrap_or_default();
-            match literal::number(text) {
+            match literal::number(value) {
                 // Audit's number for nobody.
                 Ok(-1 | 4_294_967_295) if field == Field::UserAuditId && modifiers.compares.is_none() => {
                     is_unset = true;
                 }
                 Ok(number) => numbers.push(number.to_string()),
-                Err(_) if text == "root" => numbers.push("0".to_owned()),
+                Err(_) if *value == "root" => numbers.push("0".to_owned()),
                 Err(_) => {
                     self.lack(format!(
-                        "users are told by number, and `{text}` has not the same one on each host"
+                        "users are told by number, and `{value}` has not the same one on each host"
                     ));
                 }
             }
@@ -274,10 +253,10 @@ impl Reader<'_> {
         }
     }
 
-    fn hashes(&mut self, field: Field, values: &[(Option<&str>, Span)]) -> Meaning {
+    fn hashes(&mut self, field: Field, values: &[Value<'_>]) -> Meaning {
         let mut hashes = Vec::new();
         for (value, _) in values {
-            let text = value.unwrap_or_default().trim_matches('*');
+            let text = value.trim_matches('*');
             let (kind, hash) = text.split_once('=').unwrap_or(("SHA256", text));
             if kind.eq_ignore_ascii_case("sha256") {
                 hashes.push(hash.to_ascii_lowercase());
@@ -299,7 +278,7 @@ impl Reader<'_> {
         Meaning::Asks(among(field.name(), Operator::Equal, Operator::In, hashes, true))
     }
 
-    fn initiated(&mut self, values: &[(Option<&str>, Span)]) -> Meaning {
+    fn initiated(&mut self, values: &[Value<'_>]) -> Meaning {
         let direction = |meant: &str| {
             Meaning::Asks(among(
                 Field::NetworkDirection.name(),
@@ -311,7 +290,7 @@ impl Reader<'_> {
         };
         let mut any = Vec::new();
         for (value, span) in values {
-            any.push(match value.unwrap_or_default().to_ascii_lowercase().as_str() {
+            any.push(match value.to_ascii_lowercase().as_str() {
                 "true" => direction("outbound"),
                 "false" => direction("inbound"),
                 _ => {
@@ -327,11 +306,10 @@ impl Reader<'_> {
         &mut self,
         name: &str,
         known: &[(&str, &'static [&'static str])],
-        values: &[(Option<&str>, Span)],
+        values: &[Value<'_>],
     ) -> Meaning {
         let mut any = Vec::new();
-        for (value, span) in values {
-            let text = value.unwrap_or_default();
+        for (text, span) in values {
             any.push(match known.iter().find(|(value, _)| value.eq_ignore_ascii_case(text)) {
                 Some((_, [])) => self.lack(format!("`{name}: {text}` is not told by the sensor")),
                 Some((_, actions)) => Meaning::Asks(action(actions)),
@@ -346,10 +324,9 @@ impl Reader<'_> {
         Meaning::any(any)
     }
 
-    fn system_calls(&mut self, values: &[(Option<&str>, Span)]) -> Meaning {
+    fn system_calls(&mut self, values: &[Value<'_>]) -> Meaning {
         let mut any = Vec::new();
-        for (value, _) in values {
-            let name = value.unwrap_or_default();
+        for (name, _) in values {
             any.push(match audit::system_call(name) {
                 Some((kind, actions)) => {
                     self.kinds = self.kinds.union(KindSet::of(&[kind]));
@@ -361,10 +338,9 @@ impl Reader<'_> {
         Meaning::any(any)
     }
 
-    fn keys(&mut self, values: &[(Option<&str>, Span)]) -> Meaning {
+    fn keys(&mut self, values: &[Value<'_>]) -> Meaning {
         let mut any = Vec::new();
-        for (value, _) in values {
-            let name = value.unwrap_or_default();
+        for (name, _) in values {
             any.push(match audit::key(name) {
                 Some((kind, condition)) => {
                     self.kinds = self.kinds.union(KindSet::of(&[kind]));
@@ -397,4 +373,29 @@ fn begins_as(text: &str) -> Option<String> {
     let parts = text.strip_suffix(':')?;
     let count = parts.split(':').count();
     (count < 8 && !parts.contains("::")).then(|| format!("{parts}::/{}", count * 16))
+}
+
+/// The modifier that a field cannot have, and what the field is.
+fn unfit(subject: Subject, modifiers: &Modifiers) -> Option<(&'static str, &'static str)> {
+    let value_type = match subject {
+        Subject::Field(field) => Some(field.value_type()),
+        Subject::Argument(_) => Some(Type::Str),
+        Subject::User(_) => Some(Type::Int),
+        _ => None,
+    };
+    if matches!(value_type, Some(Type::Str | Type::List)) {
+        return modifiers.of_number().map(|modifier| (modifier, "this field, which is a text"));
+    }
+    let of_text = modifiers.of_text().filter(|modifier| match (subject, value_type) {
+        // Hashes stand behind the name of their kind, and the beginning of an address is a network.
+        (Subject::Hash(_), _) => *modifier != "contains",
+        (_, Some(Type::Ip)) => *modifier != "startswith",
+        _ => true,
+    });
+    let of_number = modifiers.of_number().filter(|_| match value_type {
+        Some(Type::Int) => modifiers.cidr,
+        Some(Type::Ip) => modifiers.compares.is_some(),
+        _ => true,
+    });
+    of_text.or(of_number).map(|modifier| (modifier, "this field, which is no text"))
 }

@@ -44,12 +44,24 @@ pub(super) enum Subject {
 }
 
 impl Subject {
-    /// The field of ours that it is; else why there is none.
+    /// The field, or the item of one, that it is, where it is one.
+    pub(super) fn field(self) -> Option<String> {
+        match self {
+            Subject::Field(field) | Subject::User(field) | Subject::Hash(field) => {
+                Some(field.name().to_owned())
+            }
+            Subject::Argument(number) => Some(format!("{}[{number}]", Field::ProcessArgs.name())),
+            _ => None,
+        }
+    }
+
+    /// What it is here, for people; else why it is nothing.
     pub(super) fn name(self) -> Result<String, &'static str> {
         Ok(match self {
-            Subject::Field(field) | Subject::User(field) | Subject::Hash(field) => field.name().to_owned(),
+            Subject::Field(_) | Subject::User(_) | Subject::Hash(_) | Subject::Argument(_) => {
+                self.field().unwrap_or_default()
+            }
             Subject::Either(one, other) => format!("{} or {}", one.name(), other.name()),
-            Subject::Argument(number) => format!("{}[{number}]", Field::ProcessArgs.name()),
             Subject::Initiated => Field::NetworkDirection.name().to_owned(),
             Subject::Action(_) | Subject::SystemCall => Field::EventAction.name().to_owned(),
             Subject::AuditKey => "a condition for each key that is known".to_owned(),

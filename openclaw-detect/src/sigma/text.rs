@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::detection::Reader;
 use super::expression::{Meaning, among, comparison, exists};
+use super::field::Value;
 use super::modifier::{Base64, Modifiers};
 use super::value::{Asked, Encoding, Pattern, Way, base64, base64_at_any_offset};
 use crate::Field;
@@ -16,13 +17,13 @@ impl Reader<'_> {
     pub(super) fn texts(
         &mut self,
         field: &str,
-        values: &[(Option<&str>, Span)],
+        values: &[Value<'_>],
         modifiers: &Modifiers,
         compared: Compared,
     ) -> Meaning {
         let mut parts = Vec::new();
         for (value, span) in values {
-            let Some(patterns) = self.patterns(value.unwrap_or_default(), *span, modifiers) else {
+            let Some(patterns) = self.patterns(value, *span, modifiers) else {
                 return Meaning::Never;
             };
             parts.push(patterns);
