@@ -203,6 +203,9 @@ fn rules_in_sigmas_format_are_reported_written_and_run() {
     let lines = host.stdout("rules import sigma.yml --report --events events.jsonl --output json");
     let first: serde_json::Value = serde_json::from_str(lines.lines().next().unwrap()).unwrap();
     assert_eq!((&first["status"], &first["fired"]), (&"fired".into(), &1.into()));
+    host.write("old.yml", &SIGMA.replace("title: Netcat\n", "title: Netcat\nstatus: deprecated\n"));
+    let report = host.stdout("rules import old.yml --report --events events.jsonl");
+    assert!(report.contains("4 rules: 1 mapped, not shown; 1 in part; 1 not run; 1 never"), "{report}");
     // What is written is what runs.
     host.stdout("rules import sigma.yml --to ours");
     assert!(host.stderr("rules import sigma.yml --to ours", 1).contains("`--force` replaces it"));

@@ -160,7 +160,8 @@ enum Status {
 }
 
 impl Status {
-    const ALL: [Status; 5] = [Status::Fired, Status::Mapped, Status::InPart, Status::Never, Status::Mistaken];
+    const ALL: [Status; 6] =
+        [Status::Fired, Status::Mapped, Status::InPart, Status::NotRun, Status::Never, Status::Mistaken];
 
     fn of(rule: &Imported, fired: u64) -> Status {
         match &rule.outcome {
