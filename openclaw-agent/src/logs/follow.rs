@@ -136,8 +136,11 @@ impl Followed {
         let (mut all, mut unpacked, mut seen) = (Vec::<Packed>::new(), Vec::new(), BTreeSet::new());
         let mut at_most = packed::MAX_UNPACKED;
         for path in self.expanded.iter().chain(before) {
-            let siblings = siblings(path, is_packed).into_iter();
-            for (sibling, _) in siblings.filter(|(_, metadata)| seen.insert(FileId::of(metadata))) {
+            let mut siblings = siblings(path, is_packed);
+            siblings.retain(|(_, metadata)| seen.insert(FileId::of(metadata)));
+            let plain: Vec<_> =
+                if siblings.is_empty() { Vec::new() } else { beside_uncompressed(path).collect() };
+            for (sibling, _) in siblings {
                 let missing = |error: &dyn Display| {
                     Some(format!("what was written last to {} may be missing: {error}", sibling.display()))
                 };
@@ -158,7 +161,7 @@ impl Followed {
                 // Read as it was, or there twice.
                 let is_read = self.open.iter().any(|open| packed.is_copy_of(&open.tail))
                     || all.iter().any(|other| packed.is_same_as(other))
-                    || beside_uncompressed(path).any(|tail| packed.is_copy_of(&tail));
+                    || plain.iter().any(|tail| packed.is_copy_of(tail));
                 match known.iter().rev().find(|left| packed.begins_as(left)) {
                     _ if is_read => {}
                     Some(left) if packed.has_more_than(left) => match packed.unpack(left, &mut at_most) {

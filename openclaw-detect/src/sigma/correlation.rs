@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::audit;
 use super::detection::Detection;
-use super::document::{Content, Document, by_name, text, texts};
+use super::document::{Content, Document, by_name, no_such_rule, text, texts};
 use super::source::{LogSource, Subject};
 use crate::ast::Expr;
 use crate::diagnostic::{Problem, Span};
@@ -34,7 +34,6 @@ pub(super) struct Correlation {
     span: Span,
     /// Its rules, once they are known.
     pub(super) parts: Vec<Part>,
-    pub(super) measured: Option<Field>,
 }
 
 /// A rule of a correlation.
@@ -107,7 +106,6 @@ pub(super) fn read(key: &Key, node: &Node) -> Result<Correlation, Vec<Problem>> 
         generates: false,
         span: key.span,
         parts: Vec::new(),
-        measured: None,
     };
     for needed in ["type", "rules", "timespan"] {
         if !entries.iter().any(|(key, _)| key.name == needed) {
@@ -233,10 +231,14 @@ impl Correlation {
         problems.push(Problem::error(self.span, problem));
     }
 
-    /// Counts go over all rules by the same fields of ours: takes the field that is counted, or complains.
-    fn same_fields(&mut self) -> Option<Problem> {
+    /// The field of which different values, or a sum, are counted: it is the same in all its rules.
+    pub(super) fn measured(&self) -> Option<Field> {
+        self.parts.first().and_then(|part| part.measured)
+    }
+
+    /// Counts go over all rules by the same fields of ours: complains where these differ.
+    fn same_fields(&self) -> Option<Problem> {
         let counts = matches!(self.kind, Kind::Events | Kind::Values | Kind::Sum);
-        self.measured = self.parts.first().and_then(|part| part.measured);
         let first = self.parts.first().filter(|_| counts)?;
         let differs = |part: &&Part| part.by != first.by || part.measured != first.measured;
         self.parts.iter().find(differs).map(|_| {
@@ -253,7 +255,7 @@ impl Correlation {
             Kind::Values if self.at_least > MAX_DISTINCT => {
                 format!("so many different values are not kept: {MAX_DISTINCT} at most")
             }
-            Kind::Sum if self.measured.is_some_and(|field| field.value_type() != Type::Int) => {
+            Kind::Sum if self.measured().is_some_and(|field| field.value_type() != Type::Int) => {
                 "what `value_sum` sums up is to be a number".to_owned()
             }
             Kind::All | Kind::Ordered if self.parts.len() > MAX_STEPS => {
@@ -310,12 +312,7 @@ pub(super) fn resolve(documents: &mut [(usize, Document)]) {
         let (mut lacking, mut asked_for) = (Vec::new(), Vec::new());
         for (name, span) in correlation.rules.clone() {
             let Some(of) = by_name.get(&name).copied() else {
-                // To look for what was meant takes long where there are many.
-                let names = by_name.keys().map(String::as_str).take(1000);
-                let problem =
-                    Problem::error(span, format!("there is no Sigma rule of the name or id `{name}`"));
-                let meant = if problems.len() < 20 { did_you_mean(&name, names) } else { None };
-                problems.push(problem.maybe_help(meant));
+                problems.push(no_such_rule(&name, span, &by_name, problems.len() < 20));
                 continue;
             };
             let rule = &documents[of].1;

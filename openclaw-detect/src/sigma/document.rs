@@ -75,6 +75,16 @@ pub(super) fn by_name(documents: &[(usize, Document)]) -> HashMap<String, usize>
     by_name
 }
 
+/// Names that are gone through for the one that was most likely meant: that takes long where there are many.
+const MAX_NEAR: usize = 1000;
+
+/// No document has that name or id. What was meant is `guessed` at.
+pub(super) fn no_such_rule(name: &str, span: Span, known: &HashMap<String, usize>, guessed: bool) -> Problem {
+    let problem = Problem::error(span, format!("there is no Sigma rule of the name or id `{name}`"));
+    let near = known.keys().map(String::as_str).take(MAX_NEAR);
+    problem.maybe_help(if guessed { did_you_mean(name, near) } else { None })
+}
+
 /// The documents of a file, each with its places in the whole, and why others are none.
 pub(crate) fn documents(text: &str) -> (Vec<Node>, Vec<Problem>) {
     let mut starts = vec![0];

@@ -1,11 +1,10 @@
 //! Filters of Sigma: documents that add to what other rules ask for, as those do who except what is theirs.
 
 use super::detection::{self, Detection};
-use super::document::{Content, Document, by_name, text};
+use super::document::{Content, Document, by_name, no_such_rule, text};
 use super::expression::Meaning;
 use super::source::LogSource;
 use crate::diagnostic::{Problem, Span};
-use crate::suggest::did_you_mean;
 use crate::yaml::{Key, Node, Tree};
 
 /// Filters of all files, each of which may be for all rules.
@@ -73,12 +72,7 @@ pub(super) fn apply(documents: &mut [(usize, Document)]) {
                             let message = format!("the rule `{name}` does not look where this filter does");
                             Problem::error(*span, message)
                         }
-                        None => {
-                            let message = format!("there is no Sigma rule of the name or id `{name}`");
-                            let known = names.keys().map(String::as_str).take(1000);
-                            let meant = if problems.len() < 20 { did_you_mean(name, known) } else { None };
-                            Problem::error(*span, message).maybe_help(meant)
-                        }
+                        None => no_such_rule(name, *span, &names, problems.len() < 20),
                     };
                     problems.push(problem);
                 }

@@ -96,7 +96,7 @@ fn of_correlation(correlation: &Correlation) -> Vec<(&'static str, String)> {
     };
     let all = parts.iter().fold(KindSet::NONE, |all, part| all.union(part.kinds));
     let mut keys = vec![("event", kinds(all)), ("condition", block(&broken(&condition, 0), 6))];
-    let measure = correlation.measured.map_or(String::new(), |field| {
+    let measure = correlation.measured().map_or(String::new(), |field| {
         let how = if correlation.kind == Kind::Sum { "sum" } else { "distinct" };
         format!("{how}: {}, ", field.name())
     });
