@@ -8,8 +8,8 @@ use crate::engine::remote;
 use crate::literal::Time;
 use crate::rule::{KeyValue, Match, When};
 use crate::{
-    Action, Event, EventKind, Evidence, Field, KindSet, ProcessId, Rule, Severity, Timestamp, Value, json,
-    message,
+    Action, Event, EventKind, Evidence, Field, KindSet, ProcessId, Response, Rule, Severity, Timestamp,
+    Value, json, message,
 };
 
 /// A match of a rule, with everything that an answer or a reader needs.
@@ -31,8 +31,9 @@ pub struct Finding {
     pub timestamp: Timestamp,
     /// What the rule asks for.
     pub actions: Vec<Action>,
-    /// How long a block or isolation should last, in seconds, where the rule says so.
-    pub response_seconds: Option<u64>,
+    /// How that is done.
+    #[serde(default, skip_serializing_if = "Response::is_default")]
+    pub response: Response,
     /// The rule's tags.
     pub tags: Vec<String>,
     /// The process that did it.
@@ -67,7 +68,7 @@ impl Finding {
             message: format!("{} — rule {}{basis}", message::describe(event), rule.name),
             timestamp: event.time(),
             actions: rule.actions.clone(),
-            response_seconds: rule.response_for.map(|time| time.as_secs()),
+            response: rule.response.clone(),
             tags: rule.tags.clone(),
             process: event.process(),
             remote: remote(event),
@@ -97,7 +98,7 @@ impl Finding {
             message: message.to_owned(),
             timestamp,
             actions: vec![Action::Alert],
-            response_seconds: None,
+            response: Response::default(),
             tags: Vec::new(),
             process: None,
             remote: None,

@@ -11,7 +11,7 @@ use crate::yaml::{Key, Node, Tree};
 use crate::{Action, EventKind, KindSet, Severity, compile, literal, parser};
 
 /// Actions that the language has and this version lacks.
-const LATER_ACTIONS: &[&str] = &["kill", "suspend", "quarantine", "deny", "restart", "run", "webhook"];
+const LATER_ACTIONS: &[&str] = &["quarantine", "deny", "restart", "run", "webhook"];
 
 /// Reads values of one file, and gathers the mistakes in them.
 pub(crate) struct Reader<'a> {
@@ -239,31 +239,16 @@ impl<'a> Reader<'a> {
                     Some(action) => actions.push(action),
                     None if LATER_ACTIONS.contains(&name) => {
                         let message = format!("the action `{name}` is not supported by this version");
-                        self.error_with_help(span, message, "use alert, block or isolate");
+                        self.error_with_help(span, message, "use alert, block, isolate, suspend or kill");
                     }
                     None => self.problems.push(
                         Problem::error(span, format!("there is no action `{name}`"))
-                            .help("use alert, block or isolate, joined as in block_and_alert")
+                            .help("use alert, block, isolate, suspend or kill, joined as in block_and_alert")
                             .maybe_help(did_you_mean(name, Action::ALL.iter().map(|action| action.name()))),
                     ),
                 }
             }
         }
         actions
-    }
-
-    /// What `response` says: how long.
-    pub(crate) fn response(&mut self, key: &Key, value: &Node) -> Option<Duration> {
-        let mut time = None;
-        for (key, value) in self.mapping(key, value, "write response: {for: 1h}")? {
-            match key.name.as_str() {
-                "for" => time = self.duration(key, value, Duration::from_secs(1), "write 30m, 1h or 7d"),
-                name @ ("isolate" | "kill" | "suspend" | "mode") => {
-                    self.error(key.span, format!("`response.{name}` is not supported by this version"));
-                }
-                _ => self.unknown_key(key, "`response`", &["for"]),
-            }
-        }
-        time
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::literal::Time;
-use crate::{Field, KindSet, Timestamp};
+use crate::{Action, Field, KindSet, Response, Timestamp};
 
 /// How bad it is, from least to worst.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -55,43 +55,6 @@ impl fmt::Display for Severity {
     }
 }
 
-/// What a rule asks for when it fires; joined with `_and_` as in `block_and_alert`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Action {
-    /// Tell the SOC.
-    Alert,
-    /// Cut the remote address off, both ways.
-    Block,
-    /// Cut the process tree off from the network.
-    Isolate,
-}
-
-impl Action {
-    /// Every action.
-    pub const ALL: &'static [Action] = &[Action::Alert, Action::Block, Action::Isolate];
-
-    /// The name that rules and JSON use.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Action::Alert => "alert",
-            Action::Block => "block",
-            Action::Isolate => "isolate",
-        }
-    }
-
-    /// The action of that name.
-    pub fn from_name(name: &str) -> Option<Action> {
-        Action::ALL.iter().copied().find(|action| action.name() == name)
-    }
-}
-
-impl fmt::Display for Action {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.name())
-    }
-}
-
 /// A rule that was checked and can be evaluated.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Rule {
@@ -109,8 +72,8 @@ pub struct Rule {
     pub confidence: f64,
     /// What to do on a match.
     pub actions: Vec<Action>,
-    /// How long a block or an isolation lasts; the agent's default (1 h) where the rule says nothing.
-    pub response_for: Option<Duration>,
+    /// How it is done.
+    pub response: Response,
     /// Tags such as `attack.t1046`.
     pub tags: Vec<String>,
     /// The condition as it is written.
@@ -131,7 +94,7 @@ pub struct Rule {
 
 impl Rule {
     /// Whether it asks for more than to be told.
-    pub(crate) fn answers(&self) -> bool {
+    pub fn answers(&self) -> bool {
         self.actions.iter().any(|action| *action != Action::Alert)
     }
 

@@ -1,5 +1,6 @@
 //! One rule of a rule file, and what override files change of it.
 
+mod response;
 pub(crate) mod stateful;
 
 use std::time::Duration;
@@ -14,7 +15,7 @@ use crate::index::asked_often;
 use crate::reader::{Condition, Reader};
 use crate::rule::{self, Exception, New, Sequence, Suppress, Threshold, When};
 use crate::yaml::{Key, Node, Tree};
-use crate::{Action, EventKind, Field, KindSet, Rule, RuleTest, Severity, rule_test};
+use crate::{Action, EventKind, Field, KindSet, Response, Rule, RuleTest, Severity, rule_test};
 
 /// The keys of a rule.
 pub(crate) const KEYS: &[&str] = &[
@@ -110,7 +111,7 @@ impl Draft {
             severity: Severity::Medium,
             confidence: DEFAULT_CONFIDENCE,
             actions: vec![Action::Alert],
-            response_for: None,
+            response: Response::default(),
             tags: Vec::new(),
             condition: String::new(),
             exceptions: Vec::new(),
@@ -224,7 +225,7 @@ impl Draft {
                 self.action_span = value.span;
                 rule.actions = reader.actions(key, value);
             }
-            "response" => rule.response_for = reader.response(key, value).or(rule.response_for),
+            "response" => response::read(reader, key, value, &mut rule.response),
             "suppress" => self.suppress = reader.suppress(key, value).or(self.suppress.take()),
             "exceptions" => self.add_exceptions(key, value, reader),
             "enabled" => self.enabled = reader.bool(key, value).unwrap_or(true),
@@ -296,16 +297,8 @@ impl Draft {
             .take()
             .map(|(time, by)| Suppress { time, by: by.unwrap_or_else(|| same(&self.rule.when)) });
         let compiled = Compiled::new(self.rule, clauses, self.tests);
-        if compiled.rule.actions.contains(&Action::Block)
-            && compiled.rule.kinds.intersection(WITH_ADDRESS).is_empty()
-        {
-            let message =
-                format!("`block` has no address to block: this rule runs on nothing of {WITH_ADDRESS}");
-            problems.push(
-                Problem::warning(self.action_span, message)
-                    .help("`isolate` cuts a process off from the network"),
-            );
-        }
+        problems.extend(without_target(&compiled.rule, self.action_span));
+        problems.extend(response::in_vain(&compiled.rule.response, &compiled.rule.actions, self.action_span));
         Some(compiled)
     }
 
@@ -387,6 +380,25 @@ fn same(when: &When) -> Vec<Field> {
 
 /// The kinds of event with an address that can be blocked.
 const WITH_ADDRESS: KindSet = KindSet::of(&[EventKind::NetworkConnection]).union(KindSet::LOGS);
+
+/// Warns of an action that has nothing to act on, whatever the rule finds.
+fn without_target(rule: &Rule, span: Span) -> Option<Problem> {
+    let with_process = Field::ProcessPid.kinds();
+    let (message, help) = if rule.actions.contains(&Action::Block)
+        && rule.kinds.intersection(WITH_ADDRESS).is_empty()
+    {
+        let message = format!("`block` has no address to block: this rule runs on nothing of {WITH_ADDRESS}");
+        (message, "`isolate` cuts a process off from the network")
+    } else if rule.kinds.intersection(with_process).is_empty()
+        && let Some(action) = rule.actions.iter().find(|action| !action.scopes().is_empty())
+    {
+        let message = format!("`{action}` has no process to act on: this rule runs on {}", rule.kinds);
+        (message, "`block` cuts an address off")
+    } else {
+        return None;
+    };
+    Some(Problem::warning(span, message).help(help))
+}
 
 /// The kinds of which there are so many that each comparison counts: of the kernel's, and not of what a log tells, each of
 /// whose lines costs more to be read than any rule.

@@ -280,8 +280,8 @@ rules:
                 "4:17 `2` is no confidence [write a number from 0 to 1, such as 0.9]",
             ),
             (
-                rule("    action: alert_and_kill"),
-                "4:13 the action `kill` is not supported by this version [use alert, block or isolate]",
+                rule("    action: alert_and_quarantine"),
+                "4:13 the action `quarantine` is not supported by this version [use alert, block, isolate, suspend or kill]",
             ),
             (rule("    action: alrt"), "4:13 there is no action `alrt` [did you mean `alert`?]"),
             (
@@ -344,7 +344,11 @@ rules:
                 rule("    response: {for: 1w}"),
                 "4:21 `1w` is no length of time of a second or more [write 30m, 1h or 7d]",
             ),
-            (rule("    response: {kill: tree}"), "4:16 `response.kill` is not supported by this version []"),
+            (rule("    response: {kill: host}"), "4:22 `kill` is done on no `host` [write process or tree or container]"),
+            (rule("    response: {isolate: process}"), "4:25 `isolate` is done on no `process` [write tree or container]"),
+            (rule("    response: {mode: watch}"), "4:22 `watch` is no mode [write observe (only say what would be done) or enforce]"),
+            (rule("    response: {escalate: [kill, suspend]}"), "4:33 `suspend` is not stronger than what comes before it [write them in the order isolate, suspend, kill]"),
+            (rule("    response: {escalate: kil}"), "4:26 nothing escalates to `kil` [write isolate, suspend or kill, in this order; did you mean `kill`?]"),
             (rule("    enabled: maybe"), "4:14 `enabled` is true or false, not `maybe` []"),
             (
                 rule("    event: proces_create"),
@@ -452,7 +456,7 @@ rules:
         let rule = rules.get("a").unwrap();
         assert_eq!((rule.severity, rule.confidence), (Severity::Medium, 0.5));
         assert_eq!(rule.actions, [Action::Isolate, Action::Alert]);
-        assert_eq!(rule.response_for, Some(std::time::Duration::from_secs(1800)));
+        assert_eq!(rule.response.duration(), Some(std::time::Duration::from_secs(1800)));
         assert_eq!((rule.tags.len(), rule.origin.as_str()), (2, "x.yml:2"));
     }
 

@@ -6,7 +6,7 @@ use crate::ast::Operator;
 use crate::field::Type;
 use crate::rule_file::stateful::MAX_STEPS;
 use crate::rule_test::MAX_REPEAT;
-use crate::{Action, EventKind, Field, Severity};
+use crate::{Action, EventKind, Field, Mode, Severity};
 
 /// The schema (draft 2020-12).
 pub fn rule_file() -> Value {
@@ -66,7 +66,7 @@ pub fn rule_file() -> Value {
                 "description": format!("{}, joined with _and_.", Action::ALL.iter().map(|action| action.name()).collect::<Vec<_>>().join(", ")),
                 "$ref": "#/$defs/texts",
             },
-            "response": object(&[("for", time())], &[]),
+            "response": response(),
             "suppress": { "anyOf": [time(), object(&[("for", time()), ("by", by())], &["for"])] },
             "exceptions": {
                 "type": "array",
@@ -110,6 +110,28 @@ fn object(properties: &[(&str, Value)], required: &[&str]) -> Value {
     let properties: serde_json::Map<String, Value> =
         properties.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
     json!({ "type": "object", "additionalProperties": false, "properties": properties, "required": required })
+}
+
+fn response() -> Value {
+    let scope = |action: Action| json!({ "enum": action.scopes().iter().map(|scope| scope.name()).collect::<Vec<_>>() });
+    let escalation = [Action::Isolate, Action::Suspend, Action::Kill].map(Action::name);
+    object(
+        &[
+            ("for", time()),
+            ("isolate", scope(Action::Isolate)),
+            ("suspend", scope(Action::Suspend)),
+            ("kill", scope(Action::Kill)),
+            ("mode", json!({ "enum": Mode::ALL.iter().map(|mode| mode.name()).collect::<Vec<_>>() })),
+            (
+                "escalate",
+                json!({ "anyOf": [
+                { "enum": escalation },
+                { "type": "array", "items": { "enum": escalation } },
+            ] }),
+            ),
+        ],
+        &[],
+    )
 }
 
 fn pack() -> Value {

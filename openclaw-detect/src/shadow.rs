@@ -86,7 +86,7 @@ fn fires_with(rule: &Compiled, other: &Compiled) -> bool {
 }
 
 fn says_as_much(rule: &Rule, as_other: &Rule) -> bool {
-    rule.response_for == as_other.response_for
+    rule.response == as_other.response
         && rule.severity >= as_other.severity
         && rule.confidence >= as_other.confidence
         && as_other.actions.iter().all(|action| rule.actions.contains(action))

@@ -1,0 +1,83 @@
+//! What a rule says under `response`.
+
+use std::time::Duration;
+
+use crate::diagnostic::{Problem, Span};
+use crate::reader::Reader;
+use crate::suggest::did_you_mean;
+use crate::yaml::{Key, Node};
+use crate::{Action, Mode, Response, Scope};
+
+/// The keys of `response`.
+const KEYS: &[&str] = &["for", "isolate", "suspend", "kill", "mode", "escalate"];
+
+/// Reads `response` into what is said of it already: an override changes what it names alone.
+pub(super) fn read(reader: &mut Reader<'_>, key: &Key, value: &Node, response: &mut Response) {
+    let Some(entries) = reader.mapping(key, value, "write response: {for: 1h}") else { return };
+    for (key, value) in entries {
+        match key.name.as_str() {
+            "for" => {
+                let time = reader.duration(key, value, Duration::from_secs(1), "write 30m, 1h or 7d");
+                response.seconds = time.map(|time| time.as_secs()).or(response.seconds);
+            }
+            "isolate" => scope(reader, key, value, Action::Isolate, &mut response.isolate),
+            "suspend" => scope(reader, key, value, Action::Suspend, &mut response.suspend),
+            "kill" => scope(reader, key, value, Action::Kill, &mut response.kill),
+            "mode" => response.mode = mode(reader, key, value).or(response.mode),
+            "escalate" => response.escalate = escalation(reader, key, value),
+            _ => reader.unknown_key(key, "`response`", KEYS),
+        }
+    }
+}
+
+fn scope(reader: &mut Reader<'_>, key: &Key, value: &Node, action: Action, scope: &mut Scope) {
+    let Some(text) = reader.scalar(key, value) else { return };
+    match Scope::from_name(text).filter(|scope| action.scopes().contains(scope)) {
+        Some(named) => *scope = named,
+        None => {
+            let names: Vec<_> = action.scopes().iter().map(|scope| scope.name()).collect();
+            let problem = Problem::error(value.span, format!("`{action}` is done on no `{text}`"))
+                .help(format!("write {}", names.join(" or ")));
+            reader.problems.push(problem);
+        }
+    }
+}
+
+fn mode(reader: &mut Reader<'_>, key: &Key, value: &Node) -> Option<Mode> {
+    let text = reader.scalar(key, value)?;
+    let mode = Mode::from_name(text);
+    if mode.is_none() {
+        let help = "write observe (only say what would be done) or enforce";
+        reader.error_with_help(value.span, format!("`{text}` is no mode"), help);
+    }
+    mode
+}
+
+fn escalation(reader: &mut Reader<'_>, key: &Key, value: &Node) -> Vec<Action> {
+    let mut actions: Vec<Action> = Vec::new();
+    for (text, span) in reader.one_or_more(key, value) {
+        match Action::from_name(text).filter(|action| *action > Action::Block) {
+            Some(action) if actions.last().is_some_and(|last| *last >= action) => {
+                let message = format!("`{action}` is not stronger than what comes before it");
+                reader.error_with_help(span, message, "write them in the order isolate, suspend, kill");
+            }
+            Some(action) => actions.push(action),
+            None => reader.problems.push(
+                Problem::error(span, format!("nothing escalates to `{text}`"))
+                    .help("write isolate, suspend or kill, in this order")
+                    .maybe_help(did_you_mean(text, ["isolate", "suspend", "kill"])),
+            ),
+        }
+    }
+    actions
+}
+
+/// Warns of what a rule says in vain, for what it asks for has no such part; `at` is where it says its actions.
+pub(super) fn in_vain(response: &Response, actions: &[Action], at: Span) -> Option<Problem> {
+    let unasked = [Action::Isolate, Action::Suspend, Action::Kill].into_iter().find(|action| {
+        let asked = actions.contains(action) || response.escalate.contains(action);
+        !asked && response.scope(*action) != Scope::default()
+    })?;
+    let message = format!("`response.{unasked}` has no effect: the rule does not ask for `{unasked}`");
+    Some(Problem::warning(at, message).help(format!("write action: {unasked}_and_alert")))
+}
