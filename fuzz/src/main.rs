@@ -16,7 +16,7 @@ use openclaw_agent::enrich::{HostFacts, Observed};
 use openclaw_agent::logs::Format;
 use openclaw_agent::pipeline::{Outlet, Stage};
 use openclaw_common::record;
-use openclaw_detect::{Condition, Engine, Finding, ProcessId, RuleSet, Source, Timestamp};
+use openclaw_detect::{Condition, Engine, Finding, ProcessId, Rule, RuleSet, Source, Timestamp};
 
 fuzz_target!(|bytes: &[u8]| TARGET(bytes));
 
@@ -140,7 +140,7 @@ fn record(bytes: &[u8]) {
 struct Everything;
 
 impl Outlet for Everything {
-    fn isolates(&self) -> bool {
+    fn answers(&self, _rule: &Rule) -> bool {
         true
     }
 

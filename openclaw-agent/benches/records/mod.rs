@@ -9,7 +9,7 @@ use openclaw_common::record::{
     ProcessRecord, Task,
 };
 use openclaw_common::syscall;
-use openclaw_detect::{Finding, ProcessId};
+use openclaw_detect::{Finding, ProcessId, Rule};
 
 /// A pid that no process of this machine has.
 pub(crate) const SHELL: u32 = 4_100_000;
@@ -25,7 +25,7 @@ impl Outlet for Nobody {
         panic!("a record that should match nothing matched {}", finding.rule);
     }
 
-    fn isolates(&self) -> bool {
+    fn answers(&self, _rule: &Rule) -> bool {
         false
     }
 

@@ -8,7 +8,7 @@ use std::sync::mpsc::RecvTimeoutError;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use openclaw_detect::{Finding, ProcessId};
+use openclaw_detect::{Finding, ProcessId, Severity};
 
 use super::counts::ActionCounts;
 use super::stdout::Stdout;
@@ -16,7 +16,7 @@ use crate::alert::{Alert, Alerts};
 use crate::api::protocol::Isolate;
 use crate::pipeline::Processes;
 use crate::queue::{Receiver, Sender, bounded};
-use crate::respond::{ActionKind, ActionRecord, Outcome, ProcessLookup, Responder};
+use crate::respond::{ActionKind, ActionRecord, Outcome, ProcessLookup, Responder, Strike};
 use crate::store::Writer;
 
 /// How many findings and requests wait at most.
@@ -26,13 +26,16 @@ const QUEUE: usize = 8192;
 /// attached is in it by then.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
+/// What stands in the place of a rule's name where the breaker has cut something off.
+const BREAKER: &str = "response_breaker";
+
 /// How long the thread sleeps at most.
 const IDLE: Duration = Duration::from_secs(1);
 
 /// Something to do for the thread.
 pub(super) enum Message {
-    /// A rule fired; with the descendants of the process.
-    Finding(Box<(Finding, Vec<ProcessId>)>),
+    /// A rule fired.
+    Finding(Box<Found>),
     /// A person asks for something.
     Request(Box<dyn FnOnce(&mut Answers) + Send>),
     /// End, and take the verdicts back where that is said.
@@ -40,6 +43,15 @@ pub(super) enum Message {
         /// Whether verdicts are taken back rather than left to run out.
         release: bool,
     },
+}
+
+/// A finding on its way to be answered.
+pub(super) struct Found {
+    pub(super) finding: Finding,
+    /// The descendants of its process.
+    pub(super) descendants: Vec<ProcessId>,
+    /// What was begun for it on the thread that reads events.
+    pub(super) strike: Option<Strike>,
 }
 
 /// What the thread works with.
@@ -79,7 +91,7 @@ impl Answers {
         loop {
             self.in_force.store(self.responder.live().len() as u64, Relaxed);
             match queue.recv_timeout(due.saturating_duration_since(Instant::now())) {
-                Ok(Message::Finding(finding)) => self.answer(finding.0, finding.1),
+                Ok(Message::Finding(found)) => self.answer(*found),
                 Ok(Message::Request(request)) => request(&mut self),
                 Ok(Message::Finish { release }) => return self.finish(release),
                 Err(RecvTimeoutError::Timeout) => {}
@@ -103,6 +115,7 @@ impl Answers {
         for record in self.responder.tick() {
             self.tell(record);
         }
+        self.tell_of_trips();
         if self.look_again.take_if(|at| Instant::now() >= *at).is_some() {
             self.responder.look_again(&Asked(&self.processes));
         }
@@ -115,8 +128,9 @@ impl Answers {
         self.responder.isolate(pid, reason, duration, &Asked(&self.processes))
     }
 
-    fn answer(&mut self, finding: Finding, descendants: Vec<ProcessId>) {
-        let actions = self.responder.on_finding(&finding, &Tree { descendants });
+    fn answer(&mut self, Found { finding, descendants, strike }: Found) {
+        let actions = self.responder.on_finding(&finding, strike, &Tree { descendants });
+        self.tell_of_trips();
         actions.iter().for_each(|action| self.counts.count(action));
         if actions.iter().any(|action| action.kind == ActionKind::Isolate && action.outcome == Outcome::Done)
         {
@@ -125,6 +139,10 @@ impl Answers {
         if finding.quiet {
             return self.answer_quietly(finding, actions);
         }
+        self.tell_finding(finding, actions);
+    }
+
+    fn tell_finding(&mut self, finding: Finding, actions: Vec<ActionRecord>) {
         tracing::info!(
             id = finding.id,
             rule = finding.rule,
@@ -142,10 +160,30 @@ impl Answers {
         self.stdout.finding(finding, actions);
     }
 
+    /// Says it loudly when the breaker has cut something off.
+    fn tell_of_trips(&mut self) {
+        for trip in self.responder.policy().take_trips() {
+            let (of, rearm) = match &trip.rule {
+                Some(rule) => (format!("the rule {rule}"), rule.as_str()),
+                None => ("every rule".to_owned(), "--all"),
+            };
+            let message = format!(
+                "the breaker has cut off the answers of {of}: {}; look at what it answered, then run `openclaw \
+                 response rearm {rearm}`",
+                trip.reason
+            );
+            let id = format!("{:x}-breaker", trip.at.0);
+            let finding = Finding::of_sensor(id, BREAKER, trip.at, &message, &trip);
+            self.tell_finding(Finding { severity: Severity::Critical, ..finding }, Vec::new());
+        }
+    }
+
     /// Keeps a finding that is not to be told, where something was done for it, which is told by itself: what an earlier
     /// answer does already was told with that one, and that nothing can be done was told with the finding before.
     fn answer_quietly(&mut self, finding: Finding, actions: Vec<ActionRecord>) {
-        let is_news = |action: &ActionRecord| action.outcome == Outcome::Done && action.verdict.is_none();
+        let is_news = |action: &ActionRecord| {
+            matches!(action.outcome, Outcome::Begun | Outcome::Done) && action.verdict.is_none()
+        };
         if !actions.iter().any(is_news) {
             return;
         }

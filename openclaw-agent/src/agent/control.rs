@@ -7,7 +7,7 @@ use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use openclaw_detect::{Changes, EngineStats, EventKind};
+use openclaw_detect::{Changes, EngineStats, EventKind, Mode};
 
 use super::answers::{Answers, Message};
 use super::counts::ActionCounts;
@@ -18,12 +18,11 @@ use crate::alert::Alerts;
 use crate::api::protocol::{Block, Isolate};
 use crate::api::status::{EventCount, Figures, Loss, RuleMemory, Sampled, Status};
 use crate::api::{self, Refusal, Subscribers, Subscription};
-use crate::config::Mode;
 use crate::logs::LogCounts;
 use crate::output::Format;
 use crate::pipeline::Snapshot;
 use crate::queue::Sender;
-use crate::respond::{self, ActionRecord, Network};
+use crate::respond::{self, ActionRecord, Modes, Network, Policy};
 use crate::sensor::Losses;
 use crate::store::{Store, Writer};
 
@@ -40,7 +39,7 @@ const LIMIT: u32 = 1000;
 pub(super) struct Control {
     pub(super) started: Instant,
     pub(super) host: String,
-    pub(super) mode: Mode,
+    pub(super) policy: Arc<Policy>,
     pub(super) rules: Arc<Rules>,
     pub(super) snapshot: Arc<Mutex<Snapshot>>,
     pub(super) answers: Sender<Message>,
@@ -140,6 +139,7 @@ impl Control {
 impl api::Control for Control {
     fn status(&self) -> Status {
         let snapshot = self.snapshot.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let modes = self.policy.modes();
         let counts = snapshot.counts.events.into_iter().zip(snapshot.rates);
         let events: BTreeMap<String, EventCount> = EventKind::ALL
             .iter()
@@ -151,13 +151,13 @@ impl api::Control for Control {
             host: self.host.clone(),
             pid: std::process::id(),
             uptime_seconds: self.started.elapsed().as_secs(),
-            mode: self.mode,
+            mode: modes.mode,
             hooks: snapshot.hooks.to_vec(),
             events,
             losses: self.losses(&snapshot),
             logs: self.logs.get(),
             rules: self.rules.count(),
-            warnings: self.rules.problem().into_iter().collect(),
+            warnings: self.rules.problem().into_iter().chain(modes.warnings()).collect(),
             findings: snapshot.counts.findings,
             alerts: self.alerts.counts(),
             active_verdicts: self.in_force.load(Relaxed),
@@ -225,6 +225,34 @@ impl api::Control for Control {
         .map_err(refusal)
     }
 
+    fn modes(&self) -> Modes {
+        self.policy.modes()
+    }
+
+    fn switch_mode(&self, rule: Option<&str>, mode: Mode) -> Result<Modes, Refusal> {
+        if let Some(rule) = rule
+            && !self.rules.has(rule)
+        {
+            return Err(Refusal(format!("no rule {rule} runs: `openclaw rules list` shows those that do")));
+        }
+        self.policy.switch(rule, mode);
+        tracing::warn!(rule, mode = mode.name(), "the mode of answers was switched by hand");
+        if mode == Mode::Enforce {
+            self.ask(|answers| answers.responder.get_ready())?;
+        }
+        Ok(self.policy.modes())
+    }
+
+    fn rearm(&self, rule: Option<&str>) -> Result<Modes, Refusal> {
+        if self.policy.rearm(rule) == 0 {
+            let what = rule.map_or("no rule".to_owned(), |rule| format!("not the rule {rule}"));
+            let modes = "`openclaw response mode` shows what it has cut off";
+            return Err(Refusal(format!("the breaker has cut off {what}: {modes}")));
+        }
+        tracing::warn!(rule, "answers that the breaker had cut off are carried out again");
+        Ok(self.policy.modes())
+    }
+
     fn reload_rules(&self) -> Result<(u64, Changes), Refusal> {
         self.rules.reload().map_err(refusal)
     }
@@ -246,10 +274,10 @@ fn whole_id(responder: &respond::Responder, beginning: &str) -> anyhow::Result<S
     match (ids.next(), ids.next()) {
         (Some(id), None) => Ok(id),
         (Some(_), Some(_)) => {
-            anyhow::bail!("more than one verdict's id begins with {beginning}: write more of it")
+            anyhow::bail!("more than one answer's id begins with {beginning}: write more of it")
         }
         (None, _) => {
-            anyhow::bail!("no verdict {beginning} is in force: `openclaw response list` shows those that are")
+            anyhow::bail!("no answer {beginning} is in force: `openclaw response list` shows those that are")
         }
     }
 }

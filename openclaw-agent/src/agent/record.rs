@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use indicatif::{HumanBytes, HumanCount, ProgressBar};
-use openclaw_detect::{Engine, Finding, ProcessId};
+use openclaw_detect::{Engine, Finding, ProcessId, Rule};
 use tracing::warn;
 
 use super::run::{Stop, require_root};
@@ -144,7 +144,7 @@ struct Outlet {
 }
 
 impl pipeline::Outlet for Outlet {
-    fn isolates(&self) -> bool {
+    fn answers(&self, _rule: &Rule) -> bool {
         false
     }
 

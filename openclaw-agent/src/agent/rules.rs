@@ -103,6 +103,11 @@ impl Rules {
         self.state().running.len() as u64
     }
 
+    /// Whether a rule of this name runs.
+    pub(super) fn has(&self, rule: &str) -> bool {
+        self.state().running.get(rule).is_some()
+    }
+
     /// Why the rules that run are not those that are written.
     pub(super) fn problem(&self) -> Option<String> {
         self.state().problem.clone()

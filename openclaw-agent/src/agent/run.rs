@@ -21,7 +21,6 @@ use crate::alert::Alerts;
 use crate::api::socket::BoundSocket;
 use crate::api::{HttpServer, Server, Subscribers};
 use crate::capability::State;
-use crate::config::Mode;
 use crate::enrich::HostFacts;
 use crate::kernel::layout;
 use crate::logs::LogCounts;
@@ -81,7 +80,8 @@ async fn run_until_stopped(options: RunOptions) -> Result<()> {
     }
     let (stdout, stdout_thread) = Stdout::start(options.output)?;
     let alerts = Alerts::start(&config.security.alerting)?;
-    let responder = Responder::new(config.response_settings(), resolved.layout);
+    let responder = Responder::new(config.response_settings(&options.socket), resolved.layout);
+    let (policy, striker) = (responder.policy(), responder.striker());
     for notice in responder.notices() {
         warn!("{notice}");
     }
@@ -112,9 +112,8 @@ async fn run_until_stopped(options: RunOptions) -> Result<()> {
 
     let subscribers = Arc::new(Subscribers::default());
     let findings_lost = Arc::new(AtomicU64::new(0));
-    let mode = config.security.response.mode;
     let outlet = Outlet {
-        enforce: mode == Mode::Enforce,
+        striker,
         answers: messages.clone(),
         lost: Arc::clone(&findings_lost),
         subscribers: Arc::clone(&subscribers),
@@ -139,7 +138,7 @@ async fn run_until_stopped(options: RunOptions) -> Result<()> {
     let control = Control {
         started: Instant::now(),
         host: host.name,
-        mode,
+        policy,
         rules: Arc::clone(&rules),
         snapshot: sensor.snapshots(),
         answers: messages,
@@ -164,7 +163,7 @@ async fn run_until_stopped(options: RunOptions) -> Result<()> {
         warn!(capability = hook.capability, hook = hook.hook, reason = hook.reason, "{state}");
     }
     let file = options.config_path.as_ref().map_or("none".to_owned(), |path| path.display().to_string());
-    info!(rules = rules.count(), mode = mode.name(), config = file, "watching");
+    info!(rules = rules.count(), mode = config.security.response.mode.name(), config = file, "watching");
 
     let watching = tokio::spawn(super::rules::watch(Arc::clone(&rules)));
     let mut health = tokio::time::interval(HEALTH);

@@ -87,35 +87,32 @@ impl Alert {
     /// The alert of an action, or `None` where nothing was done and nothing failed (observe mode, an action that
     /// ended).
     pub fn of_action(action: &ActionRecord, host: &str) -> Option<Alert> {
-        let (trigger, severity, title) = match (action.outcome, action.kind) {
-            (Outcome::Done, ActionKind::Block) => {
-                (Trigger::IpBlocked, Severity::Medium, "IP Address Blocked")
+        let (done, noun) = match action.kind {
+            ActionKind::Block => ("IP Address Blocked", "Block"),
+            ActionKind::Isolate => ("Process Isolated", "Isolation"),
+            ActionKind::Suspend => ("Process Suspended", "Suspension"),
+            ActionKind::Kill => ("Process Killed", "Kill"),
+        };
+        let (trigger, severity, title) = match action.outcome {
+            Outcome::Done if action.kind == ActionKind::Block => {
+                (Trigger::IpBlocked, Severity::Medium, done.to_owned())
             }
-            (Outcome::Done, ActionKind::Isolate) => {
-                (Trigger::ActionTaken, Severity::Medium, "Process Isolated")
-            }
-            (Outcome::Failed, ActionKind::Block) => (Trigger::ActionFailed, Severity::High, "Block Failed"),
-            (Outcome::Failed, ActionKind::Isolate) => {
-                (Trigger::ActionFailed, Severity::High, "Isolation Failed")
-            }
-            (Outcome::Refused, ActionKind::Block) => {
-                (Trigger::ActionFailed, Severity::Medium, "Block Refused")
-            }
-            (Outcome::Refused, ActionKind::Isolate) => {
-                (Trigger::ActionFailed, Severity::Medium, "Isolation Refused")
-            }
-            (Outcome::Would | Outcome::Expired | Outcome::Undone, _) => return None,
+            Outcome::Done => (Trigger::ActionTaken, Severity::Medium, done.to_owned()),
+            Outcome::Failed => (Trigger::ActionFailed, Severity::High, format!("{noun} Failed")),
+            Outcome::Refused => (Trigger::ActionFailed, Severity::Medium, format!("{noun} Refused")),
+            // What was begun is told when it is known what came of it.
+            Outcome::Begun | Outcome::Would | Outcome::Expired | Outcome::Undone => return None,
         };
         let mut details = answer(action);
         details["host"] = host.into();
         details["source"] = if action.rule.is_some() { "auto" } else { "manual" }.into();
-        if action.outcome == Outcome::Done {
+        if action.outcome == Outcome::Done && action.kind.can_be_undone() {
             details["undo"] = format!("openclaw response undo {}", action.id).into();
         }
         Some(Alert {
-            id: format!("{}-{}", action.id, outcome_name(action.outcome)),
+            id: format!("{}-{}", action.id, action.outcome.name()),
             severity,
-            title: title.to_owned(),
+            title,
             message: capitalised(&output::sentence(action)),
             timestamp: time::rfc3339(action.at),
             details,
@@ -130,17 +127,6 @@ fn answer(action: &ActionRecord) -> Value {
     json["target"] = output::target(&action.target).into();
     json["summary"] = output::sentence(action).into();
     json
-}
-
-const fn outcome_name(outcome: Outcome) -> &'static str {
-    match outcome {
-        Outcome::Done => "done",
-        Outcome::Would => "would",
-        Outcome::Refused => "refused",
-        Outcome::Failed => "failed",
-        Outcome::Expired => "expired",
-        Outcome::Undone => "undone",
-    }
 }
 
 fn capitalised(text: &str) -> String {
@@ -165,7 +151,7 @@ mod tests {
             message: "Message".to_owned(),
             timestamp: Timestamp(1_769_812_245_123_456_789),
             actions,
-            response_seconds: None,
+            response: openclaw_detect::Response::default(),
             tags: tags.iter().map(|tag| (*tag).to_owned()).collect(),
             process: None,
             remote: None,
@@ -176,18 +162,10 @@ mod tests {
     }
 
     fn action(kind: ActionKind, outcome: Outcome) -> ActionRecord {
-        ActionRecord {
-            id: "a1".to_owned(),
-            finding: None,
-            rule: None,
-            kind,
-            target: Target::Network("192.0.2.7".to_owned()),
-            outcome,
-            reason: Some("test".to_owned()),
-            at: Timestamp(1_769_812_245_000_000_000),
-            expires: None,
-            verdict: None,
-        }
+        let target = Target::Network("192.0.2.7".to_owned());
+        let at = Timestamp(1_769_812_245_000_000_000);
+        let reason = (outcome != Outcome::Would).then(|| "test".to_owned());
+        ActionRecord { outcome, reason, ..ActionRecord::asked("a1".to_owned(), kind, target, at) }
     }
 
     fn trigger(finding: &Finding) -> Option<Trigger> {

@@ -3,14 +3,13 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
-use openclaw_detect::Changes;
+use openclaw_detect::{Changes, Mode};
 use tokio::sync::mpsc;
 
 use super::Status;
 use super::protocol::{Block, Isolate};
 use crate::output::Format;
-use crate::respond::Network;
-use crate::respond::action::ActionRecord;
+use crate::respond::{ActionRecord, Modes, Network};
 
 /// Why a request was not carried out: a sentence for the person who made it, with what to do next.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -71,6 +70,21 @@ pub trait Control: Send + Sync + 'static {
     /// # Errors
     /// The kernel did not let go.
     fn undo_all(&self) -> Result<Vec<ActionRecord>, Refusal>;
+
+    /// In which modes answers are carried out.
+    fn modes(&self) -> Modes;
+
+    /// Switches the mode of a rule, or of all, until the agent ends.
+    ///
+    /// # Errors
+    /// No such rule runs.
+    fn switch_mode(&self, rule: Option<&str>, mode: Mode) -> Result<Modes, Refusal>;
+
+    /// Lets a rule answer again that the breaker has cut off, or all that it has.
+    ///
+    /// # Errors
+    /// It has not cut that off.
+    fn rearm(&self, rule: Option<&str>) -> Result<Modes, Refusal>;
 
     /// Reads the rule files again, and runs what they say. Returns how many rules run, and what changed.
     ///

@@ -136,7 +136,7 @@ mod tests {
     use crate::capability::{Capability, State as HookState};
     use crate::config::Mode;
     use crate::output::Format;
-    use crate::respond::{ActionRecord, Network};
+    use crate::respond::{ActionRecord, Modes, Network};
 
     /// An agent that only says how it does.
     struct Agent {
@@ -193,6 +193,18 @@ mod tests {
         }
 
         fn undo(&self, _: &str) -> Result<ActionRecord, Refusal> {
+            unreachable!("nobody asks for it")
+        }
+
+        fn modes(&self) -> Modes {
+            unreachable!("nobody asks for it")
+        }
+
+        fn switch_mode(&self, _: Option<&str>, _: Mode) -> Result<Modes, Refusal> {
+            unreachable!("nobody asks for it")
+        }
+
+        fn rearm(&self, _: Option<&str>) -> Result<Modes, Refusal> {
             unreachable!("nobody asks for it")
         }
 

@@ -2,13 +2,12 @@
 
 use std::time::Duration;
 
-use openclaw_detect::Changes;
+use openclaw_detect::{Changes, Mode};
 use serde::{Deserialize, Serialize};
 
 use super::Status;
 use crate::output::Format;
-use crate::respond::Network;
-use crate::respond::action::ActionRecord;
+use crate::respond::{ActionRecord, Modes, Network};
 
 /// What a client asks for. One JSON object on one line.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -47,6 +46,20 @@ pub enum Request {
     Undo {
         /// The action's id, or the beginning of it that no other has.
         id: String,
+    },
+    /// In which modes answers are carried out. Answer: [`Response::Modes`].
+    Modes,
+    /// Switch the mode of a rule, or of all. Answer: [`Response::Modes`].
+    SwitchMode {
+        /// The rule; none for all.
+        rule: Option<String>,
+        /// The mode.
+        mode: Mode,
+    },
+    /// Let a rule answer again that the breaker has cut off, or all that it has. Answer: [`Response::Modes`].
+    Rearm {
+        /// The rule; none for all.
+        rule: Option<String>,
     },
     /// Read the rule files again. Answer: [`Response::Rules`].
     ReloadRules,
@@ -94,6 +107,11 @@ pub enum Response {
     Actions {
         /// The records, the newest first.
         actions: Vec<ActionRecord>,
+    },
+    /// The modes by now.
+    Modes {
+        /// As they are.
+        modes: Modes,
     },
     /// The rules that run now.
     Rules {

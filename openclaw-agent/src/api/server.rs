@@ -143,6 +143,11 @@ fn carry_out(control: &dyn Control, request: Request) -> Response {
         Request::Actions { all } => control.actions(all).map(many),
         Request::Undo { id } => control.undo(&id).map(one),
         Request::UndoAll => control.undo_all().map(many),
+        Request::Modes => Ok(Response::Modes { modes: control.modes() }),
+        Request::SwitchMode { rule, mode } => {
+            control.switch_mode(rule.as_deref(), mode).map(|modes| Response::Modes { modes })
+        }
+        Request::Rearm { rule } => control.rearm(rule.as_deref()).map(|modes| Response::Modes { modes }),
         Request::ReloadRules => {
             control.reload_rules().map(|(rules, changes)| Response::Rules { rules, changes })
         }

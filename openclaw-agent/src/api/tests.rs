@@ -15,6 +15,7 @@ use super::socket::BoundSocket;
 use super::*;
 use crate::config::Mode;
 use crate::output::Format;
+use crate::respond::Modes;
 use crate::respond::Network;
 use crate::respond::action::{ActionKind, ActionRecord, Outcome, Target};
 
@@ -55,17 +56,12 @@ impl Control for Agent {
     }
 
     fn block(&self, request: Block) -> Result<ActionRecord, Refusal> {
+        let target = Target::Network(request.network.to_string());
         let record = ActionRecord {
-            id: "a1".to_owned(),
-            finding: None,
-            rule: None,
-            kind: ActionKind::Block,
-            target: Target::Network(request.network.to_string()),
             outcome: Outcome::Done,
             reason: request.reason,
-            at: Timestamp(1),
             expires: request.duration.map(|duration| Timestamp(1 + duration.as_nanos() as u64)),
-            verdict: None,
+            ..ActionRecord::asked("a1".to_owned(), ActionKind::Block, target, Timestamp(1))
         };
         self.blocked.lock().unwrap().push(record.clone());
         Ok(record)
@@ -77,6 +73,25 @@ impl Control for Agent {
 
     fn isolate(&self, request: Isolate) -> Result<ActionRecord, Refusal> {
         Err(Refusal(format!("there is no process {}", request.pid)))
+    }
+
+    fn modes(&self) -> Modes {
+        Modes {
+            mode: Mode::Observe,
+            held: false,
+            warm_up_ms: 0,
+            switched: BTreeMap::new(),
+            tripped: Vec::new(),
+        }
+    }
+
+    fn switch_mode(&self, rule: Option<&str>, mode: Mode) -> Result<Modes, Refusal> {
+        let switched = rule.map(|rule| (rule.to_owned(), mode)).into_iter().collect();
+        Ok(Modes { switched, ..self.modes() })
+    }
+
+    fn rearm(&self, _rule: Option<&str>) -> Result<Modes, Refusal> {
+        Err(Refusal("nothing is cut off".to_owned()))
     }
 
     fn reload_rules(&self) -> Result<(u64, Changes), Refusal> {

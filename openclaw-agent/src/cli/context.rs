@@ -72,7 +72,7 @@ pub(super) fn act(context: &Context, request: &Request, format: output::Format) 
     };
     print_actions(std::slice::from_ref(&*action), format)?;
     match action.outcome {
-        Outcome::Done | Outcome::Undone | Outcome::Expired => Ok(()),
+        Outcome::Begun | Outcome::Done | Outcome::Undone | Outcome::Expired => Ok(()),
         Outcome::Would | Outcome::Refused | Outcome::Failed => bail!("{}", output::sentence(&action)),
     }
 }

@@ -27,6 +27,7 @@ use anstream::eprintln;
 use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::output::style;
+use crate::respond;
 use context::Context;
 
 /// A security sensor for Linux hosts.
@@ -73,6 +74,12 @@ enum Command {
     Config(config::Args),
     Security(security::Args),
     Completion(completion::Args),
+    /// What an agent begins for itself
+    #[command(name = respond::KEEPER_COMMAND, hide = true)]
+    KeepSuspended {
+        /// The folder in which it is noted what is suspended
+        folder: PathBuf,
+    },
 }
 
 /// Parses the command line, does what it says, and returns the exit code.
@@ -101,6 +108,7 @@ pub fn main() -> ExitCode {
         Command::Config(args) => config::run(&args, &context),
         Command::Security(args) => security::run(&args, &context),
         Command::Completion(args) => completion::run(&args),
+        Command::KeepSuspended { folder } => respond::keep_suspended(&folder).map_err(Into::into),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -101,7 +101,7 @@ impl Side {
 
     fn ask(&mut self, event: &RecordedEvent) -> Vec<Finding> {
         let mut findings = Vec::new();
-        find(&mut self.engine, &mut self.found, event, false, |_, finding| findings.push(finding));
+        find(&mut self.engine, &mut self.found, event, |_| false, |_, finding| findings.push(finding));
         findings
     }
 }
@@ -118,7 +118,7 @@ enum Change {
 fn differences_of(now: Vec<Finding>, before: Vec<Finding>) -> Vec<(Change, Finding)> {
     let same_rule = |a: &Finding, b: &Finding| a.rule == b.rule;
     let judged = |finding: &Finding| {
-        (finding.severity, finding.confidence.to_bits(), finding.actions.clone(), finding.response_seconds)
+        (finding.severity, finding.confidence.to_bits(), finding.actions.clone(), finding.response.clone())
     };
     let mut changes = Vec::new();
     for finding in &before {

@@ -1,10 +1,15 @@
 //! `openclaw response`
 
+mod mode;
+mod show;
+
 use anstream::eprintln;
 use anyhow::{Result, bail};
 use tracing::warn;
 
-use super::context::{Context, act, print_actions, store_path};
+use openclaw_detect::Mode;
+
+use super::context::{Context, act, print_actions, socket_path, store_path};
 use crate::api::{ClientError, Request, Response};
 use crate::output::{Format, time};
 use crate::respond::{self, ActionRecord};
@@ -13,13 +18,16 @@ use crate::store::Store;
 /// How many actions are read from the store at most.
 const LIMIT: u32 = 1000;
 
-/// List what was answered, and take it back
+/// List what was answered, take it back, and say whether answers are carried out
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   sudo openclaw response list --all
   sudo openclaw response undo 0199f3a2
-  sudo openclaw response undo --all      works without a running agent too")]
+  sudo openclaw response undo --all      works without a running agent too
+  sudo openclaw response mode observe    nothing is carried out from now on
+  sudo openclaw response mode enforce --rule crypto_miner
+  sudo openclaw response rearm port_scan after the breaker has cut it off")]
 pub(super) struct Args {
     #[command(subcommand)]
     command: Command,
@@ -27,9 +35,43 @@ pub(super) struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
-    /// List the blocks and isolations that are in force
+    /// List the answers that are in force
     List {
         /// Also those that are over, were refused or failed
+        #[arg(long)]
+        all: bool,
+        /// How it is printed
+        #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
+        output: Format,
+    },
+    /// Show one answer: the guard rails that it passed, what was done, when it was verified and ended
+    Show {
+        /// Its id, or the beginning of it
+        id: String,
+        /// How it is printed
+        #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
+        output: Format,
+    },
+    /// Show whether answers are carried out, or switch that until the agent ends
+    ///
+    /// `observe` holds for every rule, whatever is said of it elsewhere; `enforce` for those of which nothing else is said.
+    Mode {
+        /// observe (only say what would be done) or enforce
+        #[arg(value_parser = parse_mode)]
+        mode: Option<Mode>,
+        /// Only for this rule
+        #[arg(long, requires = "mode")]
+        rule: Option<String>,
+        /// How it is printed
+        #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
+        output: Format,
+    },
+    /// Let a rule answer again that the breaker has cut off
+    Rearm {
+        /// The rule
+        #[arg(required_unless_present = "all", conflicts_with = "all")]
+        rule: Option<String>,
+        /// All that it has cut off
         #[arg(long)]
         all: bool,
         /// How it is printed
@@ -53,9 +95,19 @@ enum Command {
 pub(super) fn run(args: Args, context: &Context) -> Result<()> {
     match args.command {
         Command::List { all, output } => list(context, all, output),
+        Command::Show { id, output } => show::run(context, &id, output),
+        Command::Mode { mode: None, output, .. } => mode::ask(context, &Request::Modes, output),
+        Command::Mode { mode: Some(mode), rule, output } => {
+            mode::ask(context, &Request::SwitchMode { rule, mode }, output)
+        }
+        Command::Rearm { rule, output, .. } => mode::ask(context, &Request::Rearm { rule }, output),
         Command::Undo { id: Some(id), output, .. } => act(context, &Request::Undo { id }, output),
         Command::Undo { id: None, output, .. } => undo_all(context, output),
     }
+}
+
+fn parse_mode(text: &str) -> Result<Mode, String> {
+    Mode::from_name(text).ok_or_else(|| "write observe or enforce".to_owned())
 }
 
 fn list(context: &Context, all: bool, output: Format) -> Result<()> {
@@ -74,13 +126,14 @@ fn undo_all(context: &Context, output: Format) -> Result<()> {
     match ask(context, &Request::UndoAll)? {
         Some(actions) => print_actions(&actions, output),
         None => {
-            let undone = respond::undo_all(&respond::default_bpffs())?;
+            let state = respond::state_folder(&socket_path(&context.load()?.config));
+            let undone = respond::undo_all(&respond::default_bpffs(), &state)?;
             if let Err(error) = record(context, &undone) {
                 warn!("the store does not know yet that these are over: {error:#}");
             }
             print_actions(&undone, output)?;
             eprintln!(
-                "no agent is running: {} blocks and isolations were taken out of the kernel",
+                "no agent is running: {} blocks, isolations and suspensions were taken back",
                 undone.len()
             );
             Ok(())
@@ -95,13 +148,7 @@ fn record(context: &Context, undone: &[ActionRecord]) -> Result<()> {
         return Ok(());
     }
     let store = Store::open(&path)?.store;
-    // The store knows more of an action than the kernel keeps.
-    let known = store.actions(u32::MAX)?;
-    for action in undone {
-        let full = known.iter().find(|known| known.id == action.id).unwrap_or(action);
-        store.upsert_action(&ActionRecord { outcome: action.outcome, ..full.clone() })?;
-    }
-    Ok(())
+    Ok(undone.iter().try_for_each(|action| store.upsert_action(action))?)
 }
 
 /// The actions that the agent answers with; none where no agent runs.

@@ -7,6 +7,7 @@
 mod file;
 pub(crate) mod node;
 mod reader;
+mod response;
 mod settings;
 mod sources;
 pub mod trust;
@@ -14,18 +15,20 @@ pub mod units;
 mod webhook;
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::Serialize;
 
 use crate::enrich::{DEFAULT_ENVIRONMENT, Roots};
-use crate::respond::{Network, ResponseSettings};
+use crate::respond::{Network, ResponseSettings, state_folder};
 use crate::sensor::RingSizes;
 
 pub use file::{ConfigError, Loaded, candidates, find, load, parse};
 pub use node::Place;
+pub use openclaw_detect::Mode;
 pub use reader::{Problem, nearest};
+pub use response::Response;
 pub use sources::{LogKind, LogSource, is_pattern};
 pub use webhook::Webhook;
 
@@ -44,9 +47,14 @@ impl Config {
     /// How long the kernel does not wake the agent again for records for which answers wait: where answers are carried
     /// out, it always does.
     pub fn wake_interval(&self) -> Duration {
-        self.security.sensor.wake_interval.unwrap_or(match self.security.response.mode {
-            Mode::Enforce => Duration::ZERO,
-            Mode::Observe => Duration::from_millis(3),
+        let response = &self.security.response;
+        let enforced = |(_, mode): &(_, Mode)| *mode == Mode::Enforce;
+        let answers = response.mode == Mode::Enforce
+            || response.rules.iter().any(enforced)
+            || response.labels.iter().any(enforced);
+        self.security.sensor.wake_interval.unwrap_or(match answers {
+            true => Duration::ZERO,
+            false => Duration::from_millis(3),
         })
     }
 
@@ -56,11 +64,17 @@ impl Config {
         self.security.response.never_block.iter().chain(proxies).copied().collect()
     }
 
-    /// What the responder is told.
-    pub fn response_settings(&self) -> ResponseSettings {
+    /// What the responder is told; `socket` is the agent's control socket.
+    pub fn response_settings(&self, socket: &Path) -> ResponseSettings {
         let response = &self.security.response;
         ResponseSettings {
-            enforce: response.mode == Mode::Enforce,
+            mode: response.mode,
+            rule_modes: response.rules.clone(),
+            label_modes: response.labels.clone(),
+            warm_up: response.warm_up,
+            breaker: response.breaker,
+            isolate_on_critical: response.isolate_on_critical,
+            state: state_folder(socket),
             min_confidence: response.min_confidence,
             cgroup: response.cgroup.clone(),
             default_duration: response.default_duration,
@@ -158,61 +172,6 @@ impl Default for Rules {
     }
 }
 
-/// Whether answers are carried out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, serde::Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Mode {
-    /// Answers are checked and recorded, not carried out.
-    #[default]
-    Observe,
-    /// Answers are carried out.
-    Enforce,
-}
-
-impl Mode {
-    /// The name that configuration and JSON use.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Mode::Observe => "observe",
-            Mode::Enforce => "enforce",
-        }
-    }
-}
-
-/// `security.response`
-#[derive(Debug, Clone, Serialize)]
-pub struct Response {
-    /// Whether answers are carried out.
-    pub mode: Mode,
-    /// An automatic answer needs a confidence strictly above this, 0 to 1.
-    pub min_confidence: f64,
-    /// The cgroup v2 folder below which the verdict programs attach; none means the root of cgroup v2.
-    pub cgroup: Option<PathBuf>,
-    /// How long a block or an isolation lasts where the rule says nothing.
-    #[serde(serialize_with = "duration_text")]
-    pub default_duration: Duration,
-    /// Processes that are never acted upon, besides those that never are: names, or paths of executables.
-    pub protected: Vec<String>,
-    /// Networks that are never blocked.
-    pub never_block: Vec<Network>,
-    /// Whether a stopping agent takes its answers back instead of letting them run out.
-    pub release_on_exit: bool,
-}
-
-impl Default for Response {
-    fn default() -> Response {
-        Response {
-            mode: Mode::Observe,
-            min_confidence: 0.8,
-            cgroup: None,
-            default_duration: Duration::from_secs(3600),
-            protected: Vec::new(),
-            never_block: Vec::new(),
-            release_on_exit: false,
-        }
-    }
-}
-
 /// `security.alerting`. Channels that are switched off are not in it.
 #[derive(Debug, Clone, Serialize)]
 pub struct Alerting {
@@ -267,7 +226,10 @@ fn optional_duration_text<S: serde::Serializer>(
     }
 }
 
-fn duration_text<S: serde::Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+pub(crate) fn duration_text<S: serde::Serializer>(
+    duration: &Duration,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(&units::format_duration(*duration))
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::node::{Node, Tree};
 use super::reader::{Environment, Problem, Reader, Section, snake_case};
 use super::webhook::{self, Webhook};
-use super::{Alerting, Api, Config, Mode, Response, Rules, Security, Sensor, Store, sources, units};
+use super::{Alerting, Api, Config, Rules, Security, Sensor, Store, response, sources, units};
 use crate::enrich::Roots;
 
 /// Kinds of channel that are known by name but that this version cannot deliver to.
@@ -55,7 +55,7 @@ fn security(reader: &mut Reader<'_>, node: Option<&Node>, folder: &Path) -> Secu
         containers: containers(reader, keys.take("containers"), folder),
         sources: sources::read(reader, keys.take("sources"), folder),
         rules: rules(reader, keys.take("rules"), folder),
-        response: response(reader, keys.take("response"), folder),
+        response: response::read(reader, keys.take("response"), folder),
         alerting: alerting(reader, keys.take("alerting")),
     };
     keys.not_built(reader, &["dependency_scanner", "image_scanner"]);
@@ -145,61 +145,6 @@ fn rules(reader: &mut Reader<'_>, node: Option<&Node>, folder: &Path) -> Rules {
     }
     keys.finish(reader);
     rules
-}
-
-fn response(reader: &mut Reader<'_>, node: Option<&Node>, folder: &Path) -> Response {
-    let mut response = Response::default();
-    let mut keys = reader.section("security.response", node);
-    if let Some(node) = keys.take("mode") {
-        let mode = reader.parsed(&keys.name("mode"), node, |text| match text {
-            "observe" => Ok(Mode::Observe),
-            "enforce" => Ok(Mode::Enforce),
-            _ => {
-                Err(format!("`{text}` is no mode: write `observe` (only says what it would do) or `enforce`"))
-            }
-        });
-        response.mode = mode.unwrap_or(response.mode);
-    }
-    if let Some(node) = keys.take("min_confidence") {
-        let confidence = reader.parsed(&keys.name("min_confidence"), node, |text| {
-            text.parse::<f64>()
-                .ok()
-                .filter(|value| (0.0..=1.0).contains(value))
-                .ok_or_else(|| format!("`{text}` is no confidence: write a number from 0 to 1, such as 0.8"))
-        });
-        response.min_confidence = confidence.unwrap_or(response.min_confidence);
-    }
-    if let Some(node) = keys.take("cgroup") {
-        response.cgroup = reader.parsed(&keys.name("cgroup"), node, path(folder));
-    }
-    if let Some(node) = keys.take("default_duration") {
-        let duration =
-            reader.parsed(&keys.name("default_duration"), node, |text| match units::parse_duration(text)? {
-                duration if duration.as_secs() == 0 => {
-                    Err("an answer must last a second at least".to_owned())
-                }
-                duration => Ok(duration),
-            });
-        response.default_duration = duration.unwrap_or(response.default_duration);
-    }
-    if let Some(node) = keys.take("protected") {
-        response.protected = reader.list(&keys.name("protected"), node, |text| match text {
-            "" => Err("an empty name protects nothing: write a process's name or the path of its executable"
-                .to_owned()),
-            text if text.contains('/') && !text.starts_with('/') => {
-                Err(format!("`{text}` is neither a name nor a full path: write `sshd` or `/usr/sbin/sshd`"))
-            }
-            text => Ok(text.to_owned()),
-        });
-    }
-    if let Some(node) = keys.take("never_block") {
-        response.never_block = reader.list(&keys.name("never_block"), node, str::parse);
-    }
-    if let Some(node) = keys.take("release_on_exit") {
-        response.release_on_exit = reader.flag(&keys.name("release_on_exit"), node).unwrap_or(false);
-    }
-    keys.finish(reader);
-    response
 }
 
 fn alerting(reader: &mut Reader<'_>, node: Option<&Node>) -> Alerting {
@@ -303,6 +248,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::config::Mode;
 
     fn environment(name: &str) -> Option<String> {
         (name == "WEBHOOK_TOKEN").then(|| "s3cr3t".to_owned())
@@ -336,10 +282,15 @@ mod tests {
   rules: [rules, /opt/rules]
   response:
     mode: enforce
+    rules: { port_scan: observe, 'crypto_*': enforce }
+    labels: { env=prod: observe }
+    warm_up: 2m
+    breaker: { within: 5m, actions: 7, targets: 6, actions_in_all: 9, targets_in_all: 8 }
+    isolate_on_critical: true
     min_confidence: 0.5
     cgroup: /sys/fs/cgroup/apps
     default_duration: 10m
-    protected: [postgres, /usr/bin/backup]
+    protected: [postgres, /usr/bin/backup, 'user:root', 'unit:web-*.service', 'label:tier=db']
     release_on_exit: true
     never_block: [10.0.0.0/8, 192.0.2.7]
   alerting:
@@ -375,9 +326,21 @@ api: { socket: /run/x.sock }
         let webhooks = &config.security.alerting.webhooks;
         assert_eq!(webhooks[0].headers[0].1.to_str().unwrap(), "Bearer s3cr3t");
         assert_eq!(webhooks[1].name, "on-call");
-        let told = config.response_settings();
-        assert!(
-            told.enforce && told.never_block.len() == 2 && told.protected == ["postgres", "/usr/bin/backup"]
+        let told = config.response_settings(Path::new("/run/x.sock"));
+        assert_eq!((told.mode, told.never_block.len(), told.protected.len()), (Mode::Enforce, 2, 5));
+        assert_eq!(told.rule_modes[1], ("crypto_*".to_owned(), Mode::Enforce));
+        assert_eq!(told.label_modes, [("env=prod".to_owned(), Mode::Observe)]);
+        assert_eq!((told.warm_up, told.isolate_on_critical), (Duration::from_secs(120), true));
+        let breaker = told.breaker;
+        assert_eq!(
+            (
+                breaker.within,
+                breaker.actions,
+                breaker.targets,
+                breaker.actions_in_all,
+                breaker.targets_in_all
+            ),
+            (Duration::from_secs(300), 7, 6, 9, 8)
         );
         assert_eq!(told.alert_endpoints, ["hooks.example.com:443", "127.0.0.1:8080"]);
     }
@@ -468,7 +431,7 @@ api: { socket: /run/x.sock }
     #[test]
     fn what_is_shown_reads_back() {
         let (config, _) = good(
-            "security: {response: {protected: [a], never_block: [192.0.2.0/24]}, alerting: {channels: {a: {type: webhook, url: 'https://h/x', headers: {A: b}}}}}",
+            "security: {response: {protected: [a, 'user:root', 'label:a=b'], rules: {'a*': enforce}, breaker: {actions: 3}, never_block: [192.0.2.0/24]}, alerting: {channels: {a: {type: webhook, url: 'https://h/x', headers: {A: b}}}}}",
         );
         let shown = serde_saphyr::to_string(&config).unwrap();
         let (again, warnings) = good(&shown);
@@ -484,7 +447,7 @@ api: { socket: /run/x.sock }
 
         #[test]
         fn no_value_makes_the_reader_panic(
-            key in "(mode|min_confidence|cgroup|default_duration|protected|never_block)",
+            key in "(mode|rules|labels|breaker|warm_up|min_confidence|cgroup|default_duration|protected|never_block)",
             value in "([0-9a-z.:/{}$\\[\\]~-]| ){0,20}",
         ) {
             let _ = read(&format!("security:\n  response:\n    {key}: {value}\n"), Path::new("/"), &environment);

@@ -19,6 +19,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 pub(super) use cache::Cache;
+pub(super) use cgroup::id as container_id;
 pub use resolver::Resolver;
 pub use state::Roots;
 

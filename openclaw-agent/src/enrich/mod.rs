@@ -30,7 +30,7 @@ pub use names::Names;
 pub use path::{PathBuffer, join};
 pub use process::{Capabilities, Credentials, Process, id_of};
 pub use procfs::impediment;
-pub(crate) use procfs::is_alive;
+pub(crate) use procfs::{container_of, is_alive};
 pub use record::Record;
 pub use stdio::Stdio;
 pub use table::ProcessTable;

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use openclaw_detect::Finding;
+use openclaw_detect::{Finding, Scope};
 
 use super::style::{self, BOLD, DIM};
 use super::text::Clean;
@@ -45,7 +45,7 @@ pub fn write_action(action: &ActionRecord, format: Format, out: &mut String) {
         return;
     }
     let colour = match action.outcome {
-        Outcome::Done => style::WARN,
+        Outcome::Begun | Outcome::Done => style::WARN,
         Outcome::Failed => style::BAD,
         Outcome::Refused | Outcome::Would | Outcome::Expired | Outcome::Undone => DIM,
     };
@@ -64,28 +64,47 @@ pub fn action_json(action: &ActionRecord) -> serde_json::Value {
     let mut json = serde_json::to_value(action).unwrap_or_default();
     json["at"] = time::rfc3339(action.at).into();
     json["expires"] = action.expires.map(time::rfc3339).into();
+    for (name, moment) in [("done", action.done), ("verified", action.verified), ("ended", action.ended)] {
+        if let Some(moment) = moment {
+            json[name] = time::rfc3339(moment).into();
+        }
+    }
     json
 }
 
 /// What became of an action, in words that claim no more than was done.
 pub fn sentence(action: &ActionRecord) -> String {
-    let target = target(&action.target);
+    let target = whole_target(action);
     let (done, doing) = match action.kind {
         ActionKind::Block => ("blocked", "block"),
         ActionKind::Isolate => ("isolated", "isolate"),
+        ActionKind::Suspend => ("suspended", "suspend"),
+        ActionKind::Kill => ("killed", "kill"),
     };
     let why = action.reason.as_deref().map(|reason| format!(": {}", Clean(reason))).unwrap_or_default();
     match action.outcome {
+        Outcome::Begun => format!("began to {doing} {target}, effect not seen yet{why}"),
         Outcome::Done => {
             let until =
                 action.expires.map(|end| format!(" until {}", time::date_and_clock(end))).unwrap_or_default();
             format!("{done} {target}{until}{why}")
         }
-        Outcome::Would => format!("would {doing} {target} (observe mode){why}"),
+        Outcome::Would if action.reason.is_none() => format!("would {doing} {target} (observe mode)"),
+        Outcome::Would => format!("would {doing} {target}{why}"),
         Outcome::Refused => format!("refused to {doing} {target}{why}"),
         Outcome::Failed => format!("failed to {doing} {target}{why}"),
         Outcome::Expired => format!("{target} is no longer {done}: its time is over"),
         Outcome::Undone => format!("{target} is no longer {done}: it was taken back"),
+    }
+}
+
+/// The target in words, with what else is meant by it.
+fn whole_target(action: &ActionRecord) -> String {
+    let target = target(&action.target);
+    match (action.kind, action.scope) {
+        (_, None | Some(Scope::Process)) | (ActionKind::Isolate, Some(Scope::Tree)) => target,
+        (_, Some(Scope::Tree)) => format!("{target} and its descendants"),
+        (_, Some(Scope::Container)) => format!("{target} and all of its container"),
     }
 }
 

@@ -4,17 +4,17 @@ use openclaw_detect::{Engine, Event, Field, Finding, Rule, Value};
 
 /// Asks the rules of an event, and calls `told` with each finding. `count` is how many there were: with the time it
 /// makes the finding's id, unless the event has an id of its own, as a line of a log has: one that is read again after a
-/// crash finds what it has found before. Those that are not to be told are findings only where they are `answered`.
+/// crash finds what it has found before. Those that are not to be told are findings only where their rule is `answered`.
 pub fn find<E: Event + ?Sized>(
     engine: &mut Engine,
     count: &mut u64,
     event: &E,
-    answered: bool,
+    answered: impl Fn(&Rule) -> bool,
     mut told: impl FnMut(&Rule, Finding),
 ) {
     let mut of_event = 0;
     engine.evaluate(event, |found| {
-        if !found.told && !answered {
+        if !found.told && !answered(found.rule) {
             return;
         }
         *count += 1;

@@ -16,7 +16,7 @@ use openclaw_common::record::{
     Header, NET_BIND, NET_LISTEN, NET_PACKET_SOCKET, NET_RAW_SOCKET, NET_REFUSED, NetworkRecord,
     ProcessRecord, Task,
 };
-use openclaw_detect::{Action, Engine, EventKind, Finding, KindSet, ProcessId, Timestamp};
+use openclaw_detect::{Engine, EventKind, Finding, KindSet, ProcessId, Rule, Timestamp};
 
 use super::find::find;
 use crate::enrich::{
@@ -32,11 +32,11 @@ const MAX_SUSPECTS: usize = 256;
 
 /// Where findings and events go.
 pub trait Outlet {
-    /// Whether isolations are carried out, so that the descendants of a process have to be known.
-    fn isolates(&self) -> bool;
+    /// Whether answers of a rule are carried out.
+    fn answers(&self, rule: &Rule) -> bool;
 
-    /// A rule fired. Where it asks for isolation that is carried out, with the processes that descend from the
-    /// one that is meant.
+    /// A rule fired. Where it asks for answers that are carried out, with the processes that descend from the one that
+    /// is meant.
     fn finding(&mut self, finding: Finding, descendants: Vec<ProcessId>);
 
     /// Whether somebody watches the events.
@@ -289,12 +289,16 @@ impl Stage {
             },
         };
         let begun = self.counts.events[kind as usize].is_multiple_of(SAMPLED).then(Instant::now);
-        let answered = outlet.isolates();
+        // No allocation where nothing was found.
+        let mut found = Vec::new();
+        let answered = |rule: &Rule| outlet.answers(rule);
         find(&mut self.engine, &mut self.counts.findings, &event, answered, |rule, finding| {
-            let isolate = answered && rule.actions.contains(&Action::Isolate);
-            let tree = id.filter(|_| isolate).map(|id| self.table.descendants(id)).unwrap_or_default();
-            outlet.finding(finding, tree);
+            found.push((finding, answered(rule)));
         });
+        for (finding, answered) in found {
+            let tree = id.filter(|_| answered).map(|id| self.table.descendants(id)).unwrap_or_default();
+            outlet.finding(finding, tree);
+        }
         if let Some(begun) = begun {
             self.counts.sampled += 1;
             self.counts.sampled_nanoseconds += begun.elapsed().as_nanos() as u64;

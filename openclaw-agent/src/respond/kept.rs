@@ -1,6 +1,8 @@
 //! A verdict as the kernel keeps it, so that the next agent knows what it takes over.
 
 use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use openclaw_common::verdict::{BLOCK, ISOLATE, Verdict};
 use openclaw_detect::{ProcessId, Timestamp};
@@ -14,13 +16,39 @@ pub(super) enum Subject {
     Process(ProcessId),
 }
 
-/// `b-` or `i-`, and the number to the base of 32 (Crockford's digits, none of which look alike).
-pub(super) fn id(kind: ActionKind, number: u64) -> String {
-    const DIGITS: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
-    let prefix = match kind {
+/// The numbers of answers: the time in milliseconds, each used once. Shared by the threads that answer.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Numbers(Arc<AtomicU64>);
+
+impl Numbers {
+    pub(super) fn next(&self) -> u64 {
+        let now = clock::wall().0 / 1_000_000;
+        let after = |last: u64| now.max(last + 1);
+        // It never fails, since there always is a next one.
+        let last = self.0.fetch_update(Relaxed, Relaxed, |last| Some(after(last))).unwrap_or_default();
+        after(last)
+    }
+
+    /// Uses none of these again.
+    pub(super) fn skip(&self, used: u64) {
+        self.0.fetch_max(used, Relaxed);
+    }
+}
+
+/// What the ids of a kind of answer begin with.
+pub(super) const fn prefix(kind: ActionKind) -> char {
+    match kind {
         ActionKind::Block => 'b',
         ActionKind::Isolate => 'i',
-    };
+        ActionKind::Suspend => 's',
+        ActionKind::Kill => 'k',
+    }
+}
+
+/// The kind's letter, `-`, and the number to the base of 32 (Crockford's digits, none of which look alike).
+pub(super) fn id(kind: ActionKind, number: u64) -> String {
+    const DIGITS: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
+    let prefix = prefix(kind);
     // 45 bits: milliseconds until the year 3084.
     let digits = (0..9).rev().map(|place| char::from(DIGITS[(number >> (5 * place)) as usize % 32]));
     format!("{prefix}-{}", digits.collect::<String>())
@@ -92,16 +120,12 @@ pub(super) fn decode(number: u64, verdict: &Verdict) -> Option<(ActionRecord, Su
         _ => return None,
     };
     let record = ActionRecord {
-        id: id(kind, number),
         finding: optional(&verdict.finding),
         rule: optional(&verdict.rule),
-        kind,
-        target,
         outcome: Outcome::Done,
         reason: optional(&verdict.reason),
-        at: Timestamp(verdict.at),
         expires: Some(clock::wall_at(verdict.expiry)),
-        verdict: None,
+        ..ActionRecord::asked(id(kind, number), kind, target, Timestamp(verdict.at))
     };
     Some((record, subject))
 }
@@ -125,16 +149,10 @@ mod tests {
 
     fn record(kind: ActionKind, target: Target) -> ActionRecord {
         ActionRecord {
-            id: id(kind, 1_795_416_860_859),
             finding: Some("f-1".to_owned()),
-            rule: None,
-            kind,
-            target,
             outcome: Outcome::Done,
             reason: Some("ä".repeat(100)),
-            at: Timestamp(7),
-            expires: None,
-            verdict: None,
+            ..ActionRecord::asked(id(kind, 1_795_416_860_859), kind, target, Timestamp(7))
         }
     }
 

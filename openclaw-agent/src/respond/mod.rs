@@ -5,26 +5,37 @@
 //! and ends on time, whatever becomes of the agent.
 
 pub mod action;
+mod breaker;
 mod cgroup;
 mod clock;
 mod endpoints;
 mod enforcer;
+mod group;
 mod guard;
+mod journal;
+mod keeper;
 mod kept;
 pub mod network;
 mod operator;
 mod pins;
 mod plan;
+mod policy;
 mod probe;
 mod process;
 mod responder;
 mod settings;
+mod strike;
 mod tree;
 
-pub use action::{ActionKind, ActionRecord, Outcome, Target};
+pub use action::{ActionKind, ActionRecord, Outcome, Rail, Target};
+pub use breaker::{BreakerLimits, Trip};
 pub use cgroup::root as cgroup_root;
+pub use guard::Protected;
+pub use keeper::{COMMAND as KEEPER_COMMAND, keep_suspended};
 pub use network::Network;
 pub use pins::mount as mount_bpffs;
+pub use policy::{Modes, Policy, state_folder};
 pub use probe::probe;
 pub use responder::{Responder, undo_all};
 pub use settings::{NoLookup, ProcessLookup, ResponseSettings, default_bpffs};
+pub use strike::{Strike, Striker};

@@ -266,17 +266,11 @@ fn raise_loopback(socket: &OwnedFd) -> rustix::io::Result<()> {
 }
 
 fn trial_record(root: ProcessId) -> ActionRecord {
+    let target = Target::Process { id: root, name: String::new() };
+    let id = id(ActionKind::Isolate, TRIAL);
     ActionRecord {
-        id: id(ActionKind::Isolate, TRIAL),
-        finding: None,
-        rule: None,
-        kind: ActionKind::Isolate,
-        target: Target::Process { id: root, name: String::new() },
         outcome: Outcome::Done,
-        reason: None,
-        at: clock::wall(),
-        expires: None,
-        verdict: None,
+        ..ActionRecord::asked(id, ActionKind::Isolate, target, clock::wall())
     }
 }
 

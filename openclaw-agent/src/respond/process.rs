@@ -4,9 +4,11 @@ use std::collections::HashSet;
 use std::fs;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::Duration;
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::AddressFamily;
-use rustix::process::{Pid, PidfdFlags, PidfdGetfdFlags, pidfd_getfd, pidfd_open};
+use rustix::process::{Pid, PidfdFlags, PidfdGetfdFlags, Signal, pidfd_getfd, pidfd_open, pidfd_send_signal};
 
 /// `PF_KTHREAD` of the kernel's `sched.h`.
 const KERNEL_THREAD: u64 = 0x0020_0000;
@@ -49,6 +51,20 @@ fn parse(text: &str) -> Option<Stat> {
     Some(Stat { name: name.to_owned(), parent, start, is_kernel: flags & KERNEL_THREAD != 0 })
 }
 
+/// Whether every thread of a process stands still, since it got a signal that stops it or is traced. Threads that have
+/// ended do: the first one stays listed as long as others live.
+pub(super) fn stands_still(pid: u32) -> bool {
+    let threads = threads(pid);
+    !threads.is_empty()
+        && threads.into_iter().all(|thread| {
+            let stat = fs::read(format!("/proc/{pid}/task/{thread}/stat")).unwrap_or_default();
+            // The name before it may hold parentheses.
+            let stat = String::from_utf8_lossy(&stat);
+            let state = stat.rsplit_once(") ").and_then(|(_, rest)| rest.chars().next());
+            matches!(state, None | Some('T' | 't' | 'Z' | 'X'))
+        })
+}
+
 /// The ids of all processes.
 pub(super) fn all() -> Vec<u32> {
     numbers("/proc")
@@ -78,6 +94,22 @@ pub(super) fn real_user(pid: u32) -> Option<u32> {
     let status = String::from_utf8_lossy(&status);
     let ids = status.lines().find_map(|line| line.strip_prefix("Uid:"))?;
     ids.split_ascii_whitespace().next()?.parse().ok()
+}
+
+/// The units of systemd that a process belongs to, the innermost last.
+pub(super) fn units(pid: u32) -> Vec<String> {
+    let cgroups = fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap_or_default();
+    let is_unit =
+        |name: &&str| name.ends_with(".service") || name.ends_with(".scope") || name.ends_with(".slice");
+    let mut units: Vec<String> = Vec::new();
+    // `0::/system.slice/ssh.service`, and the like for each hierarchy of version 1.
+    for name in cgroups.lines().filter_map(|line| line.splitn(3, ':').nth(2)).flat_map(|path| path.split('/'))
+    {
+        if is_unit(&name) && !units.iter().any(|unit| unit == name) {
+            units.push(name.to_owned());
+        }
+    }
+    units
 }
 
 /// The ids of a process's threads.
@@ -141,6 +173,21 @@ impl Held {
         // The descriptor is of whoever had the number when it was opened. If the number still belongs to
         // the process that is meant, it did then.
         (stat(pid)?.start == start).then_some(held)
+    }
+
+    /// Sends it a signal. Nothing, where it has ended.
+    pub(super) fn signal(&self, signal: Signal) -> io::Result<()> {
+        match pidfd_send_signal(self.0.as_fd(), signal) {
+            Err(rustix::io::Errno::SRCH) => Ok(()),
+            sent => Ok(sent?),
+        }
+    }
+
+    /// Whether it has ended by then, its threads included.
+    pub(super) fn has_ended_within(&self, time: Duration) -> bool {
+        let time = Timespec::try_from(time).ok();
+        let mut waited = [PollFd::new(&self.0, PollFlags::IN)];
+        matches!(poll(&mut waited, time.as_ref()), Ok(1))
     }
 
     /// Holds a thread that has a table of descriptors of its own. Since 6.9.

@@ -1,30 +1,37 @@
 //! The responder: takes findings and commands, keeps the verdicts that live, and ends them.
 
-use std::cmp::Ordering;
 use std::collections::{BTreeMap, VecDeque};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
 use aya::Ebpf;
 use openclaw_common::Layout;
 use openclaw_common::verdict::{Counter, TICK, Verdict};
-use openclaw_detect::{Action, Finding, ProcessId};
+use openclaw_detect::{Action, Finding, ProcessId, Scope, Severity};
 
 use super::enforcer::{self, Enforcer, a_link};
-use super::guard::Guard;
-use super::kept::{Subject, decode, encode, id};
+use super::guard::{NetworkGuard, ProcessGuard};
+use super::journal::Journal;
+use super::keeper::{self, Keeper};
+use super::kept::{Numbers, Subject, decode, encode, id};
 use super::pins::{Hold, Pins};
+use super::policy::{Permit, Policy};
 use super::process::{self, Stat};
+use super::strike::{Strike, Striker};
 use super::tree::{Shortfall, Tree};
 use super::{
-    ActionKind, ActionRecord, Network, Outcome, ProcessLookup, ResponseSettings, Target, cgroup, clock,
+    ActionKind, ActionRecord, Network, NoLookup, Outcome, ProcessLookup, Rail, ResponseSettings, Target,
+    cgroup, clock,
 };
 
 mod answer;
 mod programs;
+mod strikes;
 mod takeover;
 
+use strikes::Struck;
 pub use takeover::undo_all;
 
 /// How many past records are kept at hand; the store keeps them for longer.
@@ -44,7 +51,14 @@ const WATCH: Duration = Duration::from_secs(1);
 pub struct Responder {
     settings: ResponseSettings,
     layout: Layout,
-    guard: Guard,
+    policy: Arc<Policy>,
+    networks: NetworkGuard,
+    processes: ProcessGuard,
+    /// Begins what is tried in the place of an answer that had no effect.
+    striker: Striker,
+    journal: Journal,
+    keeper: Keeper,
+    numbers: Numbers,
     pins: Pins,
     /// Without it the pins are left alone.
     hold: Option<Hold>,
@@ -55,8 +69,9 @@ pub struct Responder {
     /// There while a verdict lives.
     enforcer: Option<Enforcer>,
     live: BTreeMap<u64, Live>,
+    /// What is done to processes, by id.
+    struck: BTreeMap<String, Struck>,
     past: VecDeque<ActionRecord>,
-    last_number: u64,
     uninherited: u64,
     notices: Vec<String>,
     /// Records that the next tick returns.
@@ -106,6 +121,8 @@ struct Origin<'a> {
     finding: Option<&'a Finding>,
     reason: Option<String>,
     duration: Duration,
+    /// The id of the answer in whose place it is tried.
+    escalates: Option<String>,
 }
 
 impl Responder {
@@ -114,20 +131,31 @@ impl Responder {
     /// Works also where verdicts are impossible: each answer then fails, and says why. What went wrong with
     /// the earlier agent's verdicts is in [`Responder::notices`].
     pub fn new(settings: ResponseSettings, layout: Layout) -> Self {
-        let guard = Guard::new(&settings);
+        let policy = Arc::new(Policy::new(&settings));
+        let processes = ProcessGuard::new(&settings);
+        let (journal, numbers) = (Journal::new(&settings.state), Numbers::default());
+        let striker =
+            Striker::new(&settings, Arc::clone(&policy), processes.clone(), journal.clone(), numbers.clone());
+        let networks = NetworkGuard::new(&settings);
         let pins = Pins::new(&settings.bpffs);
         let mut responder = Responder {
             settings,
             layout,
-            guard,
+            policy,
+            networks,
+            processes,
+            striker,
+            journal,
+            keeper: Keeper::default(),
+            numbers,
             pins,
             hold: None,
             kept_out: None,
             spare: None,
             enforcer: None,
             live: BTreeMap::new(),
+            struck: BTreeMap::new(),
             past: VecDeque::new(),
-            last_number: 0,
             uninherited: 0,
             notices: Vec::new(),
             untold: Vec::new(),
@@ -144,7 +172,31 @@ impl Responder {
         if let Err(error) = responder.load_ahead() {
             responder.notices.push(format!("{error:#}"));
         }
+        responder.take_over_strikes();
         responder
+    }
+
+    /// What decides whether answers are carried out.
+    pub fn policy(&self) -> Arc<Policy> {
+        Arc::clone(&self.policy)
+    }
+
+    /// Who begins what ends or stops processes, on the thread that reads events.
+    pub fn striker(&self) -> Striker {
+        Striker::new(
+            &self.settings,
+            Arc::clone(&self.policy),
+            self.processes.clone(),
+            self.journal.clone(),
+            self.numbers.clone(),
+        )
+    }
+
+    /// Gets ready for answers that may be carried out by now: the first one takes effect sooner.
+    pub fn get_ready(&mut self) {
+        if let Err(error) = self.load_ahead() {
+            tracing::warn!("the first verdict will take longer to make: {error:#}");
+        }
     }
 
     /// What a person should know about the start, in sentences.
@@ -161,17 +213,74 @@ impl Responder {
         cgroup::scope(self.settings.cgroup.as_deref()).err().map(|error| format!("{error:#}"))
     }
 
-    /// Answers a finding: one record for each block or isolation that its rule asks for.
-    pub fn on_finding(&mut self, finding: &Finding, lookup: &dyn ProcessLookup) -> Vec<ActionRecord> {
-        let duration = finding.response_seconds.map_or(self.settings.default_duration, Duration::from_secs);
+    /// Answers a finding: one record for each answer that its rule asks for, and for those that are tried in the place of
+    /// one without effect. `strike` is what the thread that reads events has begun of it.
+    pub fn on_finding(
+        &mut self,
+        finding: &Finding,
+        strike: Option<Strike>,
+        lookup: &dyn ProcessLookup,
+    ) -> Vec<ActionRecord> {
+        // What stands still, and is to end, comes first.
+        let mut records: Vec<ActionRecord> =
+            self.answer_strike(finding, strike, lookup).into_iter().collect();
+        let isolates = self.settings.isolate_on_critical
+            && finding.severity == Severity::Critical
+            && finding.process.is_some()
+            && !finding.actions.contains(&Action::Isolate);
+        for action in finding.actions.iter().chain(isolates.then_some(&Action::Isolate)) {
+            records.extend(self.answer(finding, *action, None, lookup));
+        }
+        let failed: Vec<ActionRecord> =
+            records.iter().filter(|record| record.outcome == Outcome::Failed).cloned().collect();
+        for record in failed {
+            records.extend(self.escalate(finding, &record, lookup));
+        }
+        records
+    }
+
+    /// Does what is not begun elsewhere.
+    fn answer(
+        &mut self,
+        finding: &Finding,
+        action: Action,
+        escalates: Option<String>,
+        lookup: &dyn ProcessLookup,
+    ) -> Option<ActionRecord> {
+        let duration = finding.response.duration().unwrap_or(self.settings.default_duration);
+        let origin = Origin { finding: Some(finding), reason: None, duration, escalates };
+        match action {
+            Action::Block => Some(self.answer_block(finding.remote.map(Network::from), &origin)),
+            Action::Isolate => Some(self.answer_isolate(finding.process, &origin, lookup)),
+            Action::Alert | Action::Suspend | Action::Kill => None,
+        }
+    }
+
+    /// Tries what the rule allows in the place of an answer that had no effect, until something has.
+    fn escalate(
+        &mut self,
+        finding: &Finding,
+        failed: &ActionRecord,
+        lookup: &dyn ProcessLookup,
+    ) -> Vec<ActionRecord> {
         let mut records = Vec::new();
-        for action in &finding.actions {
-            let origin = Origin { finding: Some(finding), reason: None, duration };
-            records.push(match action {
-                Action::Alert => continue,
-                Action::Block => self.answer_block(finding.remote.map(Network::from), &origin),
-                Action::Isolate => self.answer_isolate(finding.process, &origin, lookup),
-            });
+        let mut last = failed.clone();
+        while last.outcome == Outcome::Failed
+            && let Some(next) = finding.response.after(last.kind.action())
+        {
+            let record = match next {
+                Action::Suspend | Action::Kill => {
+                    let descendants = finding.process.map(|id| lookup.descendants(id)).unwrap_or_default();
+                    let strike = self.striker.strike(finding, next, &descendants, Some(&last.id));
+                    self.follow_up(strike, finding, lookup)
+                }
+                _ => match self.answer(finding, next, Some(last.id.clone()), lookup) {
+                    Some(record) => record,
+                    None => break,
+                },
+            };
+            last = record.clone();
+            records.push(record);
         }
         records
     }
@@ -184,7 +293,7 @@ impl Responder {
         duration: Option<Duration>,
     ) -> ActionRecord {
         let duration = duration.unwrap_or(self.settings.default_duration);
-        self.answer_block(Some(network), &Origin { finding: None, reason, duration })
+        self.answer_block(Some(network), &Origin { finding: None, reason, duration, escalates: None })
     }
 
     /// Isolates a process tree because a person asks for it.
@@ -200,7 +309,7 @@ impl Responder {
         let start = process::stat(pid).map_or(0, |stat| stat.start * TICK);
         self.answer_isolate(
             Some(ProcessId { pid, start }),
-            &Origin { finding: None, reason, duration },
+            &Origin { finding: None, reason, duration, escalates: None },
             lookup,
         )
     }
@@ -246,24 +355,25 @@ impl Responder {
         }
     }
 
-    /// Ends a verdict of either kind.
+    /// Takes an answer back.
     ///
     /// # Errors
-    /// When no verdict of that id is in force, or the kernel refuses.
+    /// When none of that id is in force, it cannot be taken back, or the kernel refuses.
     pub fn undo(&mut self, id: &str) -> Result<ActionRecord> {
         let number = self.live.iter().find(|(_, live)| live.record.id == id).map(|(number, _)| *number);
         match number {
             Some(number) => self.end(number, Outcome::Undone),
-            None => bail!("no verdict {id} is in force: `openclaw response list` shows those that are"),
+            None => self.undo_strike(id),
         }
     }
 
-    /// Ends every verdict.
+    /// Takes every answer back.
     ///
     /// # Errors
     /// When the pins cannot be removed.
     pub fn undo_all(&mut self) -> Result<Vec<ActionRecord>> {
-        let ended = self.give_up(Outcome::Undone, None);
+        let mut ended = self.undo_strikes();
+        ended.extend(self.give_up(Outcome::Undone, None));
         // The kernel takes its time to detach programs whose pins are gone: their maps are emptied first.
         let emptied = self.enforcer.take().map_or(Ok(()), |mut enforcer| enforcer.clear());
         if self.has_hold() {
@@ -273,9 +383,12 @@ impl Responder {
         Ok(ended)
     }
 
-    /// The verdicts in force, in the order in which they were asked for.
+    /// The answers in force, in the order in which they were asked for.
     pub fn live(&self) -> Vec<ActionRecord> {
-        self.live.values().map(|live| live.record.clone()).collect()
+        let mut live: Vec<ActionRecord> =
+            self.live.values().map(|live| &live.record).chain(self.suspensions()).cloned().collect();
+        live.sort_by_key(|record| record.at);
+        live
     }
 
     /// The records of verdicts that last longer than they did when this was asked before.
@@ -297,11 +410,15 @@ impl Responder {
         )
     }
 
-    /// When [`Responder::tick`] should be called next; `None` while no verdict lives.
+    /// When [`Responder::tick`] should be called next; `None` while nothing is in force.
     pub fn next_tick(&self) -> Option<Duration> {
         if !self.untold.is_empty() {
             return Some(Duration::ZERO);
         }
+        self.next_verdict().into_iter().chain(self.next_strike()).min()
+    }
+
+    fn next_verdict(&self) -> Option<Duration> {
         let now = clock::since_boot();
         let expiry = self.live.values().map(|live| live.expiry).min()?;
         let isolates = self.live.values().any(|live| matches!(live.what, What::Isolate { .. }));
@@ -313,6 +430,7 @@ impl Responder {
     pub fn tick(&mut self) -> Vec<ActionRecord> {
         self.notice_removal();
         let mut records = std::mem::take(&mut self.untold);
+        records.extend(self.tick_strikes());
         if self.enforcer.is_none() {
             return records;
         }
@@ -326,7 +444,8 @@ impl Responder {
                     // The kernel has ended it by its clock; what is left over is without effect.
                     tracing::error!("a verdict that is over could not be cleared away: {error:#}");
                     if let Some(live) = self.live.remove(&number) {
-                        let record = ActionRecord { outcome: Outcome::Expired, ..live.record };
+                        let ended = Some(clock::wall());
+                        let record = ActionRecord { outcome: Outcome::Expired, ended, ..live.record };
                         records.push(self.keep(record));
                     }
                 }
@@ -381,12 +500,6 @@ impl Responder {
         Some(&around.record)
     }
 
-    /// Numbers are the time in milliseconds, each used once.
-    fn next_number(&mut self) -> u64 {
-        self.last_number = (clock::wall().0 / 1_000_000).max(self.last_number + 1);
-        self.last_number
-    }
-
     fn keep(&mut self, record: ActionRecord) -> ActionRecord {
         self.past.push_back(record.clone());
         while self.past.len() > RECORDS {
@@ -396,23 +509,6 @@ impl Responder {
     }
 
     // The kernel's side.
-}
-
-impl Origin<'_> {
-    fn record(&self, number: u64, kind: ActionKind, target: Target) -> ActionRecord {
-        ActionRecord {
-            id: id(kind, number),
-            finding: self.finding.map(|finding| finding.id.clone()),
-            rule: self.finding.map(|finding| finding.rule.clone()),
-            kind,
-            target,
-            outcome: Outcome::Failed,
-            reason: self.reason.clone(),
-            at: clock::wall(),
-            expires: None,
-            verdict: None,
-        }
-    }
 }
 
 /// The answer where a verdict does already what is asked for.
@@ -425,10 +521,6 @@ fn in_force_already(record: ActionRecord, verdict: &ActionRecord) -> ActionRecor
         verdict: Some(verdict.id.clone()),
         ..record
     }
-}
-
-fn refused(record: ActionRecord, reason: String) -> ActionRecord {
-    ActionRecord { outcome: Outcome::Refused, reason: Some(reason), ..record }
 }
 
 #[cfg(test)]
@@ -448,13 +540,13 @@ mod tests {
         let finding = Finding {
             id: "f-1".to_owned(),
             rule: "rule".to_owned(),
-            severity: openclaw_detect::Severity::High,
+            severity: Severity::High,
             confidence: 0.9,
             title: String::new(),
             message: String::new(),
             timestamp: openclaw_detect::Timestamp(0),
             actions: vec![Action::Alert, Action::Block, Action::Isolate],
-            response_seconds: None,
+            response: openclaw_detect::Response::default(),
             tags: Vec::new(),
             process: None,
             remote: None,
@@ -462,7 +554,7 @@ mod tests {
             evidence: None,
             event: Default::default(),
         };
-        let records = responder.on_finding(&finding, &super::super::NoLookup);
+        let records = responder.on_finding(&finding, None, &NoLookup);
         let outcomes: Vec<_> = records.iter().map(|record| (record.kind, record.outcome)).collect();
         assert_eq!(
             outcomes,

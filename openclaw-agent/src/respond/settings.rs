@@ -1,27 +1,36 @@
 //! What the responder is told, and whom it asks.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use openclaw_detect::ProcessId;
+use openclaw_detect::{Mode, ProcessId};
 
-use super::Network;
+use super::{BreakerLimits, Network, Protected, state_folder};
+use crate::api::socket::SYSTEM_SOCKET;
 
 /// How to answer.
 #[derive(Debug, Clone)]
 pub struct ResponseSettings {
-    /// Whether findings are answered. If not, what would be done is recorded. What a person asks for is
-    /// done either way.
-    pub enforce: bool,
+    /// Whether findings are answered, or it is recorded what would be done. What a person asks for is done either way.
+    pub mode: Mode,
+    /// The same for rules by their names, of which the end may be `*`.
+    pub rule_modes: Vec<(String, Mode)>,
+    /// The same for what is found in containers with a label, `KEY` or `KEY=VALUE`.
+    pub label_modes: Vec<(String, Mode)>,
+    /// For so long after the start nothing that a finding asks for is done.
+    pub warm_up: Duration,
+    /// How many answers are not too many.
+    pub breaker: BreakerLimits,
+    /// Whether a critical finding isolates its process, whatever its rule says.
+    pub isolate_on_critical: bool,
     /// An answer to a finding needs a confidence strictly above this, 0 to 1.
     pub min_confidence: f64,
     /// The cgroup v2 folder that bounds where verdicts hold; none means the root of cgroup v2.
     pub cgroup: Option<PathBuf>,
     /// How long a verdict lasts where nothing says so.
     pub default_duration: Duration,
-    /// Processes that are never acted upon, besides those that never are: names of executables, of which
-    /// the end may be `*`, or full paths.
-    pub protected: Vec<String>,
+    /// What is never acted upon, besides what never is.
+    pub protected: Vec<Protected>,
     /// Networks that are never blocked.
     pub never_block: Vec<Network>,
     /// Where alerts go, as `host:port`: never blocked either.
@@ -30,12 +39,19 @@ pub struct ResponseSettings {
     pub max_isolated_processes: Option<u32>,
     /// Where the BPF file system is, or is to be mounted; see [`default_bpffs`].
     pub bpffs: PathBuf,
+    /// The folder for what must be known of answers when an agent has ended; see [`super::state_folder`].
+    pub state: PathBuf,
 }
 
 impl Default for ResponseSettings {
     fn default() -> Self {
         ResponseSettings {
-            enforce: false,
+            mode: Mode::Observe,
+            rule_modes: Vec::new(),
+            label_modes: Vec::new(),
+            warm_up: Duration::ZERO,
+            breaker: BreakerLimits::default(),
+            isolate_on_critical: false,
             min_confidence: 0.8,
             cgroup: None,
             default_duration: Duration::from_secs(3600),
@@ -44,6 +60,7 @@ impl Default for ResponseSettings {
             alert_endpoints: Vec::new(),
             max_isolated_processes: None,
             bpffs: default_bpffs(),
+            state: state_folder(Path::new(SYSTEM_SOCKET)),
         }
     }
 }

@@ -125,12 +125,18 @@ impl Store {
         Ok(())
     }
 
-    /// Adds an action, or replaces the one with its id.
+    /// Adds an action, or replaces the one with its id, but for what only the one before says.
     ///
     /// # Errors
     /// [`StoreError::Database`], when the disk is full for example.
     pub fn upsert_action(&self, action: &ActionRecord) -> Result<(), StoreError> {
-        let record = self.to_json(action)?;
+        let mut action = action.clone();
+        let mut earlier: Vec<ActionRecord> =
+            self.read("SELECT record FROM actions WHERE id = ?1", [&action.id])?;
+        if let Some(earlier) = earlier.pop() {
+            action.fill_in(&earlier);
+        }
+        let record = self.to_json(&action)?;
         self.db
             .prepare_cached(
                 "INSERT INTO actions (id, at, finding, record) VALUES (?1, ?2, ?3, ?4)
@@ -197,6 +203,26 @@ impl Store {
         self.read("SELECT record FROM actions ORDER BY at DESC, id DESC LIMIT ?1", [limit])
     }
 
+    /// The one action whose id is or begins with `id`.
+    ///
+    /// # Errors
+    /// [`StoreError::NoSuchId`], when there is none or more than one.
+    pub fn action(&self, id: &str) -> Result<ActionRecord, StoreError> {
+        let mut found: Vec<ActionRecord> = self.read(
+            "SELECT record FROM actions WHERE substr(id, 1, length(?1)) = ?1 ORDER BY id LIMIT 2",
+            [id],
+        )?;
+        match (found.pop(), found.is_empty()) {
+            (Some(action), true) => Ok(action),
+            (Some(_), false) => Err(StoreError::NoSuchId(format!(
+                "more than one answer has an id that begins with `{id}`: give more of it"
+            ))),
+            (None, _) => Err(StoreError::NoSuchId(format!(
+                "no answer has the id `{id}`: `openclaw response list --all` shows them"
+            ))),
+        }
+    }
+
     /// The actions that answered a finding, the oldest first.
     ///
     /// # Errors
@@ -213,6 +239,7 @@ impl Store {
         let mut actions = self.actions(u32::MAX)?;
         actions.retain(|action| {
             action.outcome == Outcome::Done
+                && action.kind.can_be_undone()
                 && action.verdict.is_none()
                 && action.expires.is_none_or(|end| end > now)
         });

@@ -16,7 +16,7 @@ fn finding(id: &str, at: u64, severity: Severity) -> Finding {
         message: "message".to_owned(),
         timestamp: Timestamp(at),
         actions: vec![Action::Alert],
-        response_seconds: None,
+        response: openclaw_detect::Response::default(),
         tags: vec!["attack.t1046".to_owned()],
         process: None,
         remote: None,
@@ -27,17 +27,12 @@ fn finding(id: &str, at: u64, severity: Severity) -> Finding {
 }
 
 fn action(id: &str, at: u64, expires: Option<u64>) -> ActionRecord {
+    let target = Target::Network("192.0.2.7".to_owned());
     ActionRecord {
-        id: id.to_owned(),
         finding: Some("f1".to_owned()),
-        rule: None,
-        kind: ActionKind::Block,
-        target: Target::Network("192.0.2.7".to_owned()),
         outcome: Outcome::Done,
-        reason: None,
-        at: Timestamp(at),
         expires: expires.map(Timestamp),
-        verdict: None,
+        ..ActionRecord::asked(id.to_owned(), ActionKind::Block, target, Timestamp(at))
     }
 }
 

@@ -100,7 +100,7 @@ struct CloneArgs {
 }
 
 /// Forks a child of that pid. Returns 0 in the child; negative where the kernel refuses.
-fn fork_as(pid: i32) -> libc::c_long {
+pub(crate) fn fork_as(pid: i32) -> libc::c_long {
     let mut arguments = CloneArgs {
         exit_signal: libc::SIGCHLD as u64,
         set_tid: &raw const pid as u64,

@@ -28,6 +28,7 @@ mod remember;
 mod rules;
 mod sigma;
 mod socket;
+mod strike;
 mod support;
 mod tamper;
 mod udp;

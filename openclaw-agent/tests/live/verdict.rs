@@ -13,7 +13,7 @@ use std::time::Duration;
 use openclaw_agent::kernel::layout::of_running_kernel;
 use openclaw_agent::respond::{Responder, ResponseSettings};
 use openclaw_common::Layout;
-use openclaw_detect::{Action, Finding, ProcessId, Severity, Timestamp};
+use openclaw_detect::{Action, Finding, Mode, ProcessId, Response, Severity, Timestamp};
 
 use crate::support::cgroup::Cgroup;
 use crate::support::live;
@@ -28,16 +28,19 @@ struct Stage {
     bpffs: Bpffs,
     cgroup: Cgroup,
     cable: Cable,
+    state: tempfile::TempDir,
 }
 
 impl Stage {
     fn new() -> Self {
-        Stage { bpffs: Bpffs::new(), cgroup: Cgroup::new(), cable: Cable::new() }
+        let state = tempfile::tempdir().unwrap();
+        Stage { bpffs: Bpffs::new(), cgroup: Cgroup::new(), cable: Cable::new(), state }
     }
 
     fn settings(&self) -> ResponseSettings {
         ResponseSettings {
-            enforce: true,
+            mode: Mode::Enforce,
+            state: self.state.path().to_owned(),
             cgroup: Some(self.cgroup.path().to_owned()),
             default_duration: MINUTE,
             bpffs: self.bpffs.path().to_owned(),
@@ -53,7 +56,7 @@ impl Stage {
 }
 
 /// A finding whose rule asks for the isolation of a process.
-fn finding(process: ProcessId) -> Finding {
+pub(crate) fn finding(process: ProcessId) -> Finding {
     Finding {
         id: "f-1".to_owned(),
         rule: "test".to_owned(),
@@ -63,7 +66,7 @@ fn finding(process: ProcessId) -> Finding {
         message: String::new(),
         timestamp: Timestamp(0),
         actions: vec![Action::Isolate],
-        response_seconds: Some(30),
+        response: Response { seconds: Some(30), ..Response::default() },
         tags: Vec::new(),
         process: Some(process),
         remote: Some("10.211.77.2".parse().unwrap()),

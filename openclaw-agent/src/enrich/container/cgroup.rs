@@ -43,6 +43,11 @@ pub(super) fn parse(path: &str) -> Option<Found<'_>> {
     }
 }
 
+/// The id of the innermost container that a path leads to.
+pub(in crate::enrich) fn id(path: &str) -> Option<&str> {
+    parse(path).map(|found| found.id)
+}
+
 /// The container that one component names, given the path around it.
 fn container<'a>(component: &'a str, outer: &str) -> Option<(&'a str, Option<Runtime>)> {
     let parent = outer.rsplit('/').next().unwrap_or_default();

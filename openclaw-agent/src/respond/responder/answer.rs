@@ -1,35 +1,53 @@
 //! One answer: under the guard rails, carried out, or extended where it is in force already.
 
+use std::ops::ControlFlow::{self, Break, Continue};
+
 use super::*;
 
 impl Responder {
     pub(super) fn answer_block(&mut self, network: Option<Network>, origin: &Origin<'_>) -> ActionRecord {
         self.notice_removal();
-        let number = self.next_number();
+        let number = self.numbers.next();
         let target = network.map_or(Target::None, |network| Target::Network(network.to_string()));
-        let record = origin.record(number, ActionKind::Block, target);
+        let record = self.record(origin, number, ActionKind::Block, target);
         let record = match network {
-            None => refused(record, "the event names no address".to_owned()),
-            Some(network) => {
-                let forbidden = self
-                    .no_scope()
-                    .or_else(|| self.guard.network(network))
-                    .or_else(|| self.too_unsure(origin))
-                    .or_else(|| origin.finding.and_then(|_| self.guard.operator(network)));
-                if let Some(reason) = forbidden {
-                    refused(record, reason)
-                } else if self.only_watches(origin) {
-                    ActionRecord { outcome: Outcome::Would, ..record }
-                } else if let Some(existing) = self.block_of(network) {
-                    self.extend(existing, record, origin)
-                } else {
-                    self.carry_out(number, record, origin, |responder, record, expiry| {
-                        responder.do_block(number, network, record, expiry)
-                    })
-                }
-            }
+            None => record.refused(Rail::Target, "the event names no address"),
+            Some(network) => self.block_known(number, network, record.past(Rail::Target), origin),
         };
         self.keep(record)
+    }
+
+    fn block_known(
+        &mut self,
+        number: u64,
+        network: Network,
+        record: ActionRecord,
+        origin: &Origin<'_>,
+    ) -> ActionRecord {
+        if let Some(reason) = self.no_scope() {
+            return record.refused(Rail::Reach, reason);
+        }
+        let record = record.past(Rail::Reach);
+        if let Some(reason) = self.networks.network(network) {
+            return record.refused(Rail::NeverBlock, reason);
+        }
+        let mut record = record.past(Rail::NeverBlock);
+        if origin.finding.is_some() {
+            if let Some(reason) = self.networks.operator(network) {
+                return record.refused(Rail::Operator, reason);
+            }
+            record = record.past(Rail::Operator);
+        }
+        let existing = self.block_of(network);
+        match self.permit(origin, record, existing.is_none()) {
+            Break(record) => record,
+            Continue(record) => match existing {
+                Some(existing) => self.extend(existing, record, origin),
+                None => self.carry_out(number, record, origin, |responder, record, expiry| {
+                    responder.do_block(number, network, record, expiry)
+                }),
+            },
+        }
     }
 
     pub(super) fn answer_isolate(
@@ -39,22 +57,22 @@ impl Responder {
         lookup: &dyn ProcessLookup,
     ) -> ActionRecord {
         self.notice_removal();
-        let number = self.next_number();
-        let record = origin.record(number, ActionKind::Isolate, Target::None);
+        let number = self.numbers.next();
+        let record = self.record(origin, number, ActionKind::Isolate, Target::None);
         let record = match process {
-            None => refused(record, "the event names no process".to_owned()),
+            None => record.refused(Rail::Target, "the event names no process"),
             Some(id) => {
                 let stat = process::stat(id.pid).filter(|stat| stat.start == id.start / TICK);
                 let name = lookup.name(id).or_else(|| Some(stat.as_ref()?.name.clone()));
                 let target = Target::Process { id, name: name.unwrap_or_default() };
-                let record = ActionRecord { target, ..record };
+                let record = ActionRecord { target, ..record }.past(Rail::Target);
                 self.isolate_known(number, id, stat, record, origin, lookup)
             }
         };
         self.keep(record)
     }
 
-    pub(super) fn isolate_known(
+    fn isolate_known(
         &mut self,
         number: u64,
         id: ProcessId,
@@ -76,32 +94,37 @@ impl Responder {
             Some(stat) => members.insert(0, (id.pid, stat)),
             None if members.is_empty() => {
                 let what = if id.start == 0 { "there is no process" } else { "it has ended: process" };
-                return refused(record, format!("{what} {}", id.pid));
+                return record.refused(Rail::Identity, format!("{what} {}", id.pid));
             }
             None => {}
         }
+        let record = record.past(Rail::Identity);
         // It may have left the tree that `/proc` shows, and be known to have come from there all the same.
         if members.iter().any(|(pid, _)| *pid == std::process::id()) {
-            return refused(record, format!("this agent descends from process {}", id.pid));
+            let reason = format!("this agent descends from process {}", id.pid);
+            return record.refused(Rail::Protected, reason);
         }
         let (first, stat) = &members[0];
         let forbidden = self
-            .guard
+            .processes
             .process(*first, stat)
-            .or_else(|| self.guard.descendants(&members))
-            .or_else(|| self.too_unsure(origin));
+            .or_else(|| self.processes.container(origin.finding?))
+            .or_else(|| self.processes.descendants(&members));
         if let Some(reason) = forbidden {
-            return refused(record, reason);
+            return record.refused(Rail::Protected, reason);
         }
+        let record = record.past(Rail::Protected);
         let reached =
             cgroup::scope(self.settings.cgroup.as_deref()).and_then(|scope| cgroup::reaches(&scope, *first));
         if let Err(error) = reached {
-            return refused(record, format!("{error:#}"));
+            return record.refused(Rail::Reach, format!("{error:#}"));
         }
-        if self.only_watches(origin) {
-            return ActionRecord { outcome: Outcome::Would, ..record };
-        }
-        if let Some(existing) = self.isolation_of(id) {
+        let existing = self.isolation_of(id);
+        let record = match self.permit(origin, record.past(Rail::Reach), existing.is_none()) {
+            Break(record) => return record,
+            Continue(record) => record,
+        };
+        if let Some(existing) = existing {
             return self.extend(existing, record, origin);
         }
         if let Some(around) = self.isolation_around(*first, stat.start, origin) {
@@ -110,6 +133,33 @@ impl Responder {
         self.carry_out(number, record, origin, |responder, record, expiry| {
             responder.do_isolate(number, id, &members, record, expiry)
         })
+    }
+
+    /// What a person asks for, or the policy allows; else what becomes of it. What is in force already `is_news` no more.
+    fn permit(
+        &self,
+        origin: &Origin<'_>,
+        record: ActionRecord,
+        is_news: bool,
+    ) -> ControlFlow<ActionRecord, ActionRecord> {
+        let Some(finding) = origin.finding else { return Continue(record) };
+        match self.policy.judge(finding, is_news.then_some(&record.target)) {
+            Permit::Act => Continue(record.past(Rail::Confidence).past(Rail::Breaker)),
+            Permit::Watch(reason) => Break(ActionRecord { outcome: Outcome::Would, reason, ..record }),
+            Permit::Refuse(rail, reason) => Break(record.refused(rail, reason)),
+        }
+    }
+
+    fn record(&self, origin: &Origin<'_>, number: u64, kind: ActionKind, target: Target) -> ActionRecord {
+        ActionRecord {
+            finding: origin.finding.map(|finding| finding.id.clone()),
+            rule: origin.finding.map(|finding| finding.rule.clone()),
+            mode: origin.finding.map(|finding| self.policy.mode(finding)),
+            scope: (kind == ActionKind::Isolate).then_some(Scope::Tree),
+            reason: origin.reason.clone(),
+            escalates: origin.escalates.clone(),
+            ..ActionRecord::asked(id(kind, number), kind, target, clock::wall())
+        }
     }
 
     /// Runs what makes a verdict, and takes back what it did where it fails.
@@ -135,7 +185,7 @@ impl Responder {
             if let Err(error) = tidied {
                 tracing::error!("a verdict that failed could not be cleared away: {error:#}");
             }
-            ActionRecord { outcome: Outcome::Failed, reason: Some(format!("{error:#}")), ..record }
+            record.failed(format!("{error:#}"))
         })
     }
 
@@ -148,9 +198,14 @@ impl Responder {
     ) -> Result<ActionRecord> {
         self.enforcer()?.set_verdict(number, encode(&record, Subject::Network(network), expiry))?;
         self.live.insert(number, Live { record: record.clone(), expiry, what: What::Block(network) });
+        let done = clock::wall();
         self.set_blocked()?;
         if self.enforcer()?.blocked_until(network) < expiry {
             bail!("the kernel's table of blocked networks did not keep {network}");
+        }
+        let record = ActionRecord { done: Some(done), verified: Some(clock::wall()), ..record };
+        if let Some(live) = self.live.get_mut(&number) {
+            live.record = record.clone();
         }
         Ok(record)
     }
@@ -177,11 +232,15 @@ impl Responder {
         if !marked && process::stat(*first).is_some_and(|now| now.start == stat.start) {
             bail!("the kernel's table of isolated processes did not keep process {first}");
         }
-        if let Some(sentence) = shortfall.sentence() {
+        record.done = Some(clock::wall());
+        record.processes = Some(members.len() as u32);
+        match shortfall.sentence() {
             // What could be cut stays cut.
-            record.outcome = Outcome::Failed;
-            record.reason =
-                Some(format!("{sentence}; the rest is cut off until `openclaw release {}`", record.id));
+            Some(sentence) => {
+                let rest = format!("{sentence}; the rest is cut off until `openclaw release {}`", record.id);
+                record = record.failed(rest);
+            }
+            None => record.verified = Some(clock::wall()),
         }
         let what = What::Isolate { root, tree, reported: shortfall };
         self.live.insert(number, Live { record: record.clone(), expiry, what });
@@ -194,9 +253,7 @@ impl Responder {
         match self.try_extend(number, expiry) {
             Ok(Some(extended)) => in_force_already(record, &extended),
             Ok(None) => record,
-            Err(error) => {
-                ActionRecord { outcome: Outcome::Failed, reason: Some(format!("{error:#}")), ..record }
-            }
+            Err(error) => record.failed(format!("{error:#}")),
         }
     }
 
@@ -221,7 +278,7 @@ impl Responder {
     pub(super) fn end(&mut self, number: u64, outcome: Outcome) -> Result<ActionRecord> {
         self.enforcer()?.remove_verdict(number)?;
         let live = self.live.remove(&number).context("the verdict has ended already")?;
-        let record = self.keep(ActionRecord { outcome, ..live.record });
+        let record = self.keep(ActionRecord { outcome, ended: Some(clock::wall()), ..live.record });
         self.set_blocked()?;
         self.mark_anew();
         self.detach_if_idle()?;
@@ -245,29 +302,9 @@ impl Responder {
             .into_values()
             .map(|live| {
                 let reason = reason.map(str::to_owned).or(live.record.reason);
-                ActionRecord { outcome, reason, ..live.record }
+                ActionRecord { outcome, reason, ended: Some(clock::wall()), ..live.record }
             })
             .collect();
         ended.into_iter().map(|record| self.keep(record)).collect()
     }
-
-    // Guard rails that depend on who asks.
-
-    pub(super) fn too_unsure(&self, origin: &Origin<'_>) -> Option<String> {
-        let confidence = origin.finding?.confidence;
-        let least = self.settings.min_confidence;
-        // A confidence that is no number is not above anything.
-        let sure = confidence.partial_cmp(&least) == Some(Ordering::Greater);
-        (!sure).then(|| {
-            format!(
-                "the rule's confidence {confidence} is not above security.response.min_confidence {least}"
-            )
-        })
-    }
-
-    pub(super) fn only_watches(&self, origin: &Origin<'_>) -> bool {
-        origin.finding.is_some() && !self.settings.enforce
-    }
-
-    // The verdicts in force.
 }

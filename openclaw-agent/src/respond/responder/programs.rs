@@ -45,7 +45,7 @@ impl Responder {
 
     /// Loads the programs where findings may need them at any time. Nothing runs them yet.
     pub(super) fn load_ahead(&mut self) -> Result<()> {
-        if self.settings.enforce && self.enforcer.is_none() && self.spare.is_none() {
+        if self.policy.expects_answers() && self.enforcer.is_none() && self.spare.is_none() {
             self.spare = Some(enforcer::load_ahead(&self.layout, self.room())?);
         }
         Ok(())

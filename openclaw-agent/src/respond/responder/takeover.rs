@@ -31,7 +31,7 @@ impl Responder {
         let mut enforcer = Enforcer::adopt(&self.pins)?;
         let now = clock::since_boot();
         let left = enforcer.verdicts();
-        self.last_number = left.keys().copied().fold(self.last_number, u64::max);
+        left.keys().for_each(|number| self.numbers.skip(*number));
         for (number, verdict) in &left {
             match decode(*number, verdict) {
                 Some((record, subject)) if verdict.expiry > now => {
@@ -48,7 +48,7 @@ impl Responder {
                 let reason = format!("it held process {pid}, which this agent is or descends from");
                 self.notices.push(format!("isolation {} was ended: {reason}", live.record.id));
                 let (outcome, reason) = (Outcome::Undone, Some(reason));
-                self.keep(ActionRecord { outcome, reason, ..live.record });
+                self.keep(ActionRecord { outcome, reason, ended: Some(clock::wall()), ..live.record });
             }
         }
         if self.live.is_empty() {
@@ -108,12 +108,19 @@ impl Responder {
     }
 }
 
-/// Removes every verdict, of this version and others, also where no agent runs. Returns those that were in
-/// force, as far as they could be read.
+/// Takes everything back where no agent runs: removes every verdict, of this version and others, and resumes what is
+/// suspended by what `state` says. Returns what was in force, as far as it could be read.
 ///
 /// # Errors
-/// When the pins cannot be removed.
-pub fn undo_all(bpffs: &Path) -> Result<Vec<ActionRecord>> {
+/// When the pins cannot be removed, or the state not be read.
+pub fn undo_all(bpffs: &Path, state: &Path) -> Result<Vec<ActionRecord>> {
+    let mut resumed = keeper::resume_all(state)
+        .with_context(|| format!("cannot resume what is suspended by {}", state.display()))?;
+    resumed.extend(undo_verdicts(bpffs)?);
+    Ok(resumed)
+}
+
+fn undo_verdicts(bpffs: &Path) -> Result<Vec<ActionRecord>> {
     let pins = Pins::new(bpffs);
     let now = clock::since_boot();
     let mut left = BTreeMap::new();
@@ -130,6 +137,6 @@ pub fn undo_all(bpffs: &Path) -> Result<Vec<ActionRecord>> {
         .into_iter()
         .filter(|(_, verdict)| verdict.expiry > now)
         .filter_map(|(number, verdict)| decode(number, &verdict))
-        .map(|(record, _)| ActionRecord { outcome: Outcome::Undone, ..record })
+        .map(|(record, _)| ActionRecord { outcome: Outcome::Undone, ended: Some(clock::wall()), ..record })
         .collect())
 }

@@ -105,19 +105,25 @@ impl Setup {
 
     /// Carries answers out, on what is in a cgroup of the test's own, for a minute at most.
     pub(crate) fn enforce(self, cgroup: &Cgroup) -> Self {
-        self.response("enforce", cgroup)
+        self.response("enforce", cgroup, "")
+    }
+
+    /// The same, with further keys below `security.response`, as YAML.
+    pub(crate) fn enforce_with(self, cgroup: &Cgroup, keys: &str) -> Self {
+        self.response("enforce", cgroup, keys)
     }
 
     /// Carries out what a person asks for alone, as far and as long as [`Setup::enforce`] does.
     pub(crate) fn observe(self, cgroup: &Cgroup) -> Self {
-        self.response("observe", cgroup)
+        self.response("observe", cgroup, "")
     }
 
-    fn response(mut self, mode: &str, cgroup: &Cgroup) -> Self {
+    fn response(mut self, mode: &str, cgroup: &Cgroup, keys: &str) -> Self {
         let cgroup = cgroup.path().display();
+        let warm_up = if keys.contains("warm_up") { "" } else { "warm_up: 0s" };
         let _ = writeln!(
             self.security,
-            "  response:\n    mode: {mode}\n    cgroup: {cgroup}\n    default_duration: 60s"
+            "  response:\n    mode: {mode}\n    cgroup: {cgroup}\n    default_duration: 60s\n    {warm_up}\n    {keys}"
         );
         self
     }
@@ -507,7 +513,7 @@ impl Drop for Agent {
             let _ = self.child.wait();
         }
         let bpf = self.folder().join("bpf");
-        let _ = openclaw_agent::respond::undo_all(&bpf);
+        let _ = openclaw_agent::respond::undo_all(&bpf, &self.folder().join("control/answers"));
         let _ = rustix::mount::unmount(&bpf, rustix::mount::UnmountFlags::DETACH);
     }
 }

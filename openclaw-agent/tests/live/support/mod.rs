@@ -73,6 +73,13 @@ pub(crate) fn wait_for(what: &str, mut done: impl FnMut() -> bool) {
     }
 }
 
+/// When a process began, in nanoseconds since boot: the middle of the clock tick that `/proc` tells.
+pub(crate) fn start_of(pid: u32) -> u64 {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    let ticks: u64 = stat.rsplit(')').next().unwrap().split(' ').nth(20).unwrap().parse().unwrap();
+    ticks * 10_000_000 + 5_000_000
+}
+
 /// A number that no other test of this run has.
 pub(crate) fn unique() -> u32 {
     static NEXT: AtomicU32 = AtomicU32::new(1);

@@ -24,7 +24,8 @@ impl Bpffs {
 
 impl Drop for Bpffs {
     fn drop(&mut self) {
-        let _ = openclaw_agent::respond::undo_all(self.path());
+        // No process is suspended by what it says.
+        let _ = openclaw_agent::respond::undo_all(self.path(), Path::new("/nonexistent"));
         let _ = rustix::mount::unmount(self.path(), rustix::mount::UnmountFlags::DETACH);
     }
 }

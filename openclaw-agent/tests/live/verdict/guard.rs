@@ -1,21 +1,19 @@
 //! Guard rails on real processes, and findings in both modes.
 
 use openclaw_agent::respond::{ActionKind, NoLookup, Outcome, Responder, ResponseSettings};
-use openclaw_detect::{Action, Finding, ProcessId};
+use openclaw_detect::{Action, Finding, Mode, ProcessId};
 
 use super::{Stage, layout};
 use crate::support::helper::Helper;
-use crate::support::{deed, live, live_once, wait_for};
+use crate::support::{deed, live, live_once, start_of, wait_for};
 
 fn finding(helper: &Helper) -> Finding {
-    let stat = std::fs::read_to_string(format!("/proc/{}/stat", helper.pid)).unwrap();
-    let ticks: u64 = stat.rsplit(')').next().unwrap().split(' ').nth(20).unwrap().parse().unwrap();
-    let process = ProcessId { pid: helper.pid, start: ticks * 10_000_000 + 5_000_000 };
+    let process = ProcessId { pid: helper.pid, start: start_of(helper.pid) };
     Finding { actions: vec![Action::Alert, Action::Block, Action::Isolate], ..super::finding(process) }
 }
 
 fn outcomes(responder: &mut Responder, finding: &Finding) -> Vec<Outcome> {
-    responder.on_finding(finding, &NoLookup).iter().map(|record| record.outcome).collect()
+    responder.on_finding(finding, None, &NoLookup).iter().map(|record| record.outcome).collect()
 }
 
 #[test]
@@ -24,14 +22,14 @@ fn a_finding_is_answered_in_enforce_mode_and_only_recorded_in_observe_mode() {
     let stage = Stage::new();
     let helper = Helper::new(&stage.cgroup, &stage.cable.near);
     let finding = finding(&helper);
-    let observe = ResponseSettings { enforce: false, ..stage.settings() };
+    let observe = ResponseSettings { mode: Mode::Observe, ..stage.settings() };
     let mut responder = Responder::new(observe, layout());
     assert_eq!(outcomes(&mut responder, &finding), [Outcome::Would; 2]);
     assert!(!stage.bpffs.has_pins());
     assert!(responder.live().is_empty());
 
     let mut responder = stage.responder();
-    let records = responder.on_finding(&finding, &NoLookup);
+    let records = responder.on_finding(&finding, None, &NoLookup);
     assert_eq!(
         records.iter().map(|record| record.kind).collect::<Vec<_>>(),
         [ActionKind::Block, ActionKind::Isolate]
@@ -49,8 +47,8 @@ fn an_answer_that_is_not_sure_enough_is_refused_in_both_modes() {
     live_once!();
     let stage = Stage::new();
     let helper = Helper::new(&stage.cgroup, &stage.cable.near);
-    for enforce in [true, false] {
-        let mut responder = Responder::new(ResponseSettings { enforce, ..stage.settings() }, layout());
+    for mode in [Mode::Enforce, Mode::Observe] {
+        let mut responder = Responder::new(ResponseSettings { mode, ..stage.settings() }, layout());
         for confidence in [0.8, 0.1, f64::NAN] {
             let finding = Finding { confidence, ..finding(&helper) };
             assert_eq!(outcomes(&mut responder, &finding), [Outcome::Refused; 2]);
@@ -76,7 +74,7 @@ fn a_protected_executable_is_not_isolated_whoever_asks() {
     let stage = Stage::new();
     let helper = Helper::new(&stage.cgroup, &stage.cable.near);
     let executable = std::env::current_exe().unwrap().canonicalize().unwrap();
-    let protected = vec![executable.display().to_string()];
+    let protected = vec![executable.display().to_string().parse().unwrap()];
     let mut responder = Responder::new(ResponseSettings { protected, ..stage.settings() }, layout());
     let record = responder.isolate(helper.pid, None, None, &NoLookup);
     assert_eq!(record.outcome, Outcome::Refused);
@@ -95,14 +93,14 @@ fn a_tree_with_a_protected_executable_in_it_is_not_isolated_whoever_asks() {
     deed::copy(&deed::program(), &vital);
     let mut helper = Helper::new(&stage.cgroup, &stage.cable.near);
     let mut child = helper.child();
-    let protected = vec![vital.display().to_string()];
-    for enforce in [true, false] {
-        let settings = ResponseSettings { protected: protected.clone(), enforce, ..stage.settings() };
+    let protected = vec![vital.display().to_string().parse().unwrap()];
+    for mode in [Mode::Enforce, Mode::Observe] {
+        let settings = ResponseSettings { protected: protected.clone(), mode, ..stage.settings() };
         let mut responder = Responder::new(settings, layout());
         let mut finding = finding(&helper);
         finding.actions = vec![Action::Isolate];
         let below = child.child_as(&vital);
-        let record = &responder.on_finding(&finding, &NoLookup)[0];
+        let record = &responder.on_finding(&finding, None, &NoLookup)[0];
         assert_eq!(record.outcome, Outcome::Refused);
         let reason = record.reason.clone().unwrap();
         assert!(
@@ -143,8 +141,8 @@ fn where_the_cgroup_is_none_answers_are_refused_in_both_modes() {
     live_once!();
     let stage = Stage::new();
     let helper = Helper::new(&stage.cgroup, &stage.cable.near);
-    for enforce in [true, false] {
-        let settings = ResponseSettings { enforce, cgroup: Some("/tmp".into()), ..stage.settings() };
+    for mode in [Mode::Enforce, Mode::Observe] {
+        let settings = ResponseSettings { mode, cgroup: Some("/tmp".into()), ..stage.settings() };
         let mut responder = Responder::new(settings, layout());
         assert!(responder.impediment().unwrap().contains("/tmp"));
         assert_eq!(outcomes(&mut responder, &finding(&helper)), [Outcome::Refused; 2]);

@@ -342,11 +342,11 @@ fn an_orphan_is_cut_though_the_process_that_is_meant_has_ended() {
     helper.end();
     let mut responder = stage.responder();
     let finding = super::finding(gone);
-    let record = &responder.on_finding(&finding, &Orphan(orphan.pid))[0];
+    let record = &responder.on_finding(&finding, None, &Orphan(orphan.pid))[0];
     assert_eq!(record.outcome, Outcome::Done, "{record:?}");
     assert_cut(&responder, &mut orphan, near, &far);
     drop(responder);
-    assert_eq!(stage.responder().on_finding(&finding, &NoLookup)[0].outcome, Outcome::Refused);
+    assert_eq!(stage.responder().on_finding(&finding, None, &NoLookup)[0].outcome, Outcome::Refused);
 }
 
 #[test]

@@ -22,7 +22,7 @@ struct Agent(Child);
 impl Agent {
     /// `verdicts`: `block NETWORK SECONDS` or `isolate PID SECONDS`, joined by commas.
     fn new(stage: &Stage, verdicts: &str) -> Self {
-        let told = format!("{}|{}|{verdicts}", stage.cgroup.path().display(), stage.bpffs.path().display());
+        let told = format!("{}|{verdicts}", stage.told());
         let child = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", TOLD, "--nocapture"])
             .env(AGENT, told)
@@ -53,6 +53,14 @@ impl Drop for Agent {
     }
 }
 
+impl Stage {
+    /// What an [`Agent`] is told of the stage.
+    fn told(&self) -> String {
+        let folders = [self.cgroup.path(), self.bpffs.path(), self.state.path()];
+        folders.map(|folder| folder.display().to_string()).join("|")
+    }
+}
+
 #[test]
 fn an_agent_makes_the_verdicts_that_it_is_told_of() {
     let Ok(told) = std::env::var(AGENT) else { return };
@@ -60,10 +68,11 @@ fn an_agent_makes_the_verdicts_that_it_is_told_of() {
     let settings = openclaw_agent::respond::ResponseSettings {
         cgroup: Some(parts[0].into()),
         bpffs: parts[1].into(),
+        state: parts[2].into(),
         ..Default::default()
     };
     let mut responder = Responder::new(settings, super::layout());
-    for verdict in parts[2].split(',').filter(|verdict| !verdict.is_empty()) {
+    for verdict in parts[3].split(',').filter(|verdict| !verdict.is_empty()) {
         let words: Vec<&str> = verdict.split(' ').collect();
         let duration = Some(Duration::from_secs(words[2].parse().unwrap()));
         let record = match words[0] {
@@ -171,7 +180,7 @@ fn an_agent_that_was_started_in_an_isolated_tree_ends_that_isolation() {
     live!();
     let stage = Stage::new();
     let program = std::env::current_exe().unwrap();
-    let told = format!("{}|{}|", stage.cgroup.path().display(), stage.bpffs.path().display());
+    let told = format!("{}|", stage.told());
     let mut shell = Agent(
         Command::new("/bin/sh")
             .args(["-c", "read go; exec \"$0\" --exact \"$1\" --nocapture"])
@@ -204,11 +213,11 @@ fn undo_all_needs_no_agent() {
     let listener = stage.cable.far.inside(|| Socket::listen(stage.cable.far.v4(0)).unwrap());
     Agent::new(&stage, &format!("block 10.211.77.2 60,isolate {} 60", helper.pid)).kill();
     assert_eq!(helper.icmp().unwrap_err().raw_os_error(), Some(libc::EPERM));
-    let undone = undo_all(stage.bpffs.path()).unwrap();
+    let undone = undo_all(stage.bpffs.path(), stage.state.path()).unwrap();
     assert_eq!(undone.iter().map(|record| record.outcome).collect::<Vec<_>>(), [Outcome::Undone; 2]);
     assert!(!stage.bpffs.has_pins());
     helper.connect_tcp(listener.address()).unwrap();
-    assert!(undo_all(stage.bpffs.path()).unwrap().is_empty());
+    assert!(undo_all(stage.bpffs.path(), stage.state.path()).unwrap().is_empty());
 }
 
 #[test]
@@ -217,7 +226,7 @@ fn an_agent_notices_that_its_verdicts_were_undone_from_outside() {
     let stage = Stage::new();
     let mut responder = stage.responder();
     responder.block("10.211.77.2".parse().unwrap(), None, Some(MINUTE));
-    undo_all(stage.bpffs.path()).unwrap();
+    undo_all(stage.bpffs.path(), stage.state.path()).unwrap();
     let told = responder.tick();
     assert_eq!(told[0].outcome, Outcome::Undone);
     assert!(responder.live().is_empty());
@@ -231,7 +240,7 @@ fn what_was_undone_from_outside_does_not_come_back_with_the_next_verdict() {
     let stage = Stage::new();
     let mut responder = stage.responder();
     let first = responder.block("10.211.77.2".parse().unwrap(), None, Some(MINUTE));
-    undo_all(stage.bpffs.path()).unwrap();
+    undo_all(stage.bpffs.path(), stage.state.path()).unwrap();
     let second = responder.block("10.211.77.3".parse().unwrap(), None, Some(MINUTE));
     assert_eq!(second.outcome, Outcome::Done, "{second:?}");
     assert_eq!(responder.live().iter().map(|record| &record.id).collect::<Vec<_>>(), [&second.id]);
@@ -268,7 +277,7 @@ fn pins_that_another_agent_made_after_all_were_removed_are_not_taken_for_ones_ow
     let stage = Stage::new();
     let mut first = stage.responder();
     first.block("10.211.77.2".parse().unwrap(), None, Some(MINUTE));
-    undo_all(stage.bpffs.path()).unwrap();
+    undo_all(stage.bpffs.path(), stage.state.path()).unwrap();
     let mut second = stage.responder();
     assert_eq!(second.block("10.211.77.3".parse().unwrap(), None, Some(MINUTE)).outcome, Outcome::Done);
     assert_eq!(first.tick()[0].outcome, Outcome::Undone);
@@ -286,7 +295,7 @@ fn one_folder_that_cannot_be_removed_does_not_keep_the_verdicts() {
     for stuck in ["a", "z"] {
         std::fs::create_dir_all(stage.bpffs.path().join("openclaw").join(stuck).join("full")).unwrap();
     }
-    undo_all(stage.bpffs.path()).unwrap_err();
+    undo_all(stage.bpffs.path(), stage.state.path()).unwrap_err();
     assert!(!stage.bpffs.has_pins());
 }
 

@@ -1,0 +1,173 @@
+//! What is being done to processes, on disk before it is begun: an agent that is killed in between leaves nothing half
+//! done, and a process that stands still resumes on time whatever becomes of the agent.
+//!
+//! One file for each answer, in a folder of memory (`/run`): what a reboot ends is not to be kept beyond it.
+
+use std::fs::{self, DirBuilder, OpenOptions};
+use std::io::{self, ErrorKind, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::group::Member;
+use super::{ActionKind, ActionRecord};
+
+/// The folder.
+#[derive(Debug, Clone)]
+pub(super) struct Journal {
+    folder: PathBuf,
+}
+
+/// What is kept of an answer.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct Entry {
+    pub(super) record: ActionRecord,
+    /// The processes that were found by then.
+    pub(super) members: Vec<Member>,
+    /// When it ends, in nanoseconds since boot; 0 where it has no end.
+    pub(super) expiry: u64,
+}
+
+impl Journal {
+    pub(super) fn new(folder: &Path) -> Self {
+        Journal { folder: folder.to_owned() }
+    }
+
+    pub(super) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Writes an entry, or writes it anew.
+    ///
+    /// # Errors
+    /// The folder is not to be trusted, or takes nothing more.
+    pub(super) fn write(&self, entry: &Entry) -> io::Result<()> {
+        replace(&self.path(&entry.record.id), &serde_json::to_vec(entry)?)
+    }
+
+    /// Whether an entry is there.
+    pub(super) fn has(&self, id: &str) -> bool {
+        self.path(id).exists()
+    }
+
+    /// Forgets an entry. Whether it was there.
+    ///
+    /// # Errors
+    /// It cannot be removed.
+    pub(super) fn remove(&self, id: &str) -> io::Result<bool> {
+        match fs::remove_file(self.path(id)) {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Every entry, the oldest first. What cannot be read is left where it is, and said.
+    ///
+    /// # Errors
+    /// The folder is not to be trusted, or cannot be read.
+    pub(super) fn read(&self) -> io::Result<Vec<Entry>> {
+        match trusted(&self.folder) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+            trusted => trusted?,
+        }
+        let mut names: Vec<PathBuf> =
+            fs::read_dir(&self.folder)?.filter_map(|entry| Some(entry.ok()?.path())).collect();
+        names.retain(|path| is_entry(path));
+        names.sort();
+        let read = |path: &PathBuf| match fs::read(path).map(|bytes| serde_json::from_slice(&bytes)) {
+            Ok(Ok(entry)) => Some(entry),
+            // It was removed meanwhile.
+            Err(error) if error.kind() == ErrorKind::NotFound => None,
+            Ok(Err(_)) | Err(_) => {
+                tracing::warn!("what {} says of an answer cannot be read: it is left alone", path.display());
+                None
+            }
+        };
+        Ok(names.iter().filter_map(read).collect())
+    }
+
+    fn path(&self, id: &str) -> PathBuf {
+        self.folder.join(format!("{id}.json"))
+    }
+}
+
+/// `s-….json` or `k-….json`: no other answers are kept here.
+fn is_entry(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let prefixes = [ActionKind::Suspend, ActionKind::Kill].map(super::kept::prefix);
+    name.ends_with(".json") && prefixes.iter().any(|prefix| name.starts_with(&format!("{prefix}-")))
+}
+
+/// Writes a file as a whole or not at all, in a folder that is the user's alone and is made where it is missing.
+///
+/// # Errors
+/// The folder is not to be trusted, or the file cannot be written.
+pub(super) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    match trusted(folder) {
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+            trusted(folder)?;
+        }
+        trusted => trusted?,
+    }
+    let next = path.with_extension("new");
+    OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&next)?.write_all(bytes)?;
+    fs::rename(&next, path)
+}
+
+/// Whether nobody else can write into a folder.
+fn trusted(folder: &Path) -> io::Result<()> {
+    let found = fs::symlink_metadata(folder)?;
+    // SAFETY: the call has no preconditions.
+    let own = unsafe { libc::geteuid() };
+    if !found.is_dir() || found.uid() != own || found.mode() & 0o022 != 0 {
+        let message = format!("{} is not a folder that only user {own} can write", folder.display());
+        return Err(io::Error::new(ErrorKind::PermissionDenied, message));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use openclaw_detect::{ProcessId, Timestamp};
+
+    use super::super::{Outcome, Target};
+    use super::*;
+
+    fn entry(id: &str) -> Entry {
+        let target = Target::Process { id: ProcessId { pid: 7, start: 8 }, name: "nc".to_owned() };
+        let record = ActionRecord::asked(id.to_owned(), ActionKind::Suspend, target, Timestamp(1));
+        let record = ActionRecord { outcome: Outcome::Begun, ..record };
+        Entry { record, members: vec![Member { pid: 7, start: 8, was_stopped: true }], expiry: 9 }
+    }
+
+    #[test]
+    fn entries_are_read_as_they_were_written_until_they_are_removed() {
+        let folder = tempfile::tempdir().unwrap();
+        let journal = Journal::new(&folder.path().join("answers"));
+        assert!(journal.read().unwrap().is_empty());
+        let (first, second) = (entry("s-1"), entry("s-2"));
+        journal.write(&second).unwrap();
+        journal.write(&first).unwrap();
+        // No entries.
+        fs::write(journal.folder().join("breaker.json"), "[]").unwrap();
+        fs::write(journal.folder().join("s-3.json"), "{half of").unwrap();
+        assert_eq!(journal.read().unwrap(), [first, second]);
+        assert!(journal.remove("s-1").unwrap() && !journal.remove("s-1").unwrap());
+        assert_eq!(journal.read().unwrap().len(), 1);
+    }
+
+    #[test]
+    fn a_folder_that_others_can_write_is_neither_believed_nor_used() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o777)).unwrap();
+        let journal = Journal::new(folder.path());
+        assert!(journal.read().is_err());
+        assert!(journal.write(&entry("s-1")).unwrap_err().to_string().contains("only user"));
+    }
+}

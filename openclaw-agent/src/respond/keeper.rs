@@ -1,0 +1,139 @@
+//! Who resumes what is suspended, on time, where the agent does not live to do it: the kernel ends a block by its clock,
+//! but lets nobody go on who was stopped.
+
+use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::process::CommandExt as _;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use super::group::Group;
+use super::journal::{Entry, Journal};
+use super::{ActionKind, ActionRecord, Outcome, Target, clock};
+
+/// The command of the program that is a keeper.
+pub const COMMAND: &str = "keep-suspended";
+
+/// The file that a keeper holds locked.
+const LOCK: &str = "keeper.lock";
+
+/// How long a keeper sleeps at most: another suspension may end earlier than those that it knows.
+const NAP: Duration = Duration::from_secs(1);
+
+/// The keeper that an agent has begun.
+#[derive(Debug, Default)]
+pub(super) struct Keeper(Option<Child>);
+
+impl Keeper {
+    /// Begins a keeper for what is suspended in this folder, unless there is one.
+    ///
+    /// # Errors
+    /// It cannot be begun.
+    pub(super) fn ensure(&mut self, folder: &Path) -> io::Result<()> {
+        if let Some(child) = &mut self.0 {
+            // A child that has ended would stay in the process table until it is asked for.
+            if child.try_wait()?.is_some() {
+                self.0 = None;
+            }
+        }
+        // A keeper that ends looks once more after it has let go of its lock, so what was noted before this is seen.
+        if lock(folder)?.is_none() {
+            return Ok(());
+        }
+        let mut command = Command::new("/proc/self/exe");
+        command.arg0("openclaw").arg(COMMAND).arg(folder).current_dir("/").env_clear();
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        // SAFETY: between fork and exec one system call is made: what is sent to the agent's session is not for it.
+        unsafe {
+            command.pre_exec(|| Ok(rustix::process::setsid().map(drop)?));
+        }
+        self.0 = Some(command.spawn()?);
+        Ok(())
+    }
+}
+
+/// Resumes what is suspended in a folder when its time is over, until nothing is.
+///
+/// # Errors
+/// The folder cannot be read.
+pub fn keep_suspended(folder: &Path) -> io::Result<()> {
+    let journal = Journal::new(folder);
+    loop {
+        let Some(lock) = lock_with_patience(folder)? else { return Ok(()) };
+        while let Some(nap) = resume_what_is_over(&journal)? {
+            std::thread::sleep(nap.min(NAP));
+        }
+        drop(lock);
+        // Noted since, by somebody who saw that there is a keeper.
+        if suspensions(&journal)?.is_empty() {
+            return Ok(());
+        }
+    }
+}
+
+/// Resumes every suspension of a folder without an agent, and forgets it.
+///
+/// # Errors
+/// The folder cannot be read.
+pub(super) fn resume_all(folder: &Path) -> io::Result<Vec<ActionRecord>> {
+    let journal = Journal::new(folder);
+    suspensions(&journal)?
+        .into_iter()
+        .map(|entry| {
+            resume(&journal, &entry)?;
+            Ok(ActionRecord { outcome: Outcome::Undone, ended: Some(clock::wall()), ..entry.record })
+        })
+        .collect()
+}
+
+/// How long until the next is over; none where nothing is suspended.
+fn resume_what_is_over(journal: &Journal) -> io::Result<Option<Duration>> {
+    let now = clock::since_boot();
+    let (over, others): (Vec<Entry>, Vec<Entry>) =
+        suspensions(journal)?.into_iter().partition(|entry| entry.expiry <= now);
+    for entry in over {
+        resume(journal, &entry)?;
+    }
+    Ok(others.iter().map(|entry| Duration::from_nanos(entry.expiry - now)).min())
+}
+
+fn suspensions(journal: &Journal) -> io::Result<Vec<Entry>> {
+    let mut entries = journal.read()?;
+    entries.retain(|entry| entry.record.kind == ActionKind::Suspend);
+    Ok(entries)
+}
+
+/// In this order: what ends in between is done once more, rather than never.
+fn resume(journal: &Journal, entry: &Entry) -> io::Result<()> {
+    if let Target::Process { id, .. } = entry.record.target {
+        Group::of(entry.record.scope.unwrap_or_default(), id, &entry.members).resume();
+    }
+    journal.remove(&entry.record.id)?;
+    Ok(())
+}
+
+/// The lock, though an agent that looks for a keeper has it for a moment.
+fn lock_with_patience(folder: &Path) -> io::Result<Option<File>> {
+    for _ in 0..10 {
+        if let Some(lock) = lock(folder)? {
+            return Ok(Some(lock));
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    Ok(None)
+}
+
+/// The lock of keepers, where no other one has it.
+fn lock(folder: &Path) -> io::Result<Option<File>> {
+    DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(false).mode(0o600).custom_flags(libc::O_NOFOLLOW);
+    let file = options.open(folder.join(LOCK))?;
+    match file.try_lock() {
+        Ok(()) => Ok(Some(file)),
+        Err(TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::Error(error)) => Err(error),
+    }
+}

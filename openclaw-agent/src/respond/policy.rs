@@ -1,0 +1,278 @@
+//! Whether what a finding asks for is carried out: how sure it is, in which mode its rule runs, and whether there is not
+//! too much of it.
+//!
+//! Asked by the thread that reads events and by the one that answers; never for an event that no rule matches.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use openclaw_detect::{Finding, Mode, Rule, Severity};
+use serde::{Deserialize, Serialize};
+
+use super::breaker::{Breaker, Trip, Verdict};
+use super::{Rail, ResponseSettings, Target, clock};
+
+/// Where it is kept what the breaker has cut off: an agent that is started again does not forget it.
+const KEPT: &str = "breaker.json";
+
+/// What may be done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Permit {
+    /// It may be done.
+    Act,
+    /// It is only said that it would have been done; why, where that is not the mode alone.
+    Watch(Option<String>),
+    /// It must not be done.
+    Refuse(Rail, String),
+}
+
+/// The modes, as they are by now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Modes {
+    /// What holds for a rule of which nothing else is said.
+    pub mode: Mode,
+    /// Whether a person has switched to observe, which then holds for every rule.
+    pub held: bool,
+    /// For so many milliseconds more nothing is carried out, since the agent has only just started.
+    pub warm_up_ms: u64,
+    /// What a person has switched by hand, by rule.
+    pub switched: BTreeMap<String, Mode>,
+    /// What the breaker has cut off.
+    pub tripped: Vec<Trip>,
+}
+
+impl Modes {
+    /// What somebody should look at.
+    pub fn warnings(&self) -> Vec<String> {
+        let tripped = self.tripped.iter().map(|trip| {
+            let rearm = trip.rule.as_deref().unwrap_or("--all");
+            format!("the breaker has cut answers off: {}; `openclaw response rearm {rearm}`", trip.reason)
+        });
+        tripped.collect()
+    }
+}
+
+/// Decides. Shared between threads.
+#[derive(Debug)]
+pub struct Policy {
+    min_confidence: f64,
+    isolate_on_critical: bool,
+    warm_up: Duration,
+    started: Instant,
+    /// By rule, of which the end may be `*`.
+    rules: Vec<(String, Mode)>,
+    /// By container label, `KEY` or `KEY=VALUE`.
+    labels: Vec<(String, Mode)>,
+    kept: PathBuf,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    mode: Mode,
+    held: bool,
+    switched: BTreeMap<String, Mode>,
+    breaker: Breaker,
+    /// What the breaker has cut off and nobody was told of.
+    untold: Vec<Trip>,
+}
+
+impl Policy {
+    /// The policy that is configured. What the breaker of an earlier agent has cut off stays cut off.
+    pub fn new(settings: &ResponseSettings) -> Self {
+        let kept = settings.state.join(KEPT);
+        let tripped = fs::read(&kept).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
+        Policy {
+            min_confidence: settings.min_confidence,
+            isolate_on_critical: settings.isolate_on_critical,
+            warm_up: settings.warm_up,
+            started: Instant::now(),
+            rules: settings.rule_modes.clone(),
+            labels: settings.label_modes.clone(),
+            kept,
+            state: Mutex::new(State {
+                mode: settings.mode,
+                held: false,
+                switched: BTreeMap::new(),
+                breaker: Breaker::new(settings.breaker, tripped.unwrap_or_default()),
+                untold: Vec::new(),
+            }),
+        }
+    }
+
+    /// Whether a finding of this rule may have an answer that is carried out by now.
+    pub fn may_answer(&self, rule: &Rule) -> bool {
+        let by_severity = self.isolate_on_critical && rule.severity == Severity::Critical;
+        if !rule.answers() && !by_severity {
+            return false;
+        }
+        let state = self.state();
+        // A label can but turn it either way: that is known when there is a finding.
+        let by_label = self.labels.iter().any(|(_, mode)| *mode == Mode::Enforce);
+        !state.held && (by_label || self.mode_of(&state, &rule.name, rule.response.mode) == Mode::Enforce)
+    }
+
+    /// Whether anything that is configured has answers carried out, so that it is worth being ready for it.
+    pub fn expects_answers(&self) -> bool {
+        let state = self.state();
+        let enforced = |(_, mode): &(_, Mode)| *mode == Mode::Enforce;
+        state.mode == Mode::Enforce || self.rules.iter().any(enforced) || self.labels.iter().any(enforced)
+    }
+
+    /// What may be done about a finding. An answer that may be carried out is counted, unless it is on no target: what it
+    /// asks for is done already.
+    pub(super) fn judge(&self, finding: &Finding, target: Option<&Target>) -> Permit {
+        if let Some(reason) = self.too_unsure(finding.confidence) {
+            return Permit::Refuse(Rail::Confidence, reason);
+        }
+        let mut state = self.state();
+        if self.mode_for(&state, finding) == Mode::Observe {
+            return Permit::Watch(None);
+        }
+        if self.warm_up_left().is_some() {
+            let warm_up = crate::config::units::format_duration(self.warm_up);
+            return Permit::Watch(Some(format!(
+                "the agent started less than {warm_up} ago, security.response.warm_up"
+            )));
+        }
+        let Some(target) = target else { return Permit::Act };
+        let (trip, is_new) = match state.breaker.charge(&finding.rule, target, Instant::now(), clock::wall())
+        {
+            Verdict::Closed => return Permit::Act,
+            Verdict::Open(trip) => (trip.clone(), false),
+            Verdict::Tripped(trip) => (trip.clone(), true),
+        };
+        let rearm = trip.rule.as_deref().unwrap_or("--all");
+        let reason = format!("{}: `openclaw response rearm {rearm}` lets it answer again", trip.reason);
+        if is_new {
+            state.untold.push(trip);
+            self.keep(&state);
+        }
+        Permit::Watch(Some(reason))
+    }
+
+    /// The mode that holds for a finding by now.
+    pub(super) fn mode(&self, finding: &Finding) -> Mode {
+        self.mode_for(&self.state(), finding)
+    }
+
+    fn mode_for(&self, state: &State, finding: &Finding) -> Mode {
+        if state.held {
+            return Mode::Observe;
+        }
+        let switched = state.switched.get(&finding.rule).copied();
+        switched
+            .or_else(|| {
+                self.labels.iter().find(|(label, _)| has_label(finding, label)).map(|(_, mode)| *mode)
+            })
+            .unwrap_or_else(|| self.mode_of(state, &finding.rule, finding.response.mode))
+    }
+
+    /// The mode of a rule, whatever container it finds something in.
+    fn mode_of(&self, state: &State, rule: &str, its_own: Option<Mode>) -> Mode {
+        let configured =
+            || self.rules.iter().find(|(pattern, _)| names(pattern, rule)).map(|(_, mode)| *mode);
+        state.switched.get(rule).copied().or_else(configured).or(its_own).unwrap_or(state.mode)
+    }
+
+    fn too_unsure(&self, confidence: f64) -> Option<String> {
+        // A confidence that is no number is not above anything.
+        let sure = confidence.partial_cmp(&self.min_confidence) == Some(std::cmp::Ordering::Greater);
+        let least = self.min_confidence;
+        (!sure).then(|| {
+            format!(
+                "the rule's confidence {confidence} is not above security.response.min_confidence {least}"
+            )
+        })
+    }
+
+    fn warm_up_left(&self) -> Option<Duration> {
+        self.warm_up.checked_sub(self.started.elapsed()).filter(|left| !left.is_zero())
+    }
+
+    /// The modes by now.
+    pub fn modes(&self) -> Modes {
+        let state = self.state();
+        Modes {
+            mode: state.mode,
+            held: state.held,
+            warm_up_ms: self.warm_up_left().map_or(0, |left| left.as_millis() as u64),
+            switched: state.switched.clone(),
+            tripped: state.breaker.tripped().cloned().collect(),
+        }
+    }
+
+    /// Switches the mode of one rule, or of all: observe then holds for every rule, whatever is said of it, and enforce
+    /// for those of which nothing else is said.
+    pub fn switch(&self, rule: Option<&str>, mode: Mode) {
+        let mut state = self.state();
+        match rule {
+            Some(rule) => {
+                state.switched.insert(rule.to_owned(), mode);
+            }
+            None => {
+                state.mode = mode;
+                state.held = mode == Mode::Observe;
+            }
+        }
+    }
+
+    /// Lets a rule answer again that the breaker has cut off, or with none all that it has. How much that was.
+    pub fn rearm(&self, rule: Option<&str>) -> usize {
+        let mut state = self.state();
+        let rearmed = match rule {
+            Some(rule) => usize::from(state.breaker.rearm(Some(rule))),
+            None => state.breaker.rearm_all(),
+        };
+        if rearmed > 0 {
+            self.keep(&state);
+        }
+        rearmed
+    }
+
+    /// What the breaker has cut off since this was asked before.
+    pub fn take_trips(&self) -> Vec<Trip> {
+        std::mem::take(&mut self.state().untold)
+    }
+
+    fn keep(&self, state: &State) {
+        let tripped: Vec<&Trip> = state.breaker.tripped().collect();
+        let kept = serde_json::to_vec(&tripped)
+            .map_err(std::io::Error::from)
+            .and_then(|bytes| super::journal::replace(&self.kept, &bytes));
+        if let Err(error) = kept {
+            let path = self.kept.display();
+            tracing::error!("what the breaker has cut off is forgotten when the agent ends: {path}: {error}");
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whether the container of a finding's process has a label, `KEY` or `KEY=VALUE`.
+pub(super) fn has_label(finding: &Finding, wanted: &str) -> bool {
+    let labels = finding.event["container"]["labels"].as_array();
+    let mut labels = labels.into_iter().flatten().filter_map(serde_json::Value::as_str);
+    labels.any(|label| {
+        label == wanted
+            || (!wanted.contains('=') && label.split_once('=').is_some_and(|(key, _)| key == wanted))
+    })
+}
+
+/// Whether a pattern, of which the end may be `*`, names this.
+pub(super) fn names(pattern: &str, name: &str) -> bool {
+    match pattern.strip_suffix('*') {
+        Some(start) => name.starts_with(start),
+        None => pattern == name,
+    }
+}
+
+/// The folder that answers keep their state in: beside the control socket, so that each agent has its own.
+pub fn state_folder(socket: &Path) -> PathBuf {
+    socket.parent().unwrap_or(Path::new(".")).join("answers")
+}

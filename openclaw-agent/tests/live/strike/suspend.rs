@@ -1,0 +1,131 @@
+//! `suspend`
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::{answer, enforcing, has_ended, herd, stands_still, victim};
+use crate::support::agent::Agent;
+use crate::support::cgroup::Cgroup;
+use crate::support::deed::Deed;
+use crate::support::{PATIENCE, live, live_once, wait_for};
+
+/// A tree that is suspended: the agent, the parent and its children, and what is said of it.
+fn suspended(cgroup: &Cgroup, folder: &std::path::Path, time: &str) -> (Agent, Deed, [u32; 2], Value) {
+    let agent = enforcing(cgroup, "suspend", &format!("{{for: {time}}}"));
+    let (mut parent, children) = herd(cgroup, folder);
+    parent.tell("go");
+    let pid = parent.pid();
+    wait_for("the tree stands still", || stands_still(pid) && stands_still(children[0]));
+    let record = answer(&agent, pid, "done");
+    (agent, parent, children, record)
+}
+
+fn list(agent: &Agent) -> Vec<Value> {
+    agent.json_lines(&["response", "list", "--output", "json"])
+}
+
+#[track_caller]
+fn assert_as_before(parent: &mut Deed, children: [u32; 2]) {
+    assert_eq!(parent.hear(), "ready", "it goes on");
+    wait_for("the first child goes on", || !stands_still(children[0]));
+    assert!(stands_still(children[1]), "who stood still before goes on standing still");
+}
+
+fn end(parent: Deed, children: [u32; 2]) {
+    for child in children {
+        // SAFETY: a process that the test began.
+        unsafe { libc::kill(child as i32, libc::SIGKILL) };
+    }
+    drop(parent);
+    wait_for("the children have ended", || children.iter().all(|child| has_ended(*child)));
+}
+
+#[test]
+fn a_tree_is_suspended_and_resumes_as_it_was() {
+    live!();
+    let (cgroup, folder) = (Cgroup::new(), tempfile::tempdir().unwrap());
+    let (agent, mut parent, children, record) = suspended(&cgroup, folder.path(), "50s");
+    assert_eq!((&record["kind"], &record["processes"]), (&"suspend".into(), &3.into()));
+    assert!(record["expires"].is_string() && record["verified"].is_string(), "{record}");
+    assert_eq!(list(&agent)[0]["id"], record["id"]);
+    let undone = agent.json(&["response", "undo", record["id"].as_str().unwrap(), "--output", "json"]);
+    assert_eq!((&undone["outcome"], &undone["id"]), (&"undone".into(), &record["id"]));
+    assert_as_before(&mut parent, children);
+    assert!(list(&agent).is_empty());
+    end(parent, children);
+}
+
+#[test]
+fn who_resumes_what_is_suspended_finds_it_suspended_again() {
+    live_once!();
+    let (cgroup, folder) = (Cgroup::new(), tempfile::tempdir().unwrap());
+    let (agent, parent, children, _) = suspended(&cgroup, folder.path(), "50s");
+    // SAFETY: a process that the test began.
+    unsafe { libc::kill(parent.pid() as i32, libc::SIGCONT) };
+    wait_for("it runs", || !stands_still(parent.pid()));
+    wait_for("it stands still again", || stands_still(parent.pid()));
+    agent.openclaw(&["response", "undo", "--all"]);
+    end(parent, children);
+}
+
+#[test]
+fn a_suspension_ends_on_time_though_its_agent_was_killed() {
+    live!();
+    let (cgroup, folder) = (Cgroup::new(), tempfile::tempdir().unwrap());
+    let (mut agent, mut parent, children, _) = suspended(&cgroup, folder.path(), "4s");
+    agent.end(libc::SIGKILL);
+    assert!(stands_still(parent.pid()), "it outlives the agent");
+    assert_as_before(&mut parent, children);
+    let notes = agent.folder().join("control/answers");
+    wait_for("nothing is noted of it any more", || {
+        let names = std::fs::read_dir(&notes).unwrap().map(|entry| entry.unwrap().file_name());
+        names.filter(|name| name.to_string_lossy().ends_with(".json")).count() == 0
+    });
+    end(parent, children);
+}
+
+#[test]
+fn the_next_agent_takes_a_suspension_over() {
+    live!();
+    let (cgroup, folder) = (Cgroup::new(), tempfile::tempdir().unwrap());
+    let (mut agent, mut parent, children, record) = suspended(&cgroup, folder.path(), "50s");
+    agent.end(libc::SIGKILL);
+    agent.start_again();
+    assert_eq!(list(&agent)[0]["id"], record["id"]);
+    assert!(stands_still(parent.pid()));
+    agent.json(&["response", "undo", record["id"].as_str().unwrap(), "--output", "json"]);
+    assert_as_before(&mut parent, children);
+    // The store knows more than was taken over.
+    let shown = agent.json(&["response", "show", record["id"].as_str().unwrap(), "--output", "json"]);
+    assert_eq!((&shown["mode"], &shown["passed"]), (&record["mode"], &record["passed"]));
+    end(parent, children);
+}
+
+#[test]
+fn what_is_suspended_is_resumed_by_command_where_no_agent_runs() {
+    live_once!();
+    let (cgroup, folder) = (Cgroup::new(), tempfile::tempdir().unwrap());
+    let (mut agent, mut parent, children, record) = suspended(&cgroup, folder.path(), "50s");
+    agent.end(libc::SIGKILL);
+    let undone = agent.json(&["response", "undo", "--all", "--output", "json"]);
+    assert_eq!((&undone["id"], &undone["outcome"]), (&record["id"], &"undone".into()));
+    assert_as_before(&mut parent, children);
+    end(parent, children);
+}
+
+#[test]
+fn a_suspension_is_over_when_its_processes_have_ended() {
+    live_once!();
+    let (cgroup, folder) = (Cgroup::new(), tempfile::tempdir().unwrap());
+    let agent = enforcing(&cgroup, "suspend", "{suspend: process, for: 50s}");
+    let mut victim = victim(&cgroup, folder.path());
+    let pid = victim.pid();
+    wait_for("it stands still", || stands_still(pid));
+    answer(&agent, pid, "done");
+    // SAFETY: a process that the test began.
+    unsafe { libc::kill(pid as i32, libc::SIGKILL) };
+    assert!(victim.ended_within(PATIENCE).is_some());
+    wait_for("nothing is in force", || list(&agent).is_empty());
+    assert!(victim.ended_within(Duration::ZERO).is_some());
+}
