@@ -17,6 +17,8 @@ pub const TICK: u64 = 10_000_000;
 pub const BLOCK: u32 = 1;
 /// [`Verdict::kind`] of an isolated process tree.
 pub const ISOLATE: u32 = 2;
+/// [`Verdict::kind`] of an isolated container.
+pub const ISOLATE_CONTAINER: u32 = 3;
 
 /// One verdict: the value of `VERDICTS`, which is keyed by the verdict's number.
 ///
@@ -31,7 +33,7 @@ pub struct Verdict {
     pub at: u64,
     /// Start of the isolated process in nanoseconds since boot.
     pub start: u64,
-    /// [`BLOCK`] or [`ISOLATE`].
+    /// [`BLOCK`], [`ISOLATE`] or [`ISOLATE_CONTAINER`].
     pub kind: u32,
     /// The isolated process.
     pub pid: u32,

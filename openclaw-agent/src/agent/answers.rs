@@ -123,17 +123,19 @@ impl Answers {
 
     /// Isolates a process tree because a person asks for it.
     pub(super) fn isolate(&mut self, request: Isolate) -> ActionRecord {
-        let Isolate { pid, reason, duration } = request;
+        let Isolate { pid, scope, reason, duration } = request;
         self.look_again = Some(Instant::now() + LOOK_AGAIN);
-        self.responder.isolate(pid, reason, duration, &Asked(&self.processes))
+        self.responder.isolate(pid, scope, reason, duration, &Asked(&self.processes))
     }
 
     fn answer(&mut self, Found { finding, descendants, strike }: Found) {
         let actions = self.responder.on_finding(&finding, strike, &Tree { descendants });
         self.tell_of_trips();
         actions.iter().for_each(|action| self.counts.count(action));
-        if actions.iter().any(|action| action.kind == ActionKind::Isolate && action.outcome == Outcome::Done)
-        {
+        let reaches_trees = |action: &ActionRecord| {
+            action.kind != ActionKind::Block && matches!(action.outcome, Outcome::Begun | Outcome::Done)
+        };
+        if actions.iter().any(reaches_trees) {
             self.look_again = Some(Instant::now() + LOOK_AGAIN);
         }
         if finding.quiet {
@@ -163,14 +165,11 @@ impl Answers {
     /// Says it loudly when the breaker has cut something off.
     fn tell_of_trips(&mut self) {
         for trip in self.responder.policy().take_trips() {
-            let (of, rearm) = match &trip.rule {
-                Some(rule) => (format!("the rule {rule}"), rule.as_str()),
-                None => ("every rule".to_owned(), "--all"),
-            };
+            let of = trip.rule.as_ref().map_or("every rule".to_owned(), |rule| format!("the rule {rule}"));
             let message = format!(
-                "the breaker has cut off the answers of {of}: {}; look at what it answered, then run `openclaw \
-                 response rearm {rearm}`",
-                trip.reason
+                "the breaker has cut off the answers of {of}: {}; look at what it answered, then run `{}`",
+                trip.reason,
+                trip.rearm()
             );
             let id = format!("{:x}-breaker", trip.at.0);
             let finding = Finding::of_sensor(id, BREAKER, trip.at, &message, &trip);
@@ -182,7 +181,8 @@ impl Answers {
     /// answer does already was told with that one, and that nothing can be done was told with the finding before.
     fn answer_quietly(&mut self, finding: Finding, actions: Vec<ActionRecord>) {
         let is_news = |action: &ActionRecord| {
-            matches!(action.outcome, Outcome::Begun | Outcome::Done) && action.verdict.is_none()
+            matches!(action.outcome, Outcome::Begun | Outcome::Done | Outcome::Failed)
+                && action.verdict.is_none()
         };
         if !actions.iter().any(is_news) {
             return;
@@ -241,7 +241,7 @@ struct Asked<'a>(&'a Processes);
 
 impl ProcessLookup for Asked<'_> {
     fn descendants(&self, of: ProcessId) -> Vec<ProcessId> {
-        self.0.descendants(of.pid)
+        self.0.descendants(of)
     }
 
     fn name(&self, _of: ProcessId) -> Option<String> {

@@ -237,10 +237,16 @@ impl api::Control for Control {
         }
         self.policy.switch(rule, mode);
         tracing::warn!(rule, mode = mode.name(), "the mode of answers was switched by hand");
-        if mode == Mode::Enforce {
-            self.ask(|answers| answers.responder.get_ready())?;
+        if mode == Mode::Enforce && self.ask(|answers| answers.responder.get_ready()).is_err() {
+            tracing::warn!("the first verdict will take longer to make: there is much to answer");
         }
         Ok(self.policy.modes())
+    }
+
+    fn switch_back(&self) -> Modes {
+        self.policy.switch_back();
+        tracing::warn!("the modes of answers are as they are configured again");
+        self.policy.modes()
     }
 
     fn rearm(&self, rule: Option<&str>) -> Result<Modes, Refusal> {

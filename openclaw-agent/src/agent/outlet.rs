@@ -14,7 +14,8 @@ use crate::pipeline;
 use crate::queue::Sender;
 use crate::respond::{Strike, Striker};
 
-/// Never waits: what does not fit is counted.
+/// What does not fit is counted. It waits for nothing, but where processes were stopped to be ended: that is brought to its
+/// end.
 #[derive(Debug)]
 pub(super) struct Outlet {
     pub(super) answers: Sender<Message>,

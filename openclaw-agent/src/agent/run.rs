@@ -14,6 +14,7 @@ use super::control::Control;
 use super::counts::ActionCounts;
 use super::options::RunOptions;
 use super::outlet::Outlet;
+use super::own;
 use super::rules::Rules;
 use super::settings;
 use super::stdout::Stdout;
@@ -71,6 +72,7 @@ async fn run_until_stopped(options: RunOptions) -> Result<()> {
         warn!(missing = ?resolved.missing, "this kernel lacks fields: what needs them is left out, see `openclaw doctor`");
     }
     let mut stop = Stop::listen()?;
+    own::raise_descriptor_limit();
 
     let host = HostFacts::of_this_host();
     let limits = Limits::from(&config.store);
@@ -82,6 +84,12 @@ async fn run_until_stopped(options: RunOptions) -> Result<()> {
     let alerts = Alerts::start(&config.security.alerting)?;
     let responder = Responder::new(config.response_settings(&options.socket), resolved.layout);
     let (policy, striker) = (responder.policy(), responder.striker());
+    let names: Vec<&str> = rules.iter().map(|rule| rule.name.as_str()).collect();
+    for stranger in policy.strangers(&names) {
+        warn!(
+            "security.response.rules: there is no rule {stranger}: `openclaw rules list` shows those that are"
+        );
+    }
     for notice in responder.notices() {
         warn!("{notice}");
     }

@@ -80,6 +80,9 @@ pub trait Control: Send + Sync + 'static {
     /// No such rule runs.
     fn switch_mode(&self, rule: Option<&str>, mode: Mode) -> Result<Modes, Refusal>;
 
+    /// Goes back to the modes that are configured.
+    fn switch_back(&self) -> Modes;
+
     /// Lets a rule answer again that the breaker has cut off, or all that it has.
     ///
     /// # Errors

@@ -204,6 +204,10 @@ mod tests {
             unreachable!("nobody asks for it")
         }
 
+        fn switch_back(&self) -> Modes {
+            unreachable!("nobody asks for it")
+        }
+
         fn rearm(&self, _: Option<&str>) -> Result<Modes, Refusal> {
             unreachable!("nobody asks for it")
         }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use openclaw_detect::{Changes, Mode};
+use openclaw_detect::{Changes, Mode, Scope};
 use serde::{Deserialize, Serialize};
 
 use super::Status;
@@ -56,6 +56,8 @@ pub enum Request {
         /// The mode.
         mode: Mode,
     },
+    /// Go back to the modes that are configured. Answer: [`Response::Modes`].
+    SwitchBack,
     /// Let a rule answer again that the breaker has cut off, or all that it has. Answer: [`Response::Modes`].
     Rearm {
         /// The rule; none for all.
@@ -83,6 +85,9 @@ pub struct Block {
 pub struct Isolate {
     /// The root of the process tree.
     pub pid: u32,
+    /// Whether its tree is meant, or all of its container.
+    #[serde(default)]
+    pub scope: Scope,
     /// Why.
     pub reason: Option<String>,
     /// For how long; the agent's default where none is given.

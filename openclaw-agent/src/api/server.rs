@@ -147,6 +147,7 @@ fn carry_out(control: &dyn Control, request: Request) -> Response {
         Request::SwitchMode { rule, mode } => {
             control.switch_mode(rule.as_deref(), mode).map(|modes| Response::Modes { modes })
         }
+        Request::SwitchBack => Ok(Response::Modes { modes: control.switch_back() }),
         Request::Rearm { rule } => control.rearm(rule.as_deref()).map(|modes| Response::Modes { modes }),
         Request::ReloadRules => {
             control.reload_rules().map(|(rules, changes)| Response::Rules { rules, changes })

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
-use openclaw_detect::{Changes, Timestamp};
+use openclaw_detect::{Changes, Scope, Timestamp};
 use tokio::sync::mpsc;
 
 use super::protocol::{Block, Isolate};
@@ -90,6 +90,10 @@ impl Control for Agent {
         Ok(Modes { switched, ..self.modes() })
     }
 
+    fn switch_back(&self) -> Modes {
+        self.modes()
+    }
+
     fn rearm(&self, _rule: Option<&str>) -> Result<Modes, Refusal> {
         Err(Refusal("nothing is cut off".to_owned()))
     }
@@ -161,7 +165,12 @@ async fn each_request_gets_its_answer_on_one_connection() {
         };
         let Response::Action { action } = client.ask(&Request::Block(block)).unwrap() else { panic!() };
         assert_eq!(action.expires, Some(Timestamp(1_000_000_001)));
-        let refused = client.ask(&Request::Isolate(Isolate { pid: 4711, reason: None, duration: None }));
+        let refused = client.ask(&Request::Isolate(Isolate {
+            pid: 4711,
+            scope: Scope::Tree,
+            reason: None,
+            duration: None,
+        }));
         assert_eq!(refused.unwrap_err().to_string(), "there is no process 4711");
         let Response::Rules { rules, changes } = client.ask(&Request::ReloadRules).unwrap() else { panic!() };
         assert_eq!((rules, changes.to_string()), (7, "added new".to_owned()));

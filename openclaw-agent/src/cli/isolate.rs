@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::Result;
+use openclaw_detect::Scope;
 
 use super::context::{Context, act};
 use crate::api::Request;
@@ -17,10 +18,14 @@ use crate::output::Format;
 #[command(after_help = "\
 Examples:
   sudo openclaw isolate 4711
+  sudo openclaw isolate 4711 --container
   sudo openclaw isolate 4711 --reason \"reverse shell\" --for 1d")]
 pub(super) struct Args {
     /// The process, the root of the tree
     pid: u32,
+    /// Cut off all of its container
+    #[arg(long)]
+    container: bool,
     /// Why, for those who read it later
     #[arg(long)]
     reason: Option<String>,
@@ -33,6 +38,7 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: Args, context: &Context) -> Result<()> {
-    let Args { pid, reason, duration, output } = args;
-    act(context, &Request::Isolate(Isolate { pid, reason, duration }), output)
+    let Args { pid, container, reason, duration, output } = args;
+    let scope = if container { Scope::Container } else { Scope::Tree };
+    act(context, &Request::Isolate(Isolate { pid, scope, reason, duration }), output)
 }

@@ -56,9 +56,8 @@ enum Command {
     ///
     /// `observe` holds for every rule, whatever is said of it elsewhere; `enforce` for those of which nothing else is said.
     Mode {
-        /// observe (only say what would be done) or enforce
-        #[arg(value_parser = parse_mode)]
-        mode: Option<Mode>,
+        /// observe (only say what would be done), enforce, or configured (as the configuration has it)
+        mode: Option<Switch>,
         /// Only for this rule
         #[arg(long, requires = "mode")]
         rule: Option<String>,
@@ -92,22 +91,37 @@ enum Command {
     },
 }
 
+/// What the modes are switched to.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum Switch {
+    /// Nothing that a finding asks for is carried out
+    Observe,
+    /// It is, where nothing else is said of a rule
+    Enforce,
+    /// As the configuration has it
+    Configured,
+}
+
 pub(super) fn run(args: Args, context: &Context) -> Result<()> {
     match args.command {
         Command::List { all, output } => list(context, all, output),
         Command::Show { id, output } => show::run(context, &id, output),
         Command::Mode { mode: None, output, .. } => mode::ask(context, &Request::Modes, output),
-        Command::Mode { mode: Some(mode), rule, output } => {
-            mode::ask(context, &Request::SwitchMode { rule, mode }, output)
+        Command::Mode { mode: Some(switch), rule, output } => {
+            let request = match switch {
+                Switch::Observe => Request::SwitchMode { rule, mode: Mode::Observe },
+                Switch::Enforce => Request::SwitchMode { rule, mode: Mode::Enforce },
+                Switch::Configured if rule.is_some() => {
+                    bail!("what is switched goes back as a whole: leave `--rule` out")
+                }
+                Switch::Configured => Request::SwitchBack,
+            };
+            mode::ask(context, &request, output)
         }
         Command::Rearm { rule, output, .. } => mode::ask(context, &Request::Rearm { rule }, output),
         Command::Undo { id: Some(id), output, .. } => act(context, &Request::Undo { id }, output),
         Command::Undo { id: None, output, .. } => undo_all(context, output),
     }
-}
-
-fn parse_mode(text: &str) -> Result<Mode, String> {
-    Mode::from_name(text).ok_or_else(|| "write observe or enforce".to_owned())
 }
 
 fn list(context: &Context, all: bool, output: Format) -> Result<()> {

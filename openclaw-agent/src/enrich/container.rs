@@ -19,7 +19,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 pub(super) use cache::Cache;
-pub(super) use cgroup::id as container_id;
+pub(super) use cgroup::own as container_path;
 pub use resolver::Resolver;
 pub use state::Roots;
 

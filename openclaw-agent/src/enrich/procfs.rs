@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use openclaw_detect::ProcessId;
 
-use super::container::container_id;
+use super::container::container_path;
 use super::image::Image;
 
 /// What the process with that pid runs, as /proc tells it now. Empty where it is gone.
@@ -42,10 +42,10 @@ fn cgroup(text: &str) -> &str {
     if matches!(unified, "" | "/") { of("memory").map_or(unified, |(_, path)| path) } else { unified }
 }
 
-/// The id of the container that a process is in, by what `/proc` says of it now.
+/// The control group's path of the container that a process is in, by what `/proc` says of it now.
 pub(crate) fn container_of(pid: u32) -> Option<String> {
     let cgroups = std::fs::read(format!("/proc/{pid}/cgroup")).ok()?;
-    container_id(cgroup(&String::from_utf8_lossy(&cgroups))).map(str::to_owned)
+    container_path(cgroup(&String::from_utf8_lossy(&cgroups))).map(str::to_owned)
 }
 
 /// Why /proc does not show what other processes run, and what to do about it; `None` where it does. The sensor

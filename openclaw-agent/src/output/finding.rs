@@ -93,8 +93,12 @@ pub fn sentence(action: &ActionRecord) -> String {
         Outcome::Would => format!("would {doing} {target}{why}"),
         Outcome::Refused => format!("refused to {doing} {target}{why}"),
         Outcome::Failed => format!("failed to {doing} {target}{why}"),
-        Outcome::Expired => format!("{target} is no longer {done}: its time is over"),
-        Outcome::Undone => format!("{target} is no longer {done}: it was taken back"),
+        Outcome::Expired | Outcome::Undone => {
+            let end =
+                if action.outcome == Outcome::Expired { "its time is over" } else { "it was taken back" };
+            let why = if action.kind == ActionKind::Suspend { why } else { String::new() };
+            format!("{target} is no longer {done}: {end}{why}")
+        }
     }
 }
 

@@ -15,8 +15,8 @@ use super::thread::Remembered;
 /// A question to the thread.
 #[derive(Debug)]
 pub(super) enum Question {
-    /// Which processes descend from the one that has this pid now?
-    Descendants { pid: u32, answer: SyncSender<Vec<ProcessId>> },
+    /// Which processes descend from this one, or from the one that has its number now where that is not known?
+    Descendants { of: ProcessId, answer: SyncSender<Vec<ProcessId>> },
     /// Run these rules from now on, if that is still wanted. The answer is the engine before, so that it ends elsewhere.
     Replace { engine: Box<Engine>, wanted: Wanted, answer: SyncSender<Box<Engine>> },
     /// What do the rules remember, and how far have logs been read?
@@ -43,13 +43,13 @@ impl Wanted {
 pub struct Processes(Asker);
 
 impl Processes {
-    /// The processes that descend from the one that has this pid now, through ancestors that have ended too.
-    /// None where the thread does not answer in time.
-    pub fn descendants(&self, pid: u32) -> Vec<ProcessId> {
+    /// The processes that descend from this one, which may have ended a moment ago, or from the one that has its number
+    /// now where it is not known; through ancestors that have ended too. None where the thread does not answer in time.
+    pub fn descendants(&self, of: ProcessId) -> Vec<ProcessId> {
         /// The thread looks for questions between its batches.
         const PATIENCE: Duration = Duration::from_secs(1);
         let (answer, answered) = sync_channel(1);
-        if !self.0.ask(Question::Descendants { pid, answer }) {
+        if !self.0.ask(Question::Descendants { of, answer }) {
             return Vec::new();
         }
         answered.recv_timeout(PATIENCE).unwrap_or_default()

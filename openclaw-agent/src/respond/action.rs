@@ -37,6 +37,9 @@ pub struct ActionRecord {
     pub reason: Option<String>,
     /// When it was asked for.
     pub at: Timestamp,
+    /// How long after the event the first signal was sent, in microseconds; of what is done to processes alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delay_us: Option<u64>,
     /// When it was done.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub done: Option<Timestamp>,
@@ -219,6 +222,7 @@ impl ActionRecord {
             outcome: Outcome::Failed,
             reason: None,
             at,
+            delay_us: None,
             done: None,
             verified: None,
             expires: None,
@@ -236,6 +240,7 @@ impl ActionRecord {
         self.scope = self.scope.or(earlier.scope);
         self.processes = self.processes.or(earlier.processes);
         self.mode = self.mode.or(earlier.mode);
+        self.delay_us = self.delay_us.or(earlier.delay_us);
         self.done = self.done.or(earlier.done);
         self.verified = self.verified.or(earlier.verified);
         // The kernel keeps the beginning of a long one.
@@ -244,6 +249,7 @@ impl ActionRecord {
         {
             self.reason = Some(whole.clone());
         }
+        self.escalates = self.escalates.take().or_else(|| earlier.escalates.clone());
         if self.passed.is_empty() {
             self.passed.clone_from(&earlier.passed);
         }

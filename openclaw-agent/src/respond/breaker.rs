@@ -47,6 +47,13 @@ pub struct Trip {
     pub reason: String,
 }
 
+impl Trip {
+    /// The command that lets it answer again.
+    pub fn rearm(&self) -> String {
+        format!("openclaw response rearm {}", self.rule.as_deref().unwrap_or("--all"))
+    }
+}
+
 /// Counts answers, and cuts off.
 #[derive(Debug)]
 pub(super) struct Breaker {
@@ -82,6 +89,11 @@ impl Breaker {
         Breaker { limits, recent: VecDeque::new(), tripped }
     }
 
+    /// Whether the answers of a rule are cut off.
+    pub(super) fn is_open(&self, rule: &str) -> bool {
+        self.tripped.contains_key(&None) || self.tripped.contains_key(&Some(rule.to_owned()))
+    }
+
     /// What is cut off, that of all rules first.
     pub(super) fn tripped(&self) -> impl Iterator<Item = &Trip> {
         self.tripped.values()
@@ -104,8 +116,6 @@ impl Breaker {
             Some((None, reason))
         });
         let Some((rule, reason)) = too_much else { return Verdict::Closed };
-        // What was cut off counts no more: switched on again, it begins anew.
-        self.recent.retain(|charge| rule.as_ref().is_some_and(|rule| charge.rule != *rule));
         let trip = Trip { rule: rule.clone(), at, reason };
         Verdict::Tripped(self.tripped.entry(rule).or_insert(trip))
     }
@@ -126,11 +136,14 @@ impl Breaker {
 
     /// Switches a rule on again, or what is cut off in all. Whether it was cut off.
     pub(super) fn rearm(&mut self, rule: Option<&str>) -> bool {
+        // It begins anew.
+        self.recent.retain(|charge| rule.is_some_and(|rule| charge.rule != rule));
         self.tripped.remove(&rule.map(str::to_owned)).is_some()
     }
 
     /// Switches everything on again. How much was cut off.
     pub(super) fn rearm_all(&mut self) -> usize {
+        self.recent.clear();
         std::mem::take(&mut self.tripped).len()
     }
 }
@@ -183,6 +196,19 @@ mod tests {
         assert_eq!(charge(&mut breaker, "a", 2, now), "closed");
         assert_eq!(charge(&mut breaker, "a", 3, now), "tripped");
         assert!(breaker.tripped().next().unwrap().reason.contains("more than 2 different targets"));
+    }
+
+    #[test]
+    fn what_one_rule_did_before_it_was_cut_off_counts_for_all() {
+        let mut breaker = Breaker::new(LIMITS, Vec::new());
+        let now = Instant::now();
+        for _ in 0..3 {
+            assert_eq!(charge(&mut breaker, "a", 1, now), "closed");
+        }
+        assert_eq!(charge(&mut breaker, "a", 1, now), "tripped");
+        assert_eq!(charge(&mut breaker, "b", 1, now), "closed");
+        assert_eq!(charge(&mut breaker, "c", 1, now), "tripped");
+        assert_eq!(breaker.tripped().next().unwrap().rule, None);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use anyhow::{Context, Result, bail};
 
@@ -13,6 +14,16 @@ const MAGIC: u64 = 0x6367_7270;
 /// # Errors
 /// When it is not mounted at all.
 pub fn root() -> Result<PathBuf> {
+    // It does not move while an agent runs, and is asked for before a process is stopped.
+    static FOUND: OnceLock<PathBuf> = OnceLock::new();
+    if let Some(found) = FOUND.get() {
+        return Ok(found.clone());
+    }
+    let root = find_root()?;
+    Ok(FOUND.get_or_init(|| root).clone())
+}
+
+fn find_root() -> Result<PathBuf> {
     let mounts = fs::read_to_string("/proc/self/mounts").context("cannot read /proc/self/mounts")?;
     root_in(&mounts).context(
         "cgroup v2 is not mounted, so nothing can be blocked or isolated on this machine; mount it with \

@@ -1,6 +1,6 @@
 //! The processes that an answer stops or ends: found, held so that none is mistaken for another, stopped, resumed, ended.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::time::{Duration, Instant};
 
 use openclaw_common::verdict::TICK;
@@ -9,6 +9,8 @@ use rustix::process::Signal;
 use serde::{Deserialize, Serialize};
 
 use super::process::{self, Held, Stat};
+use super::stilled::Stilled;
+use crate::enrich::container_of;
 
 /// Searches until nothing new is found; more than this and somebody forks as fast as we look.
 const SEARCHES: usize = 64;
@@ -23,24 +25,52 @@ pub(super) struct Member {
     pub(super) was_stopped: bool,
 }
 
+impl Member {
+    /// What `/proc` says of it, if it is still there.
+    fn stat(self) -> Option<Stat> {
+        process::stat(self.pid).filter(|stat| stat.start == self.start)
+    }
+}
+
 /// The processes of one answer.
 #[derive(Debug)]
 pub(super) struct Group {
     scope: Scope,
     root: ProcessId,
+    /// The container, where all of it is meant: the path of its control group.
+    container: Option<String>,
+    /// Where it is noted who stands still because of it; none where they are to end.
+    stilled: Option<Stilled>,
     members: BTreeMap<u32, (Member, Held)>,
+    /// How many could not be held, for want of descriptors.
+    unheld: usize,
 }
 
 impl Group {
-    /// Nobody yet.
-    pub(super) fn new(scope: Scope, root: ProcessId) -> Self {
-        Group { scope, root, members: BTreeMap::new() }
+    /// Nobody yet. Of a process that is in no container, the tree is meant.
+    pub(super) fn new(scope: Scope, root: ProcessId, stilled: Option<Stilled>) -> Self {
+        let container = (scope == Scope::Container).then(|| container_of(root.pid)).flatten();
+        let scope = if scope == Scope::Container && container.is_none() { Scope::Tree } else { scope };
+        Group { scope, root, container, stilled, members: BTreeMap::new(), unheld: 0 }
     }
 
     /// What an earlier agent kept of a group: those of it that still live.
-    pub(super) fn of(scope: Scope, root: ProcessId, members: &[Member]) -> Self {
-        let held = |member: &Member| Some((member.pid, (*member, Held::process(member.pid, member.start)?)));
-        Group { scope, root, members: members.iter().filter_map(held).collect() }
+    pub(super) fn of(
+        scope: Scope,
+        root: ProcessId,
+        container: Option<String>,
+        members: &[Member],
+        stilled: Option<Stilled>,
+    ) -> Self {
+        let mut group = Group { scope, root, container, stilled, members: BTreeMap::new(), unheld: 0 };
+        for member in members {
+            let Some(held) = Held::process(member.pid, member.start) else { continue };
+            if let Some(stilled) = &group.stilled {
+                stilled.take_over(member.pid, member.start, member.was_stopped);
+            }
+            group.members.insert(member.pid, (*member, held));
+        }
+        group
     }
 
     /// Takes a process in, if it is still the one that began then. Whether it is new.
@@ -48,67 +78,89 @@ impl Group {
         if self.members.get(&pid).is_some_and(|(member, _)| member.start == start) {
             return false;
         }
-        let Some(held) = Held::process(pid, start) else { return false };
-        let was_stopped = process::stands_still(pid);
+        let Some(held) = Held::process(pid, start) else {
+            let lives = process::stat(pid).is_some_and(|stat| stat.start == start);
+            self.unheld += usize::from(lives);
+            return false;
+        };
+        let was_stopped = match &self.stilled {
+            Some(stilled) => stilled.hold(pid, start),
+            None => process::was_stopped(pid),
+        };
         self.members.insert(pid, (Member { pid, start, was_stopped }, held));
         true
     }
 
-    /// Takes in those of these processes that belong to it.
-    pub(super) fn take_known(&mut self, known: &[ProcessId]) {
+    /// Takes in those of these processes that belong to it and may be acted upon. Whether any is new.
+    pub(super) fn take_known(
+        &mut self,
+        known: &[ProcessId],
+        forbidden: impl Fn(u32, &Stat) -> Option<String>,
+    ) -> bool {
+        let mut grown = false;
         if self.scope != Scope::Process {
-            for id in known.iter().filter(|id| id.pid != std::process::id()) {
-                self.take(id.pid, id.start / TICK);
-            }
-        }
-    }
-
-    /// Who belongs to it by what `/proc` shows now, and was not taken in.
-    pub(super) fn missing(&self) -> Vec<(u32, Stat)> {
-        let container = match self.scope {
-            Scope::Process => return Vec::new(),
-            Scope::Tree => None,
-            // Its first process may have ended; the others are in it all the same.
-            Scope::Container => self.members.keys().find_map(|pid| crate::enrich::container_of(*pid)),
-        };
-        let roots: Vec<(u32, Stat)> =
-            self.members.keys().filter_map(|pid| Some((*pid, process::stat(*pid)?))).collect();
-        let mut found = process::below(&roots);
-        if let Some(container) = container {
-            let known =
-                |pid: u32| self.members.contains_key(&pid) || found.iter().any(|(other, _)| *other == pid);
-            let others: Vec<(u32, Stat)> = process::all()
-                .into_iter()
-                .filter(|pid| !known(*pid) && crate::enrich::container_of(*pid).as_ref() == Some(&container))
-                .filter_map(|pid| Some((pid, process::stat(pid)?)))
-                .collect();
-            found.extend(others);
-        }
-        found
-            .retain(|(pid, stat)| self.members.get(pid).is_none_or(|(member, _)| member.start != stat.start));
-        found
-    }
-
-    /// Takes in all that belong to it and may be acted upon, and stops each at once, so that it makes no more of them.
-    /// Returns why others were left alone.
-    pub(super) fn stop_all(&mut self, forbidden: impl Fn(u32, &Stat) -> Option<String>) -> Vec<String> {
-        let mut spared = BTreeMap::new();
-        self.signal(Signal::STOP);
-        for _ in 0..SEARCHES {
-            let mut grown = false;
-            for (pid, stat) in self.missing() {
-                if let Some(reason) = forbidden(pid, &stat) {
-                    spared.insert(pid, reason);
-                } else if self.take(pid, stat.start) {
-                    grown = true;
-                    self.signal_one(pid, Signal::STOP);
+            for id in known {
+                let stat = process::stat(id.pid).filter(|stat| stat.start == id.start / TICK);
+                if stat.is_some_and(|stat| forbidden(id.pid, &stat).is_none()) {
+                    grown |= self.take(id.pid, id.start / TICK);
                 }
             }
-            if !grown {
+        }
+        grown
+    }
+
+    /// Who belongs to it by what `/proc` shows now, and was not taken in; but for what is below those that are `spared`.
+    fn missing(&self, spared: &[(u32, Stat)]) -> Vec<(u32, Stat)> {
+        if self.scope == Scope::Process {
+            return Vec::new();
+        }
+        let roots: Vec<(u32, Stat)> =
+            self.members.values().filter_map(|(member, _)| Some((member.pid, member.stat()?))).collect();
+        let mut found = process::below(&roots);
+        if let Some(container) = &self.container {
+            let known: HashSet<u32> = found.iter().map(|(pid, _)| *pid).collect();
+            let of_container = process::of_container(container).into_iter();
+            found.extend(of_container.filter(|(pid, _)| !known.contains(pid)));
+        }
+        let below_spared = if spared.is_empty() { Vec::new() } else { process::below(spared) };
+        let left_alone: HashSet<u32> = spared.iter().chain(&below_spared).map(|(pid, _)| *pid).collect();
+        let is_member = |pid: &u32, stat: &Stat| {
+            self.members.get(pid).is_some_and(|(member, _)| member.start == stat.start)
+        };
+        found.retain(|(pid, stat)| !left_alone.contains(pid) && !is_member(pid, stat));
+        found
+    }
+
+    /// Takes in all that belong to it and may be acted upon, and stops each, so that it makes no more of them; `note` is
+    /// told of them before. Returns why others were left alone.
+    pub(super) fn stop_all(
+        &mut self,
+        forbidden: impl Fn(u32, &Stat) -> Option<String>,
+        mut note: impl FnMut(&Group),
+    ) -> Vec<String> {
+        let mut spared: Vec<(u32, Stat)> = Vec::new();
+        let mut reasons = Vec::new();
+        self.signal(Signal::STOP);
+        for _ in 0..SEARCHES {
+            let mut new = Vec::new();
+            for (pid, stat) in self.missing(&spared) {
+                if let Some(reason) = forbidden(pid, &stat) {
+                    reasons.push(reason);
+                    spared.push((pid, stat));
+                } else if self.take(pid, stat.start) {
+                    new.push(pid);
+                }
+            }
+            if new.is_empty() {
                 break;
             }
+            note(self);
+            new.into_iter().for_each(|pid| self.signal_one(pid, Signal::STOP));
         }
-        spared.into_values().collect()
+        if self.unheld > 0 {
+            reasons.push(format!("{} processes could not be held: descriptors ran out", self.unheld));
+        }
+        reasons
     }
 
     /// Sends all of them a signal.
@@ -124,10 +176,15 @@ impl Group {
         }
     }
 
-    /// Lets those go on that did before. Who stood still before goes on standing still.
+    /// Lets those go on that did before, but for those that another answer holds. Who stood still before goes on standing
+    /// still.
     pub(super) fn resume(&self) {
-        for (member, held) in self.members.values().filter(|(member, _)| !member.was_stopped) {
-            if let Err(error) = held.signal(Signal::CONT) {
+        for (member, held) in self.members.values() {
+            let goes_on = match &self.stilled {
+                Some(stilled) => stilled.release(member.pid, member.start),
+                None => !member.was_stopped,
+            };
+            if goes_on && let Err(error) = held.signal(Signal::CONT) {
                 tracing::error!("process {} cannot be resumed: {error}", member.pid);
             }
         }
@@ -141,7 +198,7 @@ impl Group {
                 .members
                 .iter()
                 .filter(|(pid, (member, held))| {
-                    process::stat(**pid).is_some_and(|stat| stat.start == member.start)
+                    member.stat().is_some()
                         && !process::stands_still(**pid)
                         && !held.has_ended_within(Duration::ZERO)
                 })
@@ -163,7 +220,13 @@ impl Group {
 
     /// Forgets those that have ended.
     pub(super) fn forget_ended(&mut self) {
-        self.members.retain(|_, (_, held)| !held.has_ended_within(Duration::ZERO));
+        self.members.retain(|_, (member, held)| {
+            let has_ended = held.has_ended_within(Duration::ZERO);
+            if has_ended && let Some(stilled) = &self.stilled {
+                stilled.release(member.pid, member.start);
+            }
+            !has_ended
+        });
     }
 
     pub(super) fn members(&self) -> Vec<Member> {
@@ -184,6 +247,10 @@ impl Group {
 
     pub(super) fn root(&self) -> ProcessId {
         self.root
+    }
+
+    pub(super) fn container(&self) -> Option<&str> {
+        self.container.as_deref()
     }
 }
 
@@ -209,7 +276,7 @@ mod tests {
     }
 
     fn group(scope: Scope, root: ProcessId) -> Group {
-        let mut group = Group::new(scope, root);
+        let mut group = Group::new(scope, root, Some(Stilled::default()));
         assert!(group.take(root.pid, root.start / TICK));
         group
     }
@@ -218,7 +285,7 @@ mod tests {
     fn a_tree_is_stopped_resumed_and_ended_as_a_whole() {
         let (mut child, root) = tree();
         let mut group = group(Scope::Tree, root);
-        assert!(group.stop_all(|_, _| None).is_empty());
+        assert!(group.stop_all(|_, _| None, |_| {}).is_empty());
         assert_eq!(group.len(), 2);
         assert!(group.running_after(Duration::from_secs(10)).is_empty());
         group.resume();
@@ -243,7 +310,7 @@ mod tests {
             std::thread::yield_now();
         }
         let mut group = group(Scope::Tree, root);
-        group.stop_all(|_, _| None);
+        group.stop_all(|_, _| None, |_| {});
         assert!(group.running_after(Duration::from_secs(10)).is_empty());
         group.resume();
         std::thread::sleep(Duration::from_millis(50));
@@ -258,9 +325,9 @@ mod tests {
     fn a_process_that_may_not_be_acted_upon_is_left_alone_and_named() {
         let (mut child, root) = tree();
         let mut group = group(Scope::Tree, root);
-        let spared = group.stop_all(|pid, _| Some(format!("process {pid} is dear")));
+        let spared = group.stop_all(|pid, _| Some(format!("process {pid} is dear")), |_| {});
         assert_eq!((spared.len(), group.len()), (1, 1));
-        let others = group.missing();
+        let others = group.missing(&[]);
         assert!(!process::stands_still(others[0].0));
         group.take(others[0].0, others[0].1.start);
         group.signal(Signal::KILL);
@@ -270,11 +337,36 @@ mod tests {
     #[test]
     fn another_process_of_the_same_number_is_not_taken() {
         let (mut child, root) = tree();
-        let mut group = Group::new(Scope::Process, root);
+        let mut group = Group::new(Scope::Process, root, None);
         assert!(!group.take(root.pid, root.start / TICK + 1));
         assert!(group.take(root.pid, root.start / TICK) && !group.take(root.pid, root.start / TICK));
-        assert!(group.missing().is_empty(), "one process has nobody with it");
+        assert!(group.missing(&[]).is_empty(), "one process has nobody with it");
         group.signal(Signal::KILL);
+        child.wait().unwrap();
+    }
+
+    #[test]
+    fn of_two_groups_that_stop_the_same_process_the_last_one_lets_it_go_on() {
+        let (mut child, root) = tree();
+        let stilled = Stilled::default();
+        let of = |scope| {
+            let mut group = Group::new(scope, root, Some(stilled.clone()));
+            group.take(root.pid, root.start / TICK);
+            group.stop_all(|_, _| None, |_| {});
+            assert!(group.running_after(Duration::from_secs(10)).is_empty());
+            group
+        };
+        let (first, second) = (of(Scope::Tree), of(Scope::Process));
+        assert!(second.members().iter().all(|member| !member.was_stopped));
+        first.resume();
+        std::thread::sleep(Duration::from_millis(50));
+        assert!(process::stands_still(root.pid), "the other one holds it");
+        second.resume();
+        let end = Instant::now() + Duration::from_secs(10);
+        while process::stands_still(root.pid) {
+            assert!(Instant::now() < end, "it goes on");
+        }
+        first.signal(Signal::KILL);
         child.wait().unwrap();
     }
 }

@@ -10,8 +10,9 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::group::Member;
-use super::{ActionKind, ActionRecord};
+use super::group::{Group, Member};
+use super::stilled::Stilled;
+use super::{ActionKind, ActionRecord, Target};
 
 /// The folder.
 #[derive(Debug, Clone)]
@@ -23,10 +24,38 @@ pub(super) struct Journal {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Entry {
     pub(super) record: ActionRecord,
+    /// The container, where all of it is meant: the path of its control group.
+    pub(super) container: Option<String>,
     /// The processes that were found by then.
     pub(super) members: Vec<Member>,
-    /// When it ends, in nanoseconds since boot; 0 where it has no end.
+    /// When it ends, in nanoseconds since boot; of what ends processes, when that is to be done by somebody else.
     pub(super) expiry: u64,
+    /// The boot that this is of: in another one the numbers are those of others.
+    boot: String,
+}
+
+impl Entry {
+    pub(super) fn new(record: &ActionRecord, group: &Group, expiry: u64) -> Self {
+        Entry {
+            record: record.clone(),
+            container: group.container().map(str::to_owned),
+            members: group.members(),
+            expiry,
+            boot: boot(),
+        }
+    }
+
+    /// Its processes that still live.
+    pub(super) fn group(&self, stilled: Option<Stilled>) -> Option<Group> {
+        let Target::Process { id, .. } = self.record.target else { return None };
+        let scope = self.record.scope.unwrap_or_default();
+        Some(Group::of(scope, id, self.container.clone(), &self.members, stilled))
+    }
+}
+
+/// The id of this boot.
+fn boot() -> String {
+    fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned()
 }
 
 impl Journal {
@@ -48,7 +77,8 @@ impl Journal {
 
     /// Whether an entry is there.
     pub(super) fn has(&self, id: &str) -> bool {
-        self.path(id).exists()
+        // What cannot be looked at is not gone.
+        self.path(id).try_exists().unwrap_or(true)
     }
 
     /// Forgets an entry. Whether it was there.
@@ -85,7 +115,10 @@ impl Journal {
                 None
             }
         };
-        Ok(names.iter().filter_map(read).collect())
+        let boot = boot();
+        let mut entries: Vec<Entry> = names.iter().filter_map(read).collect();
+        entries.retain(|entry| entry.boot == boot);
+        Ok(entries)
     }
 
     fn path(&self, id: &str) -> PathBuf {
@@ -98,6 +131,15 @@ fn is_entry(path: &Path) -> bool {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let prefixes = [ActionKind::Suspend, ActionKind::Kill].map(super::kept::prefix);
     name.ends_with(".json") && prefixes.iter().any(|prefix| name.starts_with(&format!("{prefix}-")))
+}
+
+/// Reads a file of a folder that is the user's alone.
+///
+/// # Errors
+/// The folder is not to be trusted, or the file cannot be read.
+pub(super) fn read(path: &Path) -> io::Result<Vec<u8>> {
+    trusted(path.parent().unwrap_or(Path::new(".")))?;
+    fs::read(path)
 }
 
 /// Writes a file as a whole or not at all, in a folder that is the user's alone and is made where it is missing.
@@ -143,7 +185,8 @@ mod tests {
         let target = Target::Process { id: ProcessId { pid: 7, start: 8 }, name: "nc".to_owned() };
         let record = ActionRecord::asked(id.to_owned(), ActionKind::Suspend, target, Timestamp(1));
         let record = ActionRecord { outcome: Outcome::Begun, ..record };
-        Entry { record, members: vec![Member { pid: 7, start: 8, was_stopped: true }], expiry: 9 }
+        let members = vec![Member { pid: 7, start: 8, was_stopped: true }];
+        Entry { record, container: None, members, expiry: 9, boot: boot() }
     }
 
     #[test]
@@ -160,6 +203,8 @@ mod tests {
         assert_eq!(journal.read().unwrap(), [first, second]);
         assert!(journal.remove("s-1").unwrap() && !journal.remove("s-1").unwrap());
         assert_eq!(journal.read().unwrap().len(), 1);
+        journal.write(&Entry { boot: "another".to_owned(), ..entry("s-4") }).unwrap();
+        assert_eq!(journal.read().unwrap().len(), 1, "of another boot");
     }
 
     #[test]

@@ -1,5 +1,5 @@
 //! Who resumes what is suspended, on time, where the agent does not live to do it: the kernel ends a block by its clock,
-//! but lets nobody go on who was stopped.
+//! but lets nobody go on who was stopped. It also ends what the agent had stopped to end it.
 
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io;
@@ -9,9 +9,12 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use rustix::process::Signal;
+
 use super::group::Group;
 use super::journal::{Entry, Journal};
-use super::{ActionKind, ActionRecord, Outcome, Target, clock};
+use super::stilled::Stilled;
+use super::{ActionKind, ActionRecord, Outcome, clock};
 
 /// The command of the program that is a keeper.
 pub const COMMAND: &str = "keep-suspended";
@@ -27,23 +30,23 @@ const NAP: Duration = Duration::from_secs(1);
 pub(super) struct Keeper(Option<Child>);
 
 impl Keeper {
-    /// Begins a keeper for what is suspended in this folder, unless there is one.
+    /// Begins a keeper for what is noted in this folder, unless there is one.
     ///
     /// # Errors
     /// It cannot be begun.
     pub(super) fn ensure(&mut self, folder: &Path) -> io::Result<()> {
-        if let Some(child) = &mut self.0 {
-            // A child that has ended would stay in the process table until it is asked for.
-            if child.try_wait()?.is_some() {
-                self.0 = None;
-            }
+        if let Some(child) = &mut self.0
+            && child.try_wait()?.is_none()
+        {
+            return Ok(());
         }
         // A keeper that ends looks once more after it has let go of its lock, so what was noted before this is seen.
         if lock(folder)?.is_none() {
             return Ok(());
         }
         let mut command = Command::new("/proc/self/exe");
-        command.arg0("openclaw").arg(COMMAND).arg(folder).current_dir("/").env_clear();
+        command.arg0("openclaw").arg(COMMAND).arg(std::path::absolute(folder)?);
+        command.current_dir("/").env_clear();
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         // SAFETY: between fork and exec one system call is made: what is sent to the agent's session is not for it.
         unsafe {
@@ -54,64 +57,70 @@ impl Keeper {
     }
 }
 
-/// Resumes what is suspended in a folder when its time is over, until nothing is.
+/// Brings to its end what is noted in a folder, each when its time is over, until nothing is.
 ///
 /// # Errors
-/// The folder cannot be read.
+/// The folder cannot be used.
 pub fn keep_suspended(folder: &Path) -> io::Result<()> {
     let journal = Journal::new(folder);
     loop {
         let Some(lock) = lock_with_patience(folder)? else { return Ok(()) };
-        while let Some(nap) = resume_what_is_over(&journal)? {
+        while let Some(nap) = end_what_is_over(&journal)? {
             std::thread::sleep(nap.min(NAP));
         }
         drop(lock);
         // Noted since, by somebody who saw that there is a keeper.
-        if suspensions(&journal)?.is_empty() {
+        if journal.read()?.is_empty() {
             return Ok(());
         }
     }
 }
 
-/// Resumes every suspension of a folder without an agent, and forgets it.
+/// Takes back everything that is noted in a folder, without an agent: what was stopped goes on, also where it was to end.
 ///
 /// # Errors
-/// The folder cannot be read.
+/// The folder cannot be read, or something not be taken back; the rest is.
 pub(super) fn resume_all(folder: &Path) -> io::Result<Vec<ActionRecord>> {
     let journal = Journal::new(folder);
-    suspensions(&journal)?
-        .into_iter()
-        .map(|entry| {
-            resume(&journal, &entry)?;
-            Ok(ActionRecord { outcome: Outcome::Undone, ended: Some(clock::wall()), ..entry.record })
-        })
-        .collect()
+    let mut failed = None;
+    let mut resumed = Vec::new();
+    for entry in journal.read()? {
+        if let Some(group) = entry.group(None) {
+            group.resume();
+        }
+        match journal.remove(&entry.record.id) {
+            Ok(_) => resumed.push(ActionRecord {
+                outcome: Outcome::Undone,
+                ended: Some(clock::wall()),
+                ..entry.record
+            }),
+            Err(error) => failed = Some(error),
+        }
+    }
+    failed.map_or(Ok(resumed), Err)
 }
 
-/// How long until the next is over; none where nothing is suspended.
-fn resume_what_is_over(journal: &Journal) -> io::Result<Option<Duration>> {
+/// How long until the next is over; none where nothing is noted.
+fn end_what_is_over(journal: &Journal) -> io::Result<Option<Duration>> {
     let now = clock::since_boot();
     let (over, others): (Vec<Entry>, Vec<Entry>) =
-        suspensions(journal)?.into_iter().partition(|entry| entry.expiry <= now);
-    for entry in over {
-        resume(journal, &entry)?;
+        journal.read()?.into_iter().partition(|entry| entry.expiry <= now);
+    // Who is in another suspension goes on standing still.
+    let held = Stilled::default();
+    let _others: Vec<Option<Group>> = others.iter().map(|entry| entry.group(Some(held.clone()))).collect();
+    for entry in &over {
+        if let Some(group) = entry.group(Some(held.clone())) {
+            match entry.record.kind {
+                // The agent would have, and did not live to do it.
+                ActionKind::Kill => group.signal(Signal::KILL),
+                _ => group.resume(),
+            }
+        }
     }
-    Ok(others.iter().map(|entry| Duration::from_nanos(entry.expiry - now)).min())
-}
-
-fn suspensions(journal: &Journal) -> io::Result<Vec<Entry>> {
-    let mut entries = journal.read()?;
-    entries.retain(|entry| entry.record.kind == ActionKind::Suspend);
-    Ok(entries)
-}
-
-/// In this order: what ends in between is done once more, rather than never.
-fn resume(journal: &Journal, entry: &Entry) -> io::Result<()> {
-    if let Target::Process { id, .. } = entry.record.target {
-        Group::of(entry.record.scope.unwrap_or_default(), id, &entry.members).resume();
-    }
-    journal.remove(&entry.record.id)?;
-    Ok(())
+    // In this order: what ends in between is done once more, rather than never. So is what cannot be removed.
+    let removed = over.iter().filter(|entry| journal.remove(&entry.record.id).is_ok()).count();
+    let next = others.iter().map(|entry| Duration::from_nanos(entry.expiry - now)).min();
+    Ok(if removed < over.len() { Some(NAP) } else { next })
 }
 
 /// The lock, though an agent that looks for a keeper has it for a moment.

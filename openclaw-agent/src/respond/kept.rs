@@ -4,8 +4,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use openclaw_common::verdict::{BLOCK, ISOLATE, Verdict};
-use openclaw_detect::{ProcessId, Timestamp};
+use openclaw_common::verdict::{BLOCK, ISOLATE, ISOLATE_CONTAINER, Verdict};
+use openclaw_detect::{ProcessId, Scope, Timestamp};
 
 use super::{ActionKind, ActionRecord, Network, Outcome, Target, clock};
 
@@ -85,7 +85,7 @@ pub(super) fn encode(record: &ActionRecord, subject: Subject, expiry: u64) -> Ve
             }
         }
         Subject::Process(root) => {
-            verdict.kind = ISOLATE;
+            verdict.kind = if record.scope == Some(Scope::Container) { ISOLATE_CONTAINER } else { ISOLATE };
             verdict.pid = root.pid;
             verdict.start = root.start;
             if let Target::Process { name, .. } = &record.target {
@@ -109,7 +109,7 @@ pub(super) fn decode(number: u64, verdict: &Verdict) -> Option<(ActionRecord, Su
             let network = Network::new(address, u8::try_from(verdict.prefix).ok()?)?;
             (ActionKind::Block, Target::Network(network.to_string()), Subject::Network(network))
         }
-        ISOLATE => {
+        ISOLATE | ISOLATE_CONTAINER => {
             let root = ProcessId { pid: verdict.pid, start: verdict.start };
             (
                 ActionKind::Isolate,
@@ -119,7 +119,13 @@ pub(super) fn decode(number: u64, verdict: &Verdict) -> Option<(ActionRecord, Su
         }
         _ => return None,
     };
+    let scope = match verdict.kind {
+        BLOCK => None,
+        ISOLATE_CONTAINER => Some(Scope::Container),
+        _ => Some(Scope::Tree),
+    };
     let record = ActionRecord {
+        scope,
         finding: optional(&verdict.finding),
         rule: optional(&verdict.rule),
         outcome: Outcome::Done,
@@ -168,10 +174,14 @@ mod tests {
             assert_eq!(read, ActionRecord { reason: read.reason.clone(), expires: read.expires, ..kept });
         }
         let root = ProcessId { pid: 42, start: 123_456_789 };
-        let kept = record(ActionKind::Isolate, Target::Process { id: root, name: "nc".to_owned() });
-        let (read, subject) = decode(1_795_416_860_859, &encode(&kept, Subject::Process(root), 99)).unwrap();
-        assert!(matches!(subject, Subject::Process(found) if found == root));
-        assert_eq!(read.target, kept.target);
+        for scope in [Scope::Tree, Scope::Container] {
+            let target = Target::Process { id: root, name: "nc".to_owned() };
+            let kept = ActionRecord { scope: Some(scope), ..record(ActionKind::Isolate, target) };
+            let verdict = encode(&kept, Subject::Process(root), 99);
+            let (read, subject) = decode(1_795_416_860_859, &verdict).unwrap();
+            assert!(matches!(subject, Subject::Process(found) if found == root));
+            assert_eq!((read.target, read.scope), (kept.target, kept.scope));
+        }
     }
 
     #[test]

@@ -24,6 +24,7 @@ mod probe;
 mod process;
 mod responder;
 mod settings;
+mod stilled;
 mod strike;
 mod tree;
 

@@ -4,7 +4,6 @@
 //! Asked by the thread that reads events and by the one that answers; never for an event that no rule matches.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -47,10 +46,10 @@ pub struct Modes {
 impl Modes {
     /// What somebody should look at.
     pub fn warnings(&self) -> Vec<String> {
-        let tripped = self.tripped.iter().map(|trip| {
-            let rearm = trip.rule.as_deref().unwrap_or("--all");
-            format!("the breaker has cut answers off: {}; `openclaw response rearm {rearm}`", trip.reason)
-        });
+        let tripped = self
+            .tripped
+            .iter()
+            .map(|trip| format!("the breaker has cut answers off: {}; `{}`", trip.reason, trip.rearm()));
         tripped.collect()
     }
 }
@@ -59,6 +58,7 @@ impl Modes {
 #[derive(Debug)]
 pub struct Policy {
     min_confidence: f64,
+    configured: Mode,
     isolate_on_critical: bool,
     warm_up: Duration,
     started: Instant,
@@ -84,9 +84,10 @@ impl Policy {
     /// The policy that is configured. What the breaker of an earlier agent has cut off stays cut off.
     pub fn new(settings: &ResponseSettings) -> Self {
         let kept = settings.state.join(KEPT);
-        let tripped = fs::read(&kept).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
+        let tripped = super::journal::read(&kept).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
         Policy {
             min_confidence: settings.min_confidence,
+            configured: settings.mode,
             isolate_on_critical: settings.isolate_on_critical,
             warm_up: settings.warm_up,
             started: Instant::now(),
@@ -115,11 +116,24 @@ impl Policy {
         !state.held && (by_label || self.mode_of(&state, &rule.name, rule.response.mode) == Mode::Enforce)
     }
 
-    /// Whether anything that is configured has answers carried out, so that it is worth being ready for it.
+    /// Whether what a finding asks for is carried out by now, as far as its target has no say.
+    pub(super) fn would_act(&self, finding: &Finding) -> bool {
+        let state = self.state();
+        self.too_unsure(finding.confidence).is_none()
+            && self.warm_up_left().is_none()
+            && self.mode_for(&state, finding) == Mode::Enforce
+            && !state.breaker.is_open(&finding.rule)
+    }
+
+    /// Whether anything that is configured or switched has answers carried out, so that it is worth being ready for it.
     pub fn expects_answers(&self) -> bool {
         let state = self.state();
         let enforced = |(_, mode): &(_, Mode)| *mode == Mode::Enforce;
-        state.mode == Mode::Enforce || self.rules.iter().any(enforced) || self.labels.iter().any(enforced)
+        let switched = state.switched.values().any(|mode| *mode == Mode::Enforce);
+        state.mode == Mode::Enforce
+            || switched
+            || self.rules.iter().any(enforced)
+            || self.labels.iter().any(enforced)
     }
 
     /// What may be done about a finding. An answer that may be carried out is counted, unless it is on no target: what it
@@ -145,13 +159,18 @@ impl Policy {
             Verdict::Open(trip) => (trip.clone(), false),
             Verdict::Tripped(trip) => (trip.clone(), true),
         };
-        let rearm = trip.rule.as_deref().unwrap_or("--all");
-        let reason = format!("{}: `openclaw response rearm {rearm}` lets it answer again", trip.reason);
+        let reason = format!("{}: `{}` lets it answer again", trip.reason, trip.rearm());
         if is_new {
             state.untold.push(trip);
             self.keep(&state);
         }
         Permit::Watch(Some(reason))
+    }
+
+    /// What is configured of rules that are none of these: a misspelt one holds for nobody.
+    pub fn strangers(&self, rules: &[&str]) -> Vec<&str> {
+        let is_stranger = |pattern: &&str| !rules.iter().any(|rule| names(pattern, rule));
+        self.rules.iter().map(|(pattern, _)| pattern.as_str()).filter(is_stranger).collect()
     }
 
     /// The mode that holds for a finding by now.
@@ -163,12 +182,15 @@ impl Policy {
         if state.held {
             return Mode::Observe;
         }
-        let switched = state.switched.get(&finding.rule).copied();
-        switched
-            .or_else(|| {
-                self.labels.iter().find(|(label, _)| has_label(finding, label)).map(|(_, mode)| *mode)
-            })
-            .unwrap_or_else(|| self.mode_of(state, &finding.rule, finding.response.mode))
+        if let Some(mode) = state.switched.get(&finding.rule) {
+            return *mode;
+        }
+        // Of a container that has only just begun its runtime has not told yet: what it would say may be observe.
+        if labels_are_to_come(finding) && self.labels.iter().any(|(_, mode)| *mode == Mode::Observe) {
+            return Mode::Observe;
+        }
+        let by_label = self.labels.iter().find(|(label, _)| has_label(finding, label));
+        by_label.map_or_else(|| self.mode_of(state, &finding.rule, finding.response.mode), |(_, mode)| *mode)
     }
 
     /// The mode of a rule, whatever container it finds something in.
@@ -203,6 +225,14 @@ impl Policy {
             switched: state.switched.clone(),
             tripped: state.breaker.tripped().cloned().collect(),
         }
+    }
+
+    /// Goes back to the modes that are configured.
+    pub fn switch_back(&self) {
+        let mut state = self.state();
+        state.mode = self.configured;
+        state.held = false;
+        state.switched.clear();
     }
 
     /// Switches the mode of one rule, or of all: observe then holds for every rule, whatever is said of it, and enforce
@@ -264,6 +294,12 @@ pub(super) fn has_label(finding: &Finding, wanted: &str) -> bool {
     })
 }
 
+/// Whether nothing is known yet of the container of a finding's process but its id.
+pub(super) fn labels_are_to_come(finding: &Finding) -> bool {
+    let container = &finding.event["container"];
+    container["id"].is_string() && container["name"].is_null()
+}
+
 /// Whether a pattern, of which the end may be `*`, names this.
 pub(super) fn names(pattern: &str, name: &str) -> bool {
     match pattern.strip_suffix('*') {
@@ -275,4 +311,101 @@ pub(super) fn names(pattern: &str, name: &str) -> bool {
 /// The folder that answers keep their state in: beside the control socket, so that each agent has its own.
 pub fn state_folder(socket: &Path) -> PathBuf {
     socket.parent().unwrap_or(Path::new(".")).join("answers")
+}
+
+#[cfg(test)]
+mod tests {
+    use openclaw_detect::{Action, Response, Severity, Timestamp};
+    use serde_json::json;
+
+    use super::*;
+
+    fn finding(rule: &str, its_own: Option<Mode>, container: serde_json::Value) -> Finding {
+        Finding {
+            id: "f-1".to_owned(),
+            rule: rule.to_owned(),
+            severity: Severity::High,
+            confidence: 0.9,
+            title: String::new(),
+            message: String::new(),
+            timestamp: Timestamp(0),
+            actions: vec![Action::Kill],
+            response: Response { mode: its_own, ..Response::default() },
+            tags: Vec::new(),
+            process: None,
+            remote: None,
+            quiet: false,
+            evidence: None,
+            event: json!({ "container": container }),
+        }
+    }
+
+    fn policy(mode: Mode) -> Policy {
+        Policy::new(&ResponseSettings {
+            mode,
+            rule_modes: vec![("net_*".to_owned(), Mode::Observe), ("miner".to_owned(), Mode::Enforce)],
+            label_modes: vec![("env=prod".to_owned(), Mode::Observe), ("canary".to_owned(), Mode::Enforce)],
+            state: "/nonexistent".into(),
+            ..ResponseSettings::default()
+        })
+    }
+
+    fn labelled(label: &str) -> serde_json::Value {
+        json!({ "id": "c", "name": "web", "labels": [label] })
+    }
+
+    #[test]
+    fn what_is_said_most_closely_of_a_finding_holds() {
+        let (enforce, observe) = (Some(Mode::Enforce), Some(Mode::Observe));
+        let none = || json!({});
+        for (general, rule, its_own, container, holds) in [
+            (Mode::Enforce, "other", None, none(), Mode::Enforce),
+            (Mode::Enforce, "other", observe, none(), Mode::Observe),
+            (Mode::Observe, "other", enforce, none(), Mode::Enforce),
+            (Mode::Enforce, "net_scan", enforce, none(), Mode::Observe),
+            (Mode::Observe, "miner", observe, none(), Mode::Enforce),
+            (Mode::Observe, "miner", None, labelled("env=prod"), Mode::Observe),
+            (Mode::Enforce, "net_scan", None, labelled("canary=1"), Mode::Enforce),
+            (Mode::Enforce, "other", None, labelled("env=test"), Mode::Enforce),
+            // Its labels are not known yet.
+            (Mode::Enforce, "other", None, json!({ "id": "c" }), Mode::Observe),
+        ] {
+            let finding = finding(rule, its_own, container);
+            assert_eq!(
+                policy(general).mode(&finding),
+                holds,
+                "{general:?} {rule} {its_own:?} {}",
+                finding.event
+            );
+        }
+    }
+
+    #[test]
+    fn what_a_person_switches_holds_before_all_else_until_it_is_switched_back() {
+        let policy = policy(Mode::Observe);
+        let finding = finding("net_scan", None, labelled("env=prod"));
+        policy.switch(Some("net_scan"), Mode::Enforce);
+        assert!(policy.would_act(&finding) && policy.expects_answers());
+        policy.switch(None, Mode::Observe);
+        assert!(!policy.would_act(&finding), "observe holds for every rule");
+        policy.switch(None, Mode::Enforce);
+        assert!(policy.would_act(&finding));
+        policy.switch_back();
+        assert_eq!((policy.modes().mode, policy.mode(&finding)), (Mode::Observe, Mode::Observe));
+    }
+
+    #[test]
+    fn a_finding_that_is_not_sure_enough_is_refused_and_an_early_one_only_watched() {
+        let settings = ResponseSettings {
+            mode: Mode::Enforce,
+            warm_up: Duration::from_secs(3600),
+            state: "/nonexistent".into(),
+            ..ResponseSettings::default()
+        };
+        let policy = Policy::new(&settings);
+        let unsure = Finding { confidence: 0.8, ..finding("other", None, json!({})) };
+        assert!(matches!(policy.judge(&unsure, None), Permit::Refuse(Rail::Confidence, _)));
+        let early = policy.judge(&finding("other", None, json!({})), Some(&Target::None));
+        assert!(matches!(early, Permit::Watch(Some(reason)) if reason.contains("warm_up")));
+    }
 }

@@ -65,6 +65,13 @@ pub(super) fn stands_still(pid: u32) -> bool {
         })
 }
 
+/// Whether a process was stopped by a signal. One that is traced stops and goes on as its tracer wants.
+pub(super) fn was_stopped(pid: u32) -> bool {
+    let stat = fs::read(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let stat = String::from_utf8_lossy(&stat);
+    stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('T'))
+}
+
 /// The ids of all processes.
 pub(super) fn all() -> Vec<u32> {
     numbers("/proc")
@@ -88,6 +95,12 @@ pub(super) fn below(roots: &[(u32, Stat)]) -> Vec<(u32, Stat)> {
     }
 }
 
+/// The processes of a container, which is named by the path of its control group.
+pub(super) fn of_container(container: &str) -> Vec<(u32, Stat)> {
+    let is_member = |pid: &u32| crate::enrich::container_of(*pid).as_deref() == Some(container);
+    all().into_iter().filter(is_member).filter_map(|pid| Some((pid, stat(pid)?))).collect()
+}
+
 /// Who runs a process: the real user id, which no setuid program changes by being begun.
 pub(super) fn real_user(pid: u32) -> Option<u32> {
     let status = fs::read(format!("/proc/{pid}/status")).ok()?;
@@ -96,17 +109,27 @@ pub(super) fn real_user(pid: u32) -> Option<u32> {
     ids.split_ascii_whitespace().next()?.parse().ok()
 }
 
-/// The units of systemd that a process belongs to, the innermost last.
+/// The units of systemd that a process belongs to, the innermost last. Below a service or a scope its owner makes what
+/// folders he likes, also such as are called like another unit.
 pub(super) fn units(pid: u32) -> Vec<String> {
     let cgroups = fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap_or_default();
-    let is_unit =
-        |name: &&str| name.ends_with(".service") || name.ends_with(".scope") || name.ends_with(".slice");
-    let mut units: Vec<String> = Vec::new();
     // `0::/system.slice/ssh.service`, and the like for each hierarchy of version 1.
-    for name in cgroups.lines().filter_map(|line| line.splitn(3, ':').nth(2)).flat_map(|path| path.split('/'))
-    {
-        if is_unit(&name) && !units.iter().any(|unit| unit == name) {
-            units.push(name.to_owned());
+    let paths = cgroups.lines().filter_map(|line| line.splitn(3, ':').nth(2));
+    let mut units: Vec<String> = paths.flat_map(units_of).map(str::to_owned).collect();
+    units.dedup();
+    units
+}
+
+fn units_of(path: &str) -> Vec<&str> {
+    let mut units = Vec::new();
+    for name in path.split('/').skip(1) {
+        let is_leaf = name.ends_with(".service") || name.ends_with(".scope");
+        if !is_leaf && !name.ends_with(".slice") {
+            break;
+        }
+        units.push(name);
+        if is_leaf {
+            break;
         }
     }
     units
@@ -238,5 +261,15 @@ mod tests {
         let pid = std::process::id();
         assert!(sockets(pid, pid).iter().any(|(listed, _)| *listed == number));
         assert!(is_internet(socket.as_fd()));
+    }
+
+    #[test]
+    fn nobody_makes_himself_a_unit_by_a_folder_below_his_own() {
+        assert_eq!(units_of("/system.slice/ssh.service"), ["system.slice", "ssh.service"]);
+        assert_eq!(
+            units_of("/user.slice/user-1000.slice/user@1000.service/app.slice/web.service"),
+            ["user.slice", "user-1000.slice", "user@1000.service"]
+        );
+        assert!(units_of("/docker/web.service").is_empty() && units_of("/").is_empty());
     }
 }

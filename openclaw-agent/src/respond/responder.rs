@@ -19,11 +19,11 @@ use super::kept::{Numbers, Subject, decode, encode, id};
 use super::pins::{Hold, Pins};
 use super::policy::{Permit, Policy};
 use super::process::{self, Stat};
+use super::stilled::Stilled;
 use super::strike::{Strike, Striker};
 use super::tree::{Shortfall, Tree};
 use super::{
-    ActionKind, ActionRecord, Network, NoLookup, Outcome, ProcessLookup, Rail, ResponseSettings, Target,
-    cgroup, clock,
+    ActionKind, ActionRecord, Network, Outcome, ProcessLookup, Rail, ResponseSettings, Target, cgroup, clock,
 };
 
 mod answer;
@@ -57,6 +57,8 @@ pub struct Responder {
     /// Begins what is tried in the place of an answer that had no effect.
     striker: Striker,
     journal: Journal,
+    /// Who stands still, and did so before.
+    stilled: Stilled,
     keeper: Keeper,
     numbers: Numbers,
     pins: Pins,
@@ -97,11 +99,11 @@ enum What {
 
 impl What {
     /// What an earlier agent left.
-    fn of(number: u64, subject: Subject) -> What {
+    fn of(number: u64, subject: Subject, scope: Scope) -> What {
         match subject {
             Subject::Network(network) => What::Block(network),
             Subject::Process(root) => {
-                let mut tree = Tree::new(number);
+                let mut tree = Tree::new(number, scope);
                 tree.expect(root.pid, root.start / TICK);
                 What::Isolate { root, tree, reported: Shortfall::default() }
             }
@@ -133,9 +135,14 @@ impl Responder {
     pub fn new(settings: ResponseSettings, layout: Layout) -> Self {
         let policy = Arc::new(Policy::new(&settings));
         let processes = ProcessGuard::new(&settings);
-        let (journal, numbers) = (Journal::new(&settings.state), Numbers::default());
-        let striker =
-            Striker::new(&settings, Arc::clone(&policy), processes.clone(), journal.clone(), numbers.clone());
+        let (journal, stilled, numbers) =
+            (Journal::new(&settings.state), Stilled::default(), Numbers::default());
+        let striker = Striker::new(
+            &settings,
+            Arc::clone(&policy),
+            processes.clone(),
+            (journal.clone(), stilled.clone(), numbers.clone()),
+        );
         let networks = NetworkGuard::new(&settings);
         let pins = Pins::new(&settings.bpffs);
         let mut responder = Responder {
@@ -146,6 +153,7 @@ impl Responder {
             processes,
             striker,
             journal,
+            stilled,
             keeper: Keeper::default(),
             numbers,
             pins,
@@ -187,8 +195,7 @@ impl Responder {
             &self.settings,
             Arc::clone(&self.policy),
             self.processes.clone(),
-            self.journal.clone(),
-            self.numbers.clone(),
+            (self.journal.clone(), self.stilled.clone(), self.numbers.clone()),
         )
     }
 
@@ -231,8 +238,10 @@ impl Responder {
         for action in finding.actions.iter().chain(isolates.then_some(&Action::Isolate)) {
             records.extend(self.answer(finding, *action, None, lookup));
         }
-        let failed: Vec<ActionRecord> =
-            records.iter().filter(|record| record.outcome == Outcome::Failed).cloned().collect();
+        // Not what could not even be tried: its reason is no process's doing.
+        let has_no_effect =
+            |record: &&ActionRecord| record.outcome == Outcome::Failed && record.done.is_some();
+        let failed: Vec<ActionRecord> = records.iter().filter(has_no_effect).cloned().collect();
         for record in failed {
             records.extend(self.escalate(finding, &record, lookup));
         }
@@ -251,7 +260,9 @@ impl Responder {
         let origin = Origin { finding: Some(finding), reason: None, duration, escalates };
         match action {
             Action::Block => Some(self.answer_block(finding.remote.map(Network::from), &origin)),
-            Action::Isolate => Some(self.answer_isolate(finding.process, &origin, lookup)),
+            Action::Isolate => {
+                Some(self.answer_isolate(finding.process, finding.response.isolate, &origin, lookup))
+            }
             Action::Alert | Action::Suspend | Action::Kill => None,
         }
     }
@@ -267,12 +278,13 @@ impl Responder {
         let mut last = failed.clone();
         while last.outcome == Outcome::Failed
             && let Some(next) = finding.response.after(last.kind.action())
+            && !finding.actions.contains(&next)
         {
             let record = match next {
                 Action::Suspend | Action::Kill => {
                     let descendants = finding.process.map(|id| lookup.descendants(id)).unwrap_or_default();
                     let strike = self.striker.strike(finding, next, &descendants, Some(&last.id));
-                    self.follow_up(strike, finding, lookup)
+                    self.follow_up(strike, finding)
                 }
                 _ => match self.answer(finding, next, Some(last.id.clone()), lookup) {
                     Some(record) => record,
@@ -296,10 +308,11 @@ impl Responder {
         self.answer_block(Some(network), &Origin { finding: None, reason, duration, escalates: None })
     }
 
-    /// Isolates a process tree because a person asks for it.
+    /// Isolates a process tree, or all of its container, because a person asks for it.
     pub fn isolate(
         &mut self,
         pid: u32,
+        scope: Scope,
         reason: Option<String>,
         duration: Option<Duration>,
         lookup: &dyn ProcessLookup,
@@ -309,6 +322,7 @@ impl Responder {
         let start = process::stat(pid).map_or(0, |stat| stat.start * TICK);
         self.answer_isolate(
             Some(ProcessId { pid, start }),
+            scope,
             &Origin { finding: None, reason, duration, escalates: None },
             lookup,
         )
@@ -319,6 +333,7 @@ impl Responder {
     /// The kernel takes note of forks from the first verdict on. Who was forked between the question to the
     /// process table and that moment, and lost its parent in between, is found by asking once more.
     pub fn look_again(&mut self, lookup: &dyn ProcessLookup) {
+        self.look_again_at_strikes(lookup);
         let Some(enforcer) = &mut self.enforcer else { return };
         for live in self.live.values_mut() {
             let What::Isolate { root, tree, .. } = &mut live.what else { continue };
@@ -525,6 +540,7 @@ fn in_force_already(record: ActionRecord, verdict: &ActionRecord) -> ActionRecor
 
 #[cfg(test)]
 mod tests {
+    use super::super::NoLookup;
     use super::*;
 
     #[test]
@@ -535,7 +551,9 @@ mod tests {
 
     #[test]
     fn a_finding_that_names_nothing_to_act_on_is_refused() {
-        let settings = ResponseSettings { bpffs: "/nonexistent".into(), ..ResponseSettings::default() };
+        let nowhere = std::path::PathBuf::from("/nonexistent");
+        let settings =
+            ResponseSettings { bpffs: nowhere.clone(), state: nowhere, ..ResponseSettings::default() };
         let mut responder = Responder::new(settings, Layout::UNKNOWN);
         let finding = Finding {
             id: "f-1".to_owned(),

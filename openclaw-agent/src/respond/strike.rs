@@ -15,7 +15,11 @@ use super::journal::{Entry, Journal};
 use super::kept::{Numbers, id};
 use super::policy::{Permit, Policy};
 use super::process::{self, Stat};
+use super::stilled::Stilled;
 use super::{ActionKind, ActionRecord, Outcome, Rail, ResponseSettings, Target, cgroup, clock};
+
+/// How long after it was begun somebody else ends what the agent did not live to end.
+const UNFINISHED: Duration = Duration::from_secs(10);
 
 /// Stops and ends processes because findings ask for it.
 #[derive(Debug)]
@@ -23,6 +27,7 @@ pub struct Striker {
     policy: Arc<Policy>,
     guard: ProcessGuard,
     journal: Journal,
+    stilled: Stilled,
     numbers: Numbers,
     cgroup: Option<PathBuf>,
     default_duration: Duration,
@@ -64,13 +69,13 @@ impl Striker {
         settings: &ResponseSettings,
         policy: Arc<Policy>,
         guard: ProcessGuard,
-        journal: Journal,
-        numbers: Numbers,
+        (journal, stilled, numbers): (Journal, Stilled, Numbers),
     ) -> Self {
         Striker {
             policy,
             guard,
             journal,
+            stilled,
             numbers,
             cgroup: settings.cgroup.clone(),
             default_duration: settings.default_duration,
@@ -82,9 +87,11 @@ impl Striker {
         &self.policy
     }
 
-    /// Begins what a finding asks for. `descendants` are those of its process.
+    /// Begins what a finding asks for, where it is carried out: what is not is recorded by who answers. `descendants` are
+    /// those of its process.
     pub fn on_finding(&self, finding: &Finding, descendants: &[ProcessId]) -> Option<Strike> {
-        Some(self.strike(finding, action_of(finding)?, descendants, None))
+        let action = action_of(finding)?;
+        self.policy.would_act(finding).then(|| self.strike(finding, action, descendants, None))
     }
 
     /// Begins one action, in the place of an answer that had no effect, where one is named.
@@ -129,7 +136,10 @@ impl Striker {
         let record = record.past(Rail::Reach);
         match self.policy.judge(finding, Some(&record.target)) {
             Permit::Refuse(rail, reason) => Strike::not(record.refused(rail, reason)),
-            Permit::Watch(reason) => Strike::not(ActionRecord { outcome: Outcome::Would, reason, ..record }),
+            Permit::Watch(reason) => {
+                let record = record.past(Rail::Confidence);
+                Strike::not(ActionRecord { outcome: Outcome::Would, reason, ..record })
+            }
             Permit::Act => {
                 self.begin(finding, record.past(Rail::Confidence).past(Rail::Breaker), root, &stat, known)
             }
@@ -160,15 +170,17 @@ impl Striker {
         descendants: &[ProcessId],
     ) -> Strike {
         let scope = record.scope.unwrap_or_default();
-        let mut group = Group::new(scope, root);
+        let ends = record.kind == ActionKind::Suspend;
+        let mut group = Group::new(scope, root, ends.then(|| self.stilled.clone()));
+        let record = ActionRecord { scope: Some(group.scope()), ..record };
         if !group.take(root.pid, stat.start) {
-            let reason = format!("the process {} that is meant has ended", root.pid);
+            let reason = format!("the process {} that is meant has ended, or cannot be held", root.pid);
             return Strike::not(record.refused(Rail::Identity, reason));
         }
-        group.take_known(descendants);
-        let ends = record.kind == ActionKind::Suspend;
-        let duration = finding.response.duration().unwrap_or(self.default_duration);
-        let expiry = if ends { clock::since_boot().saturating_add(clock::nanoseconds(duration)) } else { 0 };
+        group.take_known(descendants, |pid, stat| self.guard.descendant(pid, stat));
+        let duration =
+            if ends { finding.response.duration().unwrap_or(self.default_duration) } else { UNFINISHED };
+        let expiry = clock::since_boot().saturating_add(clock::nanoseconds(duration));
         let record = ActionRecord {
             outcome: Outcome::Begun,
             expires: ends.then(|| clock::wall_at(expiry)),
@@ -176,16 +188,13 @@ impl Striker {
             ..record
         };
         let is_done_at_once = record.kind == ActionKind::Kill && scope == Scope::Process;
-        if !is_done_at_once {
-            let entry = Entry { record: record.clone(), members: group.members(), expiry };
-            if let Err(error) = self.journal.write(&entry) {
-                let reason =
-                    format!("nothing was done, since it could not be noted what is being done: {error}");
-                return Strike::not(record.failed(reason));
-            }
+        if !is_done_at_once && let Err(error) = self.journal.write(&Entry::new(&record, &group, expiry)) {
+            let reason = format!("nothing was done, since it could not be noted what is being done: {error}");
+            return Strike::not(record.failed(reason));
         }
         // A tree stands still before it is ended: its members make no more of them, and stay in it.
         group.signal(if is_done_at_once { Signal::KILL } else { Signal::STOP });
-        Strike { record: ActionRecord { done: Some(clock::wall()), ..record }, group: Some(group), expiry }
+        let delay_us = Some(clock::wall().0.saturating_sub(finding.timestamp.0) / 1000);
+        Strike { record: ActionRecord { delay_us, ..record }, group: Some(group), expiry }
     }
 }

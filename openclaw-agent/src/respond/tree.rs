@@ -9,9 +9,11 @@ use std::os::fd::AsFd;
 
 use anyhow::Result;
 use openclaw_common::verdict::ProcessMark;
+use openclaw_detect::Scope;
 
 use super::enforcer::Enforcer;
 use super::process::{self, Held};
+use crate::enrich::container_of;
 
 /// Sweeps until nothing changes; more than this and somebody forks as fast as we look. The kernel's own
 /// marks at fork hold then all the same.
@@ -21,6 +23,10 @@ const SWEEPS: usize = 64;
 #[derive(Debug)]
 pub(super) struct Tree {
     verdict: u64,
+    /// Whether all of the container is meant, rather than those that descend from the root.
+    of_container: bool,
+    /// The path of the container's control group, once one of its processes has been seen. Its runtime puts others into it, and it may be started again.
+    container: Option<String>,
     /// Members by id, with their start in clock ticks; those that have ended too, since their children
     /// are known by them.
     members: HashMap<u32, u64>,
@@ -58,8 +64,15 @@ impl Shortfall {
 }
 
 impl Tree {
-    pub(super) fn new(verdict: u64) -> Self {
-        Tree { verdict, members: HashMap::new(), unmarked: BTreeMap::new(), seen: HashSet::new() }
+    pub(super) fn new(verdict: u64, scope: Scope) -> Self {
+        Tree {
+            verdict,
+            of_container: scope == Scope::Container,
+            container: None,
+            members: HashMap::new(),
+            unmarked: BTreeMap::new(),
+            seen: HashSet::new(),
+        }
     }
 
     /// Whether the process is of this tree.
@@ -106,6 +119,7 @@ impl Tree {
             let known = (self.members.len(), self.seen.len());
             self.inherit(enforcer);
             self.find_children(enforcer);
+            self.find_in_container(enforcer);
             shortfall = self.mark_sockets(enforcer);
             if (self.members.len(), self.seen.len()) == known {
                 break;
@@ -117,6 +131,7 @@ impl Tree {
     /// Finds what has come since: children that the kernel marked, and sockets that were passed in.
     pub(super) fn refresh(&mut self, enforcer: &mut Enforcer) -> Shortfall {
         self.inherit(enforcer);
+        self.find_in_container(enforcer);
         self.forget_ended(enforcer);
         for pid in self.unmarked.clone().into_keys() {
             if let Some(start) = self.members.get(&pid).copied() {
@@ -181,6 +196,23 @@ impl Tree {
                 } else {
                     self.expect(pid, start);
                 }
+            }
+        }
+    }
+
+    /// Marks what has come into the container, other than by fork.
+    fn find_in_container(&mut self, enforcer: &mut Enforcer) {
+        if !self.of_container {
+            return;
+        }
+        if self.container.is_none() {
+            self.container = self.members.keys().find_map(|pid| container_of(*pid));
+        }
+        let Some(container) = &self.container else { return };
+        let own = process::lineage();
+        for (pid, stat) in process::of_container(container) {
+            if !self.has(pid, stat.start) && !own.contains(&(pid, stat.start)) {
+                let _ = self.mark(enforcer, pid, stat.start); // Noted, and tried again.
             }
         }
     }

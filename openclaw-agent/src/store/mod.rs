@@ -238,7 +238,7 @@ impl Store {
     pub fn actions_in_force(&self, now: Timestamp) -> Result<Vec<ActionRecord>, StoreError> {
         let mut actions = self.actions(u32::MAX)?;
         actions.retain(|action| {
-            action.outcome == Outcome::Done
+            matches!(action.outcome, Outcome::Begun | Outcome::Done)
                 && action.kind.can_be_undone()
                 && action.verdict.is_none()
                 && action.expires.is_none_or(|end| end > now)

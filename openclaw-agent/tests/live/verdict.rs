@@ -2,6 +2,7 @@
 
 mod block;
 mod command;
+mod container;
 mod enforce;
 mod guard;
 mod isolate;

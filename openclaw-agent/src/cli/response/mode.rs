@@ -57,14 +57,13 @@ fn text(modes: &Modes) -> String {
     }
     for trip in &modes.tripped {
         let what = trip.rule.as_ref().map_or("every rule".to_owned(), |rule| format!("rule {}", Clean(rule)));
-        let rearm = trip.rule.as_deref().unwrap_or("--all");
         let since = time::date_and_clock(trip.at);
         line(
             what,
             format!(
-                "{BAD}cut off{BAD:#} since {since}: {} {DIM}openclaw response rearm {}{DIM:#}",
+                "{BAD}cut off{BAD:#} since {since}: {} {DIM}{}{DIM:#}",
                 Clean(&trip.reason),
-                Clean(rearm)
+                Clean(&trip.rearm())
             ),
         );
     }

@@ -44,6 +44,7 @@ fn text(action: &ActionRecord) -> String {
     line("passed", Some(names(&action.passed)).filter(|names| !names.is_empty()));
     line("refused by", action.refused_by.map(|rail| format!("{BAD}{}{BAD:#}", rail.name())));
     line("asked", Some(time::date_and_clock(action.at)));
+    line("signal", action.delay_us.map(|delay| format!("{:.3} ms after the event", delay as f64 / 1000.0)));
     line("done", action.done.map(time::date_and_clock));
     line("verified", action.verified.map(time::date_and_clock));
     line("expires", action.expires.map(time::date_and_clock));

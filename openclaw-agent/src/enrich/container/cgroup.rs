@@ -43,9 +43,9 @@ pub(super) fn parse(path: &str) -> Option<Found<'_>> {
     }
 }
 
-/// The id of the innermost container that a path leads to.
-pub(in crate::enrich) fn id(path: &str) -> Option<&str> {
-    parse(path).map(|found| found.id)
+/// The path of the innermost container that a path leads to: that of all its processes, and of no other container's.
+pub(in crate::enrich) fn own(path: &str) -> Option<&str> {
+    parse(path).map(|found| found.own)
 }
 
 /// The container that one component names, given the path around it.

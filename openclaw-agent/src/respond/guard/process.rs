@@ -9,7 +9,7 @@ use std::str::FromStr;
 use openclaw_detect::Finding;
 use serde::{Serialize, Serializer};
 
-use super::super::policy::{has_label, names};
+use super::super::policy::{has_label, labels_are_to_come, names};
 use super::super::process::{self, Stat};
 use super::super::{KEEPER_COMMAND, ResponseSettings};
 
@@ -137,6 +137,9 @@ impl ProcessGuard {
     /// Why nothing must be done to the container of a finding's process.
     pub(in crate::respond) fn container(&self, finding: &Finding) -> Option<String> {
         self.protected.iter().find_map(|entry| match entry {
+            Protected::Label(label) if labels_are_to_come(finding) => {
+                Some(format!("it is not known yet whether its container has the protected label {label}"))
+            }
             Protected::Label(label) if has_label(finding, label) => Some(format!(
                 "its container has the label {label}, which is on the protected list (security.response.protected)"
             )),
@@ -213,28 +216,33 @@ fn vital(pid: u32, stat: &Stat) -> Option<String> {
     if stat.is_kernel {
         return Some(format!("process {pid} ({name}) is a thread of the kernel"));
     }
-    relation_to_agent(pid).map(|relation| format!("process {pid} ({name}) is {relation}"))
+    relation_to_agent(pid, stat).map(|relation| format!("process {pid} ({name}) is {relation}"))
 }
 
 /// `this agent`, `an ancestor of this agent` or `a helper of this agent`, where the process is that.
-fn relation_to_agent(pid: u32) -> Option<&'static str> {
+fn relation_to_agent(pid: u32, stat: &Stat) -> Option<&'static str> {
     let own = std::process::id();
     if pid == own {
         return Some("this agent");
     }
-    let mut ancestor = own;
-    while let Some(stat) = process::stat(ancestor).filter(|stat| stat.parent != 0) {
-        ancestor = stat.parent;
-        if ancestor == pid {
+    let mut ancestor = process::stat(own);
+    // Who began later is no ancestor, whoever takes over the children of others.
+    while let Some(above) = ancestor.filter(|above| above.parent != 0 && stat.start <= above.start) {
+        if above.parent == pid {
             return Some("an ancestor of this agent");
         }
+        ancestor = process::stat(above.parent);
     }
-    is_keeper(pid).then_some("a helper of this agent")
+    is_keeper(pid, stat).then_some("a helper of this agent")
 }
 
 /// Whether a process is the one that resumes what is suspended where the agent does not live to do it. Who is not root can
 /// run the agent's program so too, and is not protected by that.
-fn is_keeper(pid: u32) -> bool {
+fn is_keeper(pid: u32, stat: &Stat) -> bool {
+    // As the kernel calls what is begun by /proc/self/exe.
+    if stat.name != "exe" {
+        return false;
+    }
     let file = |process: &str| {
         fs::metadata(format!("/proc/{process}/exe")).ok().map(|file| (file.dev(), file.ino()))
     };

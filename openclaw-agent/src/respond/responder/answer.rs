@@ -1,5 +1,6 @@
 //! One answer: under the guard rails, carried out, or extended where it is in force already.
 
+use std::collections::HashSet;
 use std::ops::ControlFlow::{self, Break, Continue};
 
 use super::*;
@@ -53,12 +54,14 @@ impl Responder {
     pub(super) fn answer_isolate(
         &mut self,
         process: Option<ProcessId>,
+        scope: Scope,
         origin: &Origin<'_>,
         lookup: &dyn ProcessLookup,
     ) -> ActionRecord {
         self.notice_removal();
         let number = self.numbers.next();
         let record = self.record(origin, number, ActionKind::Isolate, Target::None);
+        let record = ActionRecord { scope: Some(scope), ..record };
         let record = match process {
             None => record.refused(Rail::Target, "the event names no process"),
             Some(id) => {
@@ -99,6 +102,13 @@ impl Responder {
             None => {}
         }
         let record = record.past(Rail::Identity);
+        if record.scope == Some(Scope::Container)
+            && let Some(container) = crate::enrich::container_of(members[0].0)
+        {
+            let others = process::of_container(&container).into_iter();
+            let known: HashSet<u32> = members.iter().map(|(pid, _)| *pid).collect();
+            members.extend(others.filter(|(pid, _)| !known.contains(pid)));
+        }
         // It may have left the tree that `/proc` shows, and be known to have come from there all the same.
         if members.iter().any(|(pid, _)| *pid == std::process::id()) {
             let reason = format!("this agent descends from process {}", id.pid);
@@ -145,7 +155,10 @@ impl Responder {
         let Some(finding) = origin.finding else { return Continue(record) };
         match self.policy.judge(finding, is_news.then_some(&record.target)) {
             Permit::Act => Continue(record.past(Rail::Confidence).past(Rail::Breaker)),
-            Permit::Watch(reason) => Break(ActionRecord { outcome: Outcome::Would, reason, ..record }),
+            Permit::Watch(reason) => {
+                let record = record.past(Rail::Confidence);
+                Break(ActionRecord { outcome: Outcome::Would, reason, ..record })
+            }
             Permit::Refuse(rail, reason) => Break(record.refused(rail, reason)),
         }
     }
@@ -155,7 +168,6 @@ impl Responder {
             finding: origin.finding.map(|finding| finding.id.clone()),
             rule: origin.finding.map(|finding| finding.rule.clone()),
             mode: origin.finding.map(|finding| self.policy.mode(finding)),
-            scope: (kind == ActionKind::Isolate).then_some(Scope::Tree),
             reason: origin.reason.clone(),
             escalates: origin.escalates.clone(),
             ..ActionRecord::asked(id(kind, number), kind, target, clock::wall())
@@ -219,7 +231,7 @@ impl Responder {
         expiry: u64,
     ) -> Result<ActionRecord> {
         let enforcer = self.enforcer.as_mut().context("the verdict programs are not attached")?;
-        let mut tree = Tree::new(number);
+        let mut tree = Tree::new(number, record.scope.unwrap_or_default());
         enforcer.set_verdict(number, encode(&record, Subject::Process(root), expiry))?;
         let (first, stat) = &members[0];
         tree.mark(enforcer, *first, stat.start)?;

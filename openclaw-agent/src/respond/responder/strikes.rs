@@ -17,19 +17,28 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// How often an effect is looked for.
 const LOOK: Duration = Duration::from_millis(20);
 
+/// How long what was killed is remembered: the process table is asked once more for who belongs to it.
+const AFTERCARE: Duration = Duration::from_secs(5);
+
 /// An answer to processes that is not over.
 #[derive(Debug)]
 pub(super) struct Struck {
     pub(super) record: ActionRecord,
     group: Group,
-    /// Nanoseconds since boot; 0 where it has no end.
+    /// Nanoseconds since boot.
     expiry: u64,
-    /// Until when its effect is waited for, in nanoseconds since boot; none where it was seen, or never was.
-    deadline: Option<u64>,
-    /// Whether it was tried again.
-    retried: bool,
-    /// What asked for it, which may want more where it has no effect.
-    finding: Option<Finding>,
+    phase: Phase,
+}
+
+/// How far it has come. Times are nanoseconds since boot.
+#[derive(Debug)]
+enum Phase {
+    /// Its effect is waited for; what asked for it may want more where it does not come.
+    Waiting { until: u64, retried: bool, finding: Option<Box<Finding>> },
+    /// It stands still, and is looked at next then.
+    Still { next: u64 },
+    /// It has ended. Who else belonged to it may turn up until then.
+    Ended { until: u64 },
 }
 
 impl Struck {
@@ -51,8 +60,14 @@ impl Struck {
         Some(format!("{} processes {what}: {}{more}", pids.len(), shown.join(", ")))
     }
 
-    fn entry(&self) -> Entry {
-        Entry { record: self.record.clone(), members: self.group.members(), expiry: self.expiry }
+    /// When there is next something to look at.
+    fn due(&self, now: u64) -> Duration {
+        let until = |then: u64| Duration::from_nanos(then.saturating_sub(now));
+        match self.phase {
+            Phase::Waiting { .. } => LOOK,
+            Phase::Still { next } => until(next.min(self.expiry)),
+            Phase::Ended { until: end } => until(end),
+        }
     }
 }
 
@@ -67,47 +82,44 @@ impl Responder {
         let action = action_of(finding)?;
         let descendants = || finding.process.map(|id| lookup.descendants(id)).unwrap_or_default();
         let strike = strike.unwrap_or_else(|| self.striker.strike(finding, action, &descendants(), None));
-        Some(self.follow_up(strike, finding, lookup))
+        Some(self.follow_up(strike, finding))
     }
 
-    pub(super) fn follow_up(
-        &mut self,
-        strike: Strike,
-        finding: &Finding,
-        lookup: &dyn ProcessLookup,
-    ) -> ActionRecord {
+    pub(super) fn follow_up(&mut self, strike: Strike, finding: &Finding) -> ActionRecord {
         let Strike { record, group, expiry } = strike;
-        let Some(mut group) = group else { return self.keep(record) };
-        // Who was forked since the rule fired, and has lost its parent.
-        group.take_known(&lookup.descendants(group.root()));
-        self.finish(Struck {
-            record,
-            group,
-            expiry,
-            deadline: None,
-            retried: false,
-            finding: Some(finding.clone()),
-        })
+        match group {
+            None => self.keep(record),
+            Some(group) => self.finish(record, group, expiry, Some(Box::new(finding.clone()))),
+        }
     }
 
     /// Does to the whole group what was begun, and looks for the effect.
-    fn finish(&mut self, mut struck: Struck) -> ActionRecord {
-        if struck.group.scope() != Scope::Process || struck.is_suspension() {
-            let guard = &self.processes;
-            let spared = struck.group.stop_all(|pid, stat| guard.descendant(pid, stat));
-            if let Some(first) = spared.first() {
-                struck.record.reason = Some(format!("{} were left alone: {first}", spared.len()));
+    fn finish(
+        &mut self,
+        mut record: ActionRecord,
+        mut group: Group,
+        expiry: u64,
+        finding: Option<Box<Finding>>,
+    ) -> ActionRecord {
+        // One process that is to end has had its signal.
+        if group.scope() != Scope::Process || record.kind == ActionKind::Suspend {
+            self.watch_suspensions();
+            let left_alone = self.take_rest(&record, &mut group, expiry);
+            if let Some(first) = left_alone.first() {
+                record.reason = Some(format!("{} were left alone: {first}", left_alone.len()));
             }
-            struck.record.processes = Some(struck.group.len());
-            self.note(&struck);
+            record.processes = Some(group.len());
         }
-        if !struck.is_suspension() {
-            struck.group.signal(Signal::KILL);
+        if record.kind == ActionKind::Kill {
+            group.signal(Signal::KILL);
         }
+        record.done = Some(clock::wall());
+        let until = clock::since_boot() + clock::nanoseconds(PATIENCE);
+        let struck =
+            Struck { record, group, expiry, phase: Phase::Waiting { until, retried: false, finding } };
         match struck.missing_effect(AT_ONCE) {
             None => self.settle(struck),
             Some(_) => {
-                struck.deadline = Some(clock::since_boot() + clock::nanoseconds(PATIENCE));
                 let record = struck.record.clone();
                 self.struck.insert(record.id.clone(), struck);
                 self.keep(record)
@@ -115,34 +127,31 @@ impl Responder {
         }
     }
 
-    /// Its effect is there.
-    fn settle(&mut self, mut struck: Struck) -> ActionRecord {
-        struck.deadline = None;
-        struck.record.outcome = Outcome::Done;
-        struck.record.verified = Some(clock::wall());
-        let record = struck.record.clone();
-        if struck.is_suspension() {
-            self.note(&struck);
-            self.struck.insert(record.id.clone(), struck);
-            self.watch_suspensions();
-        } else {
-            self.forget(&record.id);
-        }
-        self.keep(record)
+    /// Stops the rest of a group, each of which is noted before. Returns why some were left alone.
+    fn take_rest(&self, record: &ActionRecord, group: &mut Group, expiry: u64) -> Vec<String> {
+        let forbidden = |pid: u32, stat: &Stat| self.processes.descendant(pid, stat);
+        group.stop_all(forbidden, |group| self.note(record, group, expiry))
     }
 
-    /// Its effect did not come. What stands still goes on doing so; nothing more is done about the rest.
-    fn give_up_on(&mut self, mut struck: Struck, why: String) -> ActionRecord {
-        struck.deadline = None;
-        let record = struck.record.clone().failed(why);
+    /// Its effect is there.
+    fn settle(&mut self, mut struck: Struck) -> ActionRecord {
+        struck.record.outcome = Outcome::Done;
+        struck.record.verified = Some(clock::wall());
+        self.leave(struck)
+    }
+
+    /// Keeps it for as long as there is something to do about it.
+    fn leave(&mut self, mut struck: Struck) -> ActionRecord {
+        let now = clock::since_boot();
+        let record = struck.record.clone();
         if struck.is_suspension() {
-            struck.record = record.clone();
-            self.note(&struck);
-            self.struck.insert(record.id.clone(), struck);
-            self.watch_suspensions();
+            self.note(&record, &struck.group, struck.expiry);
+            struck.phase = Phase::Still { next: now + clock::nanoseconds(WATCH) };
         } else {
             self.forget(&record.id);
+            struck.phase = Phase::Ended { until: now + clock::nanoseconds(AFTERCARE) };
         }
+        self.struck.insert(record.id.clone(), struck);
         self.keep(record)
     }
 
@@ -150,64 +159,96 @@ impl Responder {
     pub(super) fn tick_strikes(&mut self) -> Vec<ActionRecord> {
         let mut records = Vec::new();
         let now = clock::since_boot();
-        let ids: Vec<String> = self.struck.keys().cloned().collect();
-        for id in ids {
-            let Some(mut struck) = self.struck.remove(&id) else { continue };
+        let due: Vec<String> = self
+            .struck
+            .iter()
+            .filter(|(_, struck)| matches!(struck.phase, Phase::Waiting { .. }) || struck.due(now).is_zero())
+            .map(|(id, _)| id.clone())
+            .collect();
+        for id in due {
+            let Some(struck) = self.struck.remove(&id) else { continue };
             if struck.is_suspension() && struck.expiry <= now {
                 records.push(self.resume(struck, Outcome::Expired, None));
             } else if struck.is_suspension() && !self.journal.has(&id) {
                 let reason = "the note on it was removed from outside of this agent".to_owned();
                 records.push(self.resume(struck, Outcome::Undone, Some(reason)));
-            } else if let Some(deadline) = struck.deadline {
-                match struck.missing_effect(Duration::ZERO) {
-                    None => records.push(self.settle(struck)),
-                    Some(why) if deadline <= now => {
-                        let finding = struck.finding.clone();
-                        let record = self.give_up_on(struck, why);
-                        records.push(record.clone());
-                        if let Some(finding) = finding {
-                            records.extend(self.escalate(&finding, &record, &NoLookup));
-                        }
-                    }
-                    Some(_) => {
-                        let half = clock::nanoseconds(PATIENCE) / 2;
-                        if !struck.retried && deadline.saturating_sub(now) < half {
-                            struck.retried = true;
-                            struck.group.signal(match struck.is_suspension() {
-                                true => Signal::STOP,
-                                false => Signal::KILL,
-                            });
-                        }
-                        self.struck.insert(id, struck);
-                    }
-                }
             } else {
-                records.extend(self.keep_still(struck));
+                match struck.phase {
+                    Phase::Waiting { .. } => records.extend(self.look_for_effect(struck, now)),
+                    Phase::Still { .. } => records.extend(self.keep_still(struck, now)),
+                    Phase::Ended { .. } => {}
+                }
             }
         }
         records
     }
 
+    fn look_for_effect(&mut self, mut struck: Struck, now: u64) -> Vec<ActionRecord> {
+        let Some(why) = struck.missing_effect(Duration::ZERO) else { return vec![self.settle(struck)] };
+        let signal = if struck.is_suspension() { Signal::STOP } else { Signal::KILL };
+        let Phase::Waiting { until, retried, finding } = &mut struck.phase else { return Vec::new() };
+        if *until > now {
+            if !*retried && *until - now < clock::nanoseconds(PATIENCE) / 2 {
+                *retried = true;
+                struck.group.signal(signal);
+            }
+            self.struck.insert(struck.record.id.clone(), struck);
+            return Vec::new();
+        }
+        // What stands still goes on doing so; nothing more is done about the rest, but what the rule allows.
+        let finding = finding.take();
+        let members = struck.group.members();
+        struck.record = struck.record.failed(why);
+        let record = self.leave(struck);
+        let mut records = vec![record.clone()];
+        if let Some(finding) = finding {
+            let known =
+                members.iter().map(|member| ProcessId { pid: member.pid, start: member.start * TICK });
+            records.extend(self.escalate(&finding, &record, &Known(known.collect())));
+        }
+        records
+    }
+
     /// Stops what has come to a suspended group, and what somebody else has resumed.
-    fn keep_still(&mut self, mut struck: Struck) -> Option<ActionRecord> {
-        let before = struck.group.members();
+    fn keep_still(&mut self, mut struck: Struck, now: u64) -> Option<ActionRecord> {
         struck.group.forget_ended();
         if struck.group.is_empty() {
-            return Some(self.resume(
-                struck,
-                Outcome::Expired,
-                Some("all of its processes have ended".to_owned()),
-            ));
+            let reason = "all of its processes have ended".to_owned();
+            return Some(self.resume(struck, Outcome::Expired, Some(reason)));
         }
-        let guard = &self.processes;
-        struck.group.stop_all(|pid, stat| guard.descendant(pid, stat));
-        if struck.group.members() != before {
-            struck.record.processes = Some(struck.group.len());
-            self.note(&struck);
-        }
+        self.take_rest(&struck.record, &mut struck.group, struck.expiry);
+        struck.record.processes = Some(struck.group.len());
+        struck.phase = Phase::Still { next: now + clock::nanoseconds(WATCH) };
         self.struck.insert(struck.record.id.clone(), struck);
         self.watch_suspensions();
         None
+    }
+
+    /// Takes in who belongs to these groups by what the process table knows by now: who was forked twice while the rule
+    /// fired has lost its parent, and is found by nothing else.
+    pub(super) fn look_again_at_strikes(&mut self, lookup: &dyn ProcessLookup) {
+        let guard = &self.processes;
+        let forbidden = |pid: u32, stat: &Stat| guard.descendant(pid, stat);
+        let mut grown = Vec::new();
+        for (id, struck) in &mut self.struck {
+            if struck.group.scope() != Scope::Process
+                && struck.group.take_known(&lookup.descendants(struck.group.root()), forbidden)
+            {
+                grown.push(id.clone());
+            }
+        }
+        for id in grown {
+            let Some(mut struck) = self.struck.remove(&id) else { continue };
+            self.note(&struck.record, &struck.group, struck.expiry);
+            self.take_rest(&struck.record, &mut struck.group, struck.expiry);
+            struck.record.processes = Some(struck.group.len());
+            if !struck.is_suspension() {
+                struck.group.signal(Signal::KILL);
+                self.forget(&id);
+            }
+            self.extended.push(struck.record.clone());
+            self.struck.insert(id, struck);
+        }
     }
 
     /// Ends a suspension: who went on before goes on.
@@ -235,12 +276,8 @@ impl Responder {
 
     /// Takes every suspension back.
     pub(super) fn undo_strikes(&mut self) -> Vec<ActionRecord> {
-        let ids: Vec<String> = self
-            .struck
-            .iter()
-            .filter(|(_, struck)| struck.is_suspension())
-            .map(|(id, _)| id.clone())
-            .collect();
+        let suspensions = self.struck.iter().filter(|(_, struck)| struck.is_suspension());
+        let ids: Vec<String> = suspensions.map(|(id, _)| id.clone()).collect();
         ids.into_iter().filter_map(|id| self.undo_strike(&id).ok()).collect()
     }
 
@@ -252,11 +289,7 @@ impl Responder {
     /// When there is next something to look at.
     pub(super) fn next_strike(&self) -> Option<Duration> {
         let now = clock::since_boot();
-        let due = |struck: &Struck| match struck.deadline {
-            Some(_) => LOOK,
-            None => WATCH.min(Duration::from_nanos(struck.expiry.saturating_sub(now))),
-        };
-        self.struck.values().map(due).min()
+        self.struck.values().map(|struck| struck.due(now)).min()
     }
 
     /// Carries on with what an earlier agent had begun.
@@ -269,36 +302,44 @@ impl Responder {
                 return;
             }
         };
-        let now = clock::since_boot();
-        for Entry { record, members, expiry } in entries {
-            let Target::Process { id: root, .. } = record.target else { continue };
-            let group = Group::of(record.scope.unwrap_or_default(), root, &members);
-            let struck = Struck { record, group, expiry, deadline: None, retried: false, finding: None };
-            let record = if struck.group.is_empty() {
-                self.forget(&struck.record.id);
-                let ended = Some(clock::wall());
-                let outcome = if struck.is_suspension() { Outcome::Expired } else { Outcome::Done };
-                self.keep(ActionRecord { outcome, ended, ..struck.record })
-            } else if struck.is_suspension() && expiry <= now {
-                self.resume(struck, Outcome::Expired, None)
-            } else {
-                // It may have been killed in the midst of it.
-                self.finish(struck)
-            };
+        for entry in entries {
+            let is_suspension = entry.record.kind == ActionKind::Suspend;
+            let Some(group) = entry.group(is_suspension.then(|| self.stilled.clone())) else { continue };
+            let record = self.take_over_strike(entry, group);
             self.untold.push(record);
         }
     }
 
-    /// Has a process of its own resume what is suspended on time, should this agent not live to do it.
+    fn take_over_strike(&mut self, entry: Entry, group: Group) -> ActionRecord {
+        let Entry { record, expiry, .. } = entry;
+        let is_suspension = record.kind == ActionKind::Suspend;
+        let phase = Phase::Still { next: 0 };
+        if group.is_empty() {
+            let outcome = if is_suspension { Outcome::Expired } else { Outcome::Done };
+            self.forget(&record.id);
+            self.keep(ActionRecord { outcome, ended: Some(clock::wall()), ..record })
+        } else if is_suspension && expiry <= clock::since_boot() {
+            self.resume(Struck { record, group, expiry, phase }, Outcome::Expired, None)
+        } else if !is_suspension && !self.policy.expects_answers() {
+            let reason =
+                "it was not brought to its end: the agent was started again in observe mode".to_owned();
+            self.resume(Struck { record, group, expiry, phase }, Outcome::Undone, Some(reason))
+        } else {
+            // It may have been killed in the midst of it.
+            self.finish(record, group, expiry, None)
+        }
+    }
+
+    /// Has a process of its own bring to its end what is noted, should this agent not live to do it.
     fn watch_suspensions(&mut self) {
         if let Err(error) = self.keeper.ensure(self.journal.folder()) {
             tracing::error!("should this agent end, what it has suspended is not resumed on time: {error}");
         }
     }
 
-    fn note(&self, struck: &Struck) {
-        if let Err(error) = self.journal.write(&struck.entry()) {
-            let id = &struck.record.id;
+    fn note(&self, record: &ActionRecord, group: &Group, expiry: u64) {
+        if let Err(error) = self.journal.write(&Entry::new(record, group, expiry)) {
+            let id = &record.id;
             tracing::error!("should this agent end, it is not known of {id} what it was done to: {error}");
         }
     }
@@ -307,5 +348,18 @@ impl Responder {
         if let Err(error) = self.journal.remove(id) {
             tracing::error!("the note on {id}, which is over, cannot be removed: {error}");
         }
+    }
+}
+
+/// The processes that an answer was done to.
+struct Known(Vec<ProcessId>);
+
+impl ProcessLookup for Known {
+    fn descendants(&self, of: ProcessId) -> Vec<ProcessId> {
+        self.0.iter().filter(|id| id.pid != of.pid).copied().collect()
+    }
+
+    fn name(&self, _of: ProcessId) -> Option<String> {
+        None
     }
 }

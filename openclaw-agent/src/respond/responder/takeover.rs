@@ -35,7 +35,7 @@ impl Responder {
         for (number, verdict) in &left {
             match decode(*number, verdict) {
                 Some((record, subject)) if verdict.expiry > now => {
-                    let what = What::of(*number, subject);
+                    let what = What::of(*number, subject, record.scope.unwrap_or_default());
                     self.live.insert(*number, Live { record, expiry: verdict.expiry, what });
                 }
                 _ => enforcer.remove_verdict(*number)?,
@@ -114,10 +114,12 @@ impl Responder {
 /// # Errors
 /// When the pins cannot be removed, or the state not be read.
 pub fn undo_all(bpffs: &Path, state: &Path) -> Result<Vec<ActionRecord>> {
-    let mut resumed = keeper::resume_all(state)
-        .with_context(|| format!("cannot resume what is suspended by {}", state.display()))?;
-    resumed.extend(undo_verdicts(bpffs)?);
-    Ok(resumed)
+    // Each is tried, whatever becomes of the other.
+    let (verdicts, resumed) = (undo_verdicts(bpffs), keeper::resume_all(state));
+    let mut undone =
+        resumed.with_context(|| format!("cannot resume what is suspended by {}", state.display()))?;
+    undone.extend(verdicts?);
+    Ok(undone)
 }
 
 fn undo_verdicts(bpffs: &Path) -> Result<Vec<ActionRecord>> {

@@ -80,6 +80,29 @@ fn children_whose_parents_have_ended_are_killed_with_the_tree() {
 }
 
 #[test]
+fn every_process_of_a_container_is_killed_and_none_beside_it() {
+    live!();
+    let (cgroup, folder) = (Cgroup::new(), tempfile::tempdir().unwrap());
+    let container = cgroup.container();
+    let agent = enforcing(&cgroup, "kill", "{kill: container}");
+    let waiting = |cgroup: &Cgroup| {
+        let mut deed = Deed::of(cgroup.inside(command(program(), "wait")));
+        deed.hear();
+        deed
+    };
+    // None descends from another.
+    let (mut first, mut second) = (waiting(&container), waiting(&container));
+    let mut bystander = waiting(&cgroup);
+    let mut victim = victim(&container, folder.path());
+    for deed in [&mut victim, &mut first, &mut second] {
+        assert_eq!(deed.ended_within(PATIENCE).expect("it is killed").signal(), Some(libc::SIGKILL));
+    }
+    let record = answer(&agent, victim.pid(), "done");
+    assert_eq!((&record["scope"], &record["processes"]), (&"container".into(), &3.into()));
+    assert!(bystander.ended_within(Duration::ZERO).is_none());
+}
+
+#[test]
 fn a_protected_process_is_not_killed_and_the_rail_is_named() {
     live!();
     let (cgroup, folder) = (Cgroup::new(), tempfile::tempdir().unwrap());

@@ -5,9 +5,9 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::{answer, enforcing, has_ended, herd, stands_still, victim};
-use crate::support::agent::Agent;
+use crate::support::agent::{Agent, Setup};
 use crate::support::cgroup::Cgroup;
-use crate::support::deed::Deed;
+use crate::support::deed::{Deed, command, program};
 use crate::support::{PATIENCE, live, live_once, wait_for};
 
 /// A tree that is suspended: the agent, the parent and its children, and what is said of it.
@@ -112,6 +112,36 @@ fn what_is_suspended_is_resumed_by_command_where_no_agent_runs() {
     assert_eq!((&undone["id"], &undone["outcome"]), (&record["id"], &"undone".into()));
     assert_as_before(&mut parent, children);
     end(parent, children);
+}
+
+#[test]
+fn what_comes_into_a_suspended_container_stands_still_too() {
+    live_once!();
+    let (cgroup, folder) = (Cgroup::new(), tempfile::tempdir().unwrap());
+    let container = cgroup.container();
+    let agent = enforcing(&cgroup, "suspend", "{suspend: container, for: 50s}");
+    let victim = victim(&container, folder.path());
+    wait_for("it stands still", || stands_still(victim.pid()));
+    answer(&agent, victim.pid(), "done");
+    let mut late = Deed::of(container.inside(command(program(), "wait")));
+    wait_for("who came later stands still", || stands_still(late.pid()));
+    agent.json(&["response", "undo", "--all", "--output", "json"]);
+    assert_eq!(late.hear(), "ready");
+    drop((late, victim));
+}
+
+#[test]
+fn of_two_suspensions_of_the_same_process_the_longer_one_lets_it_go_on() {
+    live!();
+    let (cgroup, folder) = (Cgroup::new(), tempfile::tempdir().unwrap());
+    let second = super::rule("suspend", "{suspend: process, for: 8s}").replace("victims", "second");
+    let rules = super::rule("suspend", "{suspend: tree, for: 3s}");
+    let agent = Setup::new().rules(&rules).rules(&second).enforce(&cgroup).without_events().start();
+    let mut victim = victim(&cgroup, folder.path());
+    wait_for("it stands still", || stands_still(victim.pid()));
+    answer(&agent, victim.pid(), "expired");
+    assert!(stands_still(victim.pid()), "the longer one holds it");
+    assert_eq!(victim.hear(), "ready", "it goes on when that is over");
 }
 
 #[test]

@@ -17,6 +17,13 @@ impl Cgroup {
         Cgroup(path)
     }
 
+    /// One inside of it that looks like a container's, as runtimes call them.
+    pub(crate) fn container(&self) -> Self {
+        let path = self.0.join(format!("{:064x}", unique()));
+        std::fs::create_dir(&path).unwrap();
+        Cgroup(path)
+    }
+
     /// How many processes are in it.
     pub(crate) fn processes(&self) -> usize {
         std::fs::read_to_string(self.0.join("cgroup.procs")).unwrap().lines().count()

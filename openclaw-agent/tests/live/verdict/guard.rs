@@ -1,7 +1,7 @@
 //! Guard rails on real processes, and findings in both modes.
 
 use openclaw_agent::respond::{ActionKind, NoLookup, Outcome, Responder, ResponseSettings};
-use openclaw_detect::{Action, Finding, Mode, ProcessId};
+use openclaw_detect::{Action, Finding, Mode, ProcessId, Scope};
 
 use super::{Stage, layout};
 use crate::support::helper::Helper;
@@ -76,10 +76,10 @@ fn a_protected_executable_is_not_isolated_whoever_asks() {
     let executable = std::env::current_exe().unwrap().canonicalize().unwrap();
     let protected = vec![executable.display().to_string().parse().unwrap()];
     let mut responder = Responder::new(ResponseSettings { protected, ..stage.settings() }, layout());
-    let record = responder.isolate(helper.pid, None, None, &NoLookup);
+    let record = responder.isolate(helper.pid, Scope::Tree, None, None, &NoLookup);
     assert_eq!(record.outcome, Outcome::Refused);
     assert!(record.reason.unwrap().contains("protected"));
-    let own = responder.isolate(std::process::id(), None, None, &NoLookup);
+    let own = responder.isolate(std::process::id(), Scope::Tree, None, None, &NoLookup);
     assert_eq!(own.outcome, Outcome::Refused);
     assert!(!stage.bpffs.has_pins());
 }
@@ -108,12 +108,15 @@ fn a_tree_with_a_protected_executable_in_it_is_not_isolated_whoever_asks() {
             "{reason}"
         );
         assert!(reason.contains("protected list"), "{reason}");
-        assert_eq!(responder.isolate(helper.pid, None, None, &NoLookup).outcome, Outcome::Refused);
+        assert_eq!(
+            responder.isolate(helper.pid, Scope::Tree, None, None, &NoLookup).outcome,
+            Outcome::Refused
+        );
         assert!(!stage.bpffs.has_pins());
         let pid = below.pid;
         below.end();
         wait_for("it has ended", || !is_running(pid));
-        let without = responder.isolate(helper.pid, None, None, &NoLookup);
+        let without = responder.isolate(helper.pid, Scope::Tree, None, None, &NoLookup);
         assert_eq!(without.outcome, Outcome::Done, "{without:?}");
         responder.undo_all().unwrap();
     }
@@ -130,7 +133,7 @@ fn a_process_that_the_cgroup_does_not_bound_is_refused_with_the_reason() {
     let stage = Stage::new();
     let elsewhere = crate::support::cgroup::Cgroup::new();
     let helper = Helper::new(&elsewhere, &stage.cable.near);
-    let record = stage.responder().isolate(helper.pid, None, None, &NoLookup);
+    let record = stage.responder().isolate(helper.pid, Scope::Tree, None, None, &NoLookup);
     assert_eq!(record.outcome, Outcome::Refused);
     assert!(record.reason.unwrap().contains("security.response.cgroup"));
     helper.end();

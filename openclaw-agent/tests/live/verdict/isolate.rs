@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use openclaw_agent::respond::{
     ActionRecord, NoLookup, Outcome, ProcessLookup, Responder, ResponseSettings, Target,
 };
-use openclaw_detect::ProcessId;
+use openclaw_detect::{ProcessId, Scope};
 
 use super::{MINUTE, Stage};
 use crate::support::helper::{Helper, Remote};
@@ -14,7 +14,7 @@ use crate::support::socket::{MOMENT, Socket};
 use crate::support::{PATIENCE, live, wait_for};
 
 fn isolate(responder: &mut Responder, helper: &Helper) -> ActionRecord {
-    let record = responder.isolate(helper.pid, None, Some(MINUTE), &NoLookup);
+    let record = responder.isolate(helper.pid, Scope::Tree, None, Some(MINUTE), &NoLookup);
     assert_eq!(record.outcome, Outcome::Done, "{record:?}");
     record
 }
@@ -87,7 +87,7 @@ fn a_process_of_a_tree_that_is_isolated_gets_a_record_that_names_the_isolation()
     let child = helper.child();
     let mut responder = stage.responder();
     let around = isolate(&mut responder, &helper);
-    let record = responder.isolate(child.pid, None, Some(MINUTE / 2), &NoLookup);
+    let record = responder.isolate(child.pid, Scope::Tree, None, Some(MINUTE / 2), &NoLookup);
     assert_eq!((record.outcome, &record.verdict), (Outcome::Done, &Some(around.id.clone())));
     assert_ne!(record.id, around.id);
     assert!(matches!(record.target, Target::Process { id, .. } if id.pid == child.pid));
@@ -219,7 +219,7 @@ fn an_orphan_that_was_forked_twice_before_is_cut_with_its_own_sockets() {
     let mut orphan = helper.orphan();
     let (near, far) = session(&stage, &mut orphan);
     let mut responder = stage.responder();
-    let record = responder.isolate(helper.pid, None, Some(MINUTE), &Orphan(orphan.pid));
+    let record = responder.isolate(helper.pid, Scope::Tree, None, Some(MINUTE), &Orphan(orphan.pid));
     assert_eq!(record.outcome, Outcome::Done, "{record:?}");
     assert_cut(&responder, &mut orphan, near, &far);
 }
@@ -287,7 +287,7 @@ fn the_longest_of_two_isolations_holds_a_process_that_is_in_both() {
     let mut child = helper.child();
     let (near, far) = session(&stage, &mut child);
     let mut responder = stage.responder();
-    let inner = responder.isolate(child.pid, None, Some(MINUTE / 2), &NoLookup);
+    let inner = responder.isolate(child.pid, Scope::Tree, None, Some(MINUTE / 2), &NoLookup);
     let outer = isolate(&mut responder, &helper);
     assert_eq!(responder.live().len(), 2);
     responder.release(&outer.id).unwrap();
@@ -303,8 +303,8 @@ fn what_is_forked_under_one_of_two_isolations_stays_in_the_other() {
     let mut helper = Helper::new(&stage.cgroup, &stage.cable.near);
     let mut child = helper.child();
     let mut responder = stage.responder();
-    let inner = responder.isolate(child.pid, None, Some(MINUTE), &NoLookup);
-    let outer = responder.isolate(helper.pid, None, Some(MINUTE / 2), &NoLookup);
+    let inner = responder.isolate(child.pid, Scope::Tree, None, Some(MINUTE), &NoLookup);
+    let outer = responder.isolate(helper.pid, Scope::Tree, None, Some(MINUTE / 2), &NoLookup);
     assert_eq!(responder.live().len(), 2);
     let mut grandchild = child.child();
     responder.release(&inner.id).unwrap();
@@ -374,7 +374,7 @@ fn a_thread_with_descriptors_of_its_own_is_cut_or_the_record_says_that_it_is_not
     let far = listener.accept(PATIENCE).unwrap();
     far.receive(PATIENCE).unwrap();
     let mut responder = stage.responder();
-    let record = responder.isolate(helper.pid, None, Some(MINUTE), &NoLookup);
+    let record = responder.isolate(helper.pid, Scope::Tree, None, Some(MINUTE), &NoLookup);
     if record.outcome == Outcome::Failed {
         assert!(record.reason.unwrap().contains("kernels before 6.9"));
     } else {

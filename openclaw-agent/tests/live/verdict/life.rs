@@ -5,6 +5,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use openclaw_agent::respond::{ActionKind, NoLookup, Outcome, Responder, undo_all};
+use openclaw_detect::Scope;
 
 use super::{MINUTE, Stage};
 use crate::support::helper::Helper;
@@ -77,7 +78,7 @@ fn an_agent_makes_the_verdicts_that_it_is_told_of() {
         let duration = Some(Duration::from_secs(words[2].parse().unwrap()));
         let record = match words[0] {
             "block" => responder.block(words[1].parse().unwrap(), None, duration),
-            _ => responder.isolate(words[1].parse().unwrap(), None, duration, &NoLookup),
+            _ => responder.isolate(words[1].parse().unwrap(), Scope::Tree, None, duration, &NoLookup),
         };
         assert_eq!(record.outcome, Outcome::Done, "{record:?}");
     }
@@ -101,7 +102,7 @@ fn verdicts_end_by_themselves_without_anyone_looking() {
     let network = stage.cable.far.v4(0).ip().into();
     let short = Some(Duration::from_secs(5));
     assert_eq!(responder.block(network, None, short).outcome, Outcome::Done);
-    assert_eq!(responder.isolate(helper.pid, None, short, &NoLookup).outcome, Outcome::Done);
+    assert_eq!(responder.isolate(helper.pid, Scope::Tree, None, short, &NoLookup).outcome, Outcome::Done);
     assert_eq!(helper.connect_tcp(listener.address()).unwrap_err().raw_os_error(), Some(libc::EPERM));
     // No tick: it is the kernel that ends them.
     wait_for("the verdicts are over", || helper.connect_tcp(listener.address()).is_ok());

@@ -1,0 +1,73 @@
+//! Who stands still because of answers, and did so before: of two answers that stop the same process the one that ends last
+//! lets it go on, and neither takes the other's work for somebody else's.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::process;
+
+/// The processes that answers hold. Shared by the threads that answer.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Stilled(Arc<Mutex<HashMap<Key, Still>>>);
+
+/// Number and start, in clock ticks since boot.
+type Key = (u32, u64);
+
+#[derive(Debug)]
+struct Still {
+    was_stopped: bool,
+    /// How many answers hold it.
+    holders: u32,
+}
+
+impl Stilled {
+    /// One more answer holds a process. Returns whether it stood still before any did.
+    pub(super) fn hold(&self, pid: u32, start: u64) -> bool {
+        self.hold_as(pid, start, || process::was_stopped(pid))
+    }
+
+    /// The same of what an earlier agent held: whether it stood still before is known from then.
+    pub(super) fn take_over(&self, pid: u32, start: u64, was_stopped: bool) {
+        self.hold_as(pid, start, || was_stopped);
+    }
+
+    fn hold_as(&self, pid: u32, start: u64, was_stopped: impl FnOnce() -> bool) -> bool {
+        let mut held = self.lock();
+        let still =
+            held.entry((pid, start)).or_insert_with(|| Still { was_stopped: was_stopped(), holders: 0 });
+        still.holders += 1;
+        still.was_stopped
+    }
+
+    /// An answer holds a process no longer. Returns whether it may go on now.
+    pub(super) fn release(&self, pid: u32, start: u64) -> bool {
+        let mut held = self.lock();
+        let Some(still) = held.get_mut(&(pid, start)) else { return false };
+        still.holders -= 1;
+        if still.holders > 0 {
+            return false;
+        }
+        held.remove(&(pid, start)).is_some_and(|still| !still.was_stopped)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Key, Still>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_answer_that_holds_a_process_lets_it_go_on() {
+        let stilled = Stilled::default();
+        stilled.take_over(7, 8, false);
+        assert!(!stilled.hold(7, 8), "what another answer does is not taken for somebody else's");
+        assert!(!stilled.release(7, 8));
+        assert!(stilled.release(7, 8));
+        assert!(!stilled.release(7, 8), "nobody holds it");
+        stilled.take_over(7, 9, true);
+        assert!(!stilled.release(7, 9), "it stood still before");
+    }
+}
