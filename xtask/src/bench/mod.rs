@@ -1,6 +1,6 @@
 //! `cargo xtask bench`: the numbers that the README states, measured.
 //!
-//! What one core does with rules and with records (Criterion), the time from exec to finding ([`latency`]), what the
+//! What one core does with rules and with records (Criterion), the time from exec to finding ([`latency`]) and to the program's end ([`kill`]), what the
 //! agent costs those it watches, beside what others cost ([`overhead`]), what it carries ([`flood`]). There is no pass
 //! mark: a number depends on the machine, and this prints it with its spread. How large the kernel programs are ([`size`])
 //! and how much they execute ([`instructions`]) depends on kernel and compiler alone, and is compared with what is written
@@ -9,6 +9,7 @@
 mod agent;
 mod flood;
 mod instructions;
+mod kill;
 mod latency;
 mod loops;
 mod overhead;
@@ -45,6 +46,10 @@ enum Part {
     Rules,
     /// The time from exec to the finding on the agent's stdout (needs root)
     Latency(latency::Arguments),
+    /// The time from exec to the signal that ends the program (needs root)
+    ///
+    /// Once on the machine as it is, once while small crates are compiled; in a control group of its own.
+    Kill(kill::Arguments),
     /// What the agent costs those it watches, in time and on processors (needs root)
     ///
     /// Each round runs loops of one activity each without a watcher and with each of them, in an order that is drawn.
@@ -79,6 +84,7 @@ enum Part {
 #[derive(Debug, Clone, clap::Subcommand)]
 enum Live {
     Latency(latency::Arguments),
+    Kill(kill::Arguments),
     Overhead(overhead::Arguments),
     Flood(flood::Arguments),
 }
@@ -102,6 +108,10 @@ pub(crate) fn command(arguments: &Arguments) -> Result<()> {
         Some(Part::Latency(arguments)) => {
             build::build()?;
             live(&Live::Latency(arguments.clone()))
+        }
+        Some(Part::Kill(arguments)) => {
+            build::build()?;
+            live(&Live::Kill(arguments.clone()))
         }
         Some(Part::Overhead(arguments)) => {
             build::build()?;
@@ -166,6 +176,7 @@ fn live(part: &Live) -> Result<()> {
     command.args(["bench", "measure"]);
     match part {
         Live::Latency(arguments) => command.args(arguments.words()),
+        Live::Kill(arguments) => command.args(arguments.words()),
         Live::Overhead(arguments) => command.args(arguments.words()),
         Live::Flood(arguments) => command.args(arguments.words()),
     };
@@ -176,6 +187,7 @@ fn measure(part: &Live) -> Result<()> {
     let folder = Folder::new()?;
     match part {
         Live::Latency(arguments) => latency::measure(&folder.path, arguments.executions),
+        Live::Kill(arguments) => kill::measure(&folder.path, arguments.executions),
         Live::Overhead(arguments) => overhead::measure(&folder.path, arguments),
         Live::Flood(arguments) => flood::measure(&folder.path, arguments),
     }
