@@ -136,7 +136,7 @@ impl Answers {
             action.kind != ActionKind::Block && matches!(action.outcome, Outcome::Begun | Outcome::Done)
         };
         if actions.iter().any(reaches_trees) {
-            self.look_again = Some(Instant::now() + LOOK_AGAIN);
+            self.look_again.get_or_insert_with(|| Instant::now() + LOOK_AGAIN);
         }
         if finding.quiet {
             return self.answer_quietly(finding, actions);

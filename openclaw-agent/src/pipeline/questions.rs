@@ -15,7 +15,7 @@ use super::thread::Remembered;
 /// A question to the thread.
 #[derive(Debug)]
 pub(super) enum Question {
-    /// Which processes descend from this one, or from the one that has its number now where that is not known?
+    /// Which processes descend from this one, whose start need be right but for the clock tick?
     Descendants { of: ProcessId, answer: SyncSender<Vec<ProcessId>> },
     /// Run these rules from now on, if that is still wanted. The answer is the engine before, so that it ends elsewhere.
     Replace { engine: Box<Engine>, wanted: Wanted, answer: SyncSender<Box<Engine>> },
@@ -43,8 +43,8 @@ impl Wanted {
 pub struct Processes(Asker);
 
 impl Processes {
-    /// The processes that descend from this one, which may have ended a moment ago, or from the one that has its number
-    /// now where it is not known; through ancestors that have ended too. None where the thread does not answer in time.
+    /// The processes that descend from this one, which may have ended a moment ago, through ancestors that have ended too.
+    /// Its start need be right but for the clock tick. None where the thread does not answer in time.
     pub fn descendants(&self, of: ProcessId) -> Vec<ProcessId> {
         /// The thread looks for questions between its batches.
         const PATIENCE: Duration = Duration::from_secs(1);

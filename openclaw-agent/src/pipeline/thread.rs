@@ -11,6 +11,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use aya::maps::{MapData, RingBuf};
+use openclaw_common::verdict::TICK;
 use openclaw_detect::interest::ReadInterest;
 use openclaw_detect::{Engine, EngineStats, EventKind, KindSet, ProcessId};
 use serde::{Deserialize, Serialize};
@@ -424,7 +425,9 @@ impl<O: Outlet> Pipeline<O> {
             match question {
                 Question::Descendants { of, answer } => {
                     let table = self.stage.table();
-                    let known = table.get(of).map(|process| process.id).or_else(|| table.alive(of.pid));
+                    let same = |id: &ProcessId| id.start / TICK == of.start / TICK;
+                    let known = table.get(of).map(|process| process.id);
+                    let known = known.or_else(|| table.alive(of.pid).filter(same));
                     let descendants = known.map(|id| table.descendants(id)).unwrap_or_default();
                     let _ = answer.try_send(descendants);
                 }

@@ -39,8 +39,8 @@ pub(super) struct Group {
     root: ProcessId,
     /// The container, where all of it is meant: the path of its control group.
     container: Option<String>,
-    /// Where it is noted who stands still because of it; none where they are to end.
-    stilled: Option<Stilled>,
+    /// Where it is noted who stands still because of it.
+    stilled: Stilled,
     members: BTreeMap<u32, (Member, Held)>,
     /// How many could not be held, for want of descriptors.
     unheld: usize,
@@ -48,7 +48,7 @@ pub(super) struct Group {
 
 impl Group {
     /// Nobody yet. Of a process that is in no container, the tree is meant.
-    pub(super) fn new(scope: Scope, root: ProcessId, stilled: Option<Stilled>) -> Self {
+    pub(super) fn new(scope: Scope, root: ProcessId, stilled: Stilled) -> Self {
         let container = (scope == Scope::Container).then(|| container_of(root.pid)).flatten();
         let scope = if scope == Scope::Container && container.is_none() { Scope::Tree } else { scope };
         Group { scope, root, container, stilled, members: BTreeMap::new(), unheld: 0 }
@@ -60,14 +60,12 @@ impl Group {
         root: ProcessId,
         container: Option<String>,
         members: &[Member],
-        stilled: Option<Stilled>,
+        stilled: Stilled,
     ) -> Self {
         let mut group = Group { scope, root, container, stilled, members: BTreeMap::new(), unheld: 0 };
         for member in members {
             let Some(held) = Held::process(member.pid, member.start) else { continue };
-            if let Some(stilled) = &group.stilled {
-                stilled.take_over(member.pid, member.start, member.was_stopped);
-            }
+            group.stilled.take_over(member.pid, member.start, member.was_stopped);
             group.members.insert(member.pid, (*member, held));
         }
         group
@@ -83,10 +81,15 @@ impl Group {
             self.unheld += usize::from(lives);
             return false;
         };
-        let was_stopped = match &self.stilled {
-            Some(stilled) => stilled.hold(pid, start),
-            None => process::was_stopped(pid),
-        };
+        // Its parent has not asked for it yet.
+        if held.has_ended_within(Duration::ZERO) {
+            return false;
+        }
+        // Another one had the number before.
+        if let Some((member, _)) = self.members.remove(&pid) {
+            self.stilled.release(pid, member.start, || {});
+        }
+        let was_stopped = self.stilled.hold(pid, start);
         self.members.insert(pid, (Member { pid, start, was_stopped }, held));
         true
     }
@@ -140,6 +143,7 @@ impl Group {
     ) -> Vec<String> {
         let mut spared: Vec<(u32, Stat)> = Vec::new();
         let mut reasons = Vec::new();
+        self.unheld = 0;
         self.signal(Signal::STOP);
         for _ in 0..SEARCHES {
             let mut new = Vec::new();
@@ -176,17 +180,15 @@ impl Group {
         }
     }
 
-    /// Lets those go on that did before, but for those that another answer holds. Who stood still before goes on standing
-    /// still.
-    pub(super) fn resume(&self) {
-        for (member, held) in self.members.values() {
-            let goes_on = match &self.stilled {
-                Some(stilled) => stilled.release(member.pid, member.start),
-                None => !member.was_stopped,
-            };
-            if goes_on && let Err(error) = held.signal(Signal::CONT) {
-                tracing::error!("process {} cannot be resumed: {error}", member.pid);
-            }
+    /// Lets go of them: those go on that did before, but for those that another answer holds. Who stood still before goes on
+    /// standing still.
+    pub(super) fn resume(mut self) {
+        for (member, held) in std::mem::take(&mut self.members).into_values() {
+            self.stilled.release(member.pid, member.start, || {
+                if let Err(error) = held.signal(Signal::CONT) {
+                    tracing::error!("process {} cannot be resumed: {error}", member.pid);
+                }
+            });
         }
     }
 
@@ -222,8 +224,8 @@ impl Group {
     pub(super) fn forget_ended(&mut self) {
         self.members.retain(|_, (member, held)| {
             let has_ended = held.has_ended_within(Duration::ZERO);
-            if has_ended && let Some(stilled) = &self.stilled {
-                stilled.release(member.pid, member.start);
+            if has_ended {
+                self.stilled.release(member.pid, member.start, || {});
             }
             !has_ended
         });
@@ -254,6 +256,15 @@ impl Group {
     }
 }
 
+/// A group that is over, or was never begun, holds nobody: it lets nobody go on either.
+impl Drop for Group {
+    fn drop(&mut self) {
+        for (member, _) in self.members.values() {
+            self.stilled.release(member.pid, member.start, || {});
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::process::{Child, Command, Stdio};
@@ -275,8 +286,8 @@ mod tests {
         (child, id)
     }
 
-    fn group(scope: Scope, root: ProcessId) -> Group {
-        let mut group = Group::new(scope, root, Some(Stilled::default()));
+    fn grouped(scope: Scope, root: ProcessId) -> Group {
+        let mut group = Group::new(scope, root, Stilled::default());
         assert!(group.take(root.pid, root.start / TICK));
         group
     }
@@ -284,16 +295,19 @@ mod tests {
     #[test]
     fn a_tree_is_stopped_resumed_and_ended_as_a_whole() {
         let (mut child, root) = tree();
-        let mut group = group(Scope::Tree, root);
+        let mut group = grouped(Scope::Tree, root);
         assert!(group.stop_all(|_, _| None, |_| {}).is_empty());
         assert_eq!(group.len(), 2);
         assert!(group.running_after(Duration::from_secs(10)).is_empty());
+        let members = group.members();
+        assert!(members.iter().all(|member| !member.was_stopped));
         group.resume();
-        assert!(group.members().iter().all(|member| !member.was_stopped));
         let end = Instant::now() + Duration::from_secs(10);
         while process::stands_still(root.pid) {
             assert!(Instant::now() < end, "it resumes");
         }
+        let mut group = grouped(Scope::Tree, root);
+        group.stop_all(|_, _| None, |_| {});
         group.signal(Signal::KILL);
         child.wait().unwrap();
         assert!(group.living_after(Duration::from_secs(10)).is_empty());
@@ -309,14 +323,16 @@ mod tests {
         while !process::stands_still(root.pid) {
             std::thread::yield_now();
         }
-        let mut group = group(Scope::Tree, root);
+        let mut group = grouped(Scope::Tree, root);
         group.stop_all(|_, _| None, |_| {});
         assert!(group.running_after(Duration::from_secs(10)).is_empty());
+        let others: Vec<_> = group.members().into_iter().filter(|member| member.pid != root.pid).collect();
         group.resume();
         std::thread::sleep(Duration::from_millis(50));
         assert!(process::stands_still(root.pid), "it was stopped by somebody else");
-        let others: Vec<_> = group.members().into_iter().filter(|member| member.pid != root.pid).collect();
         assert!(!process::stands_still(others[0].pid));
+        let mut group = grouped(Scope::Tree, root);
+        group.stop_all(|_, _| None, |_| {});
         group.signal(Signal::KILL);
         child.wait().unwrap();
     }
@@ -324,7 +340,7 @@ mod tests {
     #[test]
     fn a_process_that_may_not_be_acted_upon_is_left_alone_and_named() {
         let (mut child, root) = tree();
-        let mut group = group(Scope::Tree, root);
+        let mut group = grouped(Scope::Tree, root);
         let spared = group.stop_all(|pid, _| Some(format!("process {pid} is dear")), |_| {});
         assert_eq!((spared.len(), group.len()), (1, 1));
         let others = group.missing(&[]);
@@ -337,7 +353,7 @@ mod tests {
     #[test]
     fn another_process_of_the_same_number_is_not_taken() {
         let (mut child, root) = tree();
-        let mut group = Group::new(Scope::Process, root, None);
+        let mut group = Group::new(Scope::Process, root, Stilled::default());
         assert!(!group.take(root.pid, root.start / TICK + 1));
         assert!(group.take(root.pid, root.start / TICK) && !group.take(root.pid, root.start / TICK));
         assert!(group.missing(&[]).is_empty(), "one process has nobody with it");
@@ -350,7 +366,7 @@ mod tests {
         let (mut child, root) = tree();
         let stilled = Stilled::default();
         let of = |scope| {
-            let mut group = Group::new(scope, root, Some(stilled.clone()));
+            let mut group = Group::new(scope, root, stilled.clone());
             group.take(root.pid, root.start / TICK);
             group.stop_all(|_, _| None, |_| {});
             assert!(group.running_after(Duration::from_secs(10)).is_empty());
@@ -366,7 +382,7 @@ mod tests {
         while process::stands_still(root.pid) {
             assert!(Instant::now() < end, "it goes on");
         }
-        first.signal(Signal::KILL);
+        of(Scope::Tree).signal(Signal::KILL);
         child.wait().unwrap();
     }
 }

@@ -46,10 +46,10 @@ impl Entry {
     }
 
     /// Its processes that still live.
-    pub(super) fn group(&self, stilled: Option<Stilled>) -> Option<Group> {
+    pub(super) fn group(&self, stilled: &Stilled) -> Option<Group> {
         let Target::Process { id, .. } = self.record.target else { return None };
         let scope = self.record.scope.unwrap_or_default();
-        Some(Group::of(scope, id, self.container.clone(), &self.members, stilled))
+        Some(Group::of(scope, id, self.container.clone(), &self.members, stilled.clone()))
     }
 }
 

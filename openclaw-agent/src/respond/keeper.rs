@@ -84,10 +84,11 @@ pub(super) fn resume_all(folder: &Path) -> io::Result<Vec<ActionRecord>> {
     let journal = Journal::new(folder);
     let mut failed = None;
     let mut resumed = Vec::new();
-    for entry in journal.read()? {
-        if let Some(group) = entry.group(None) {
-            group.resume();
-        }
+    let stilled = Stilled::default();
+    let entries = journal.read()?;
+    let groups: Vec<Option<Group>> = entries.iter().map(|entry| entry.group(&stilled)).collect();
+    groups.into_iter().flatten().for_each(Group::resume);
+    for entry in entries {
         match journal.remove(&entry.record.id) {
             Ok(_) => resumed.push(ActionRecord {
                 outcome: Outcome::Undone,
@@ -107,9 +108,9 @@ fn end_what_is_over(journal: &Journal) -> io::Result<Option<Duration>> {
         journal.read()?.into_iter().partition(|entry| entry.expiry <= now);
     // Who is in another suspension goes on standing still.
     let held = Stilled::default();
-    let _others: Vec<Option<Group>> = others.iter().map(|entry| entry.group(Some(held.clone()))).collect();
+    let _others: Vec<Option<Group>> = others.iter().map(|entry| entry.group(&held)).collect();
     for entry in &over {
-        if let Some(group) = entry.group(Some(held.clone())) {
+        if let Some(group) = entry.group(&held) {
             match entry.record.kind {
                 // The agent would have, and did not live to do it.
                 ActionKind::Kill => group.signal(Signal::KILL),

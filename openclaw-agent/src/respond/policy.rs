@@ -84,7 +84,16 @@ impl Policy {
     /// The policy that is configured. What the breaker of an earlier agent has cut off stays cut off.
     pub fn new(settings: &ResponseSettings) -> Self {
         let kept = settings.state.join(KEPT);
-        let tripped = super::journal::read(&kept).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
+        let tripped = match super::journal::read(&kept).map(|bytes| serde_json::from_slice(&bytes)) {
+            Ok(Ok(tripped)) => tripped,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
+            unreadable => {
+                let error =
+                    unreadable.map_or_else(|error| error.to_string(), |_| "it is no list of them".to_owned());
+                tracing::error!("what the breaker had cut off is forgotten: {}: {error}", kept.display());
+                Vec::new()
+            }
+        };
         Policy {
             min_confidence: settings.min_confidence,
             configured: settings.mode,
@@ -98,7 +107,7 @@ impl Policy {
                 mode: settings.mode,
                 held: false,
                 switched: BTreeMap::new(),
-                breaker: Breaker::new(settings.breaker, tripped.unwrap_or_default()),
+                breaker: Breaker::new(settings.breaker, tripped),
                 untold: Vec::new(),
             }),
         }

@@ -56,20 +56,22 @@ fn parse(text: &str) -> Option<Stat> {
 pub(super) fn stands_still(pid: u32) -> bool {
     let threads = threads(pid);
     !threads.is_empty()
-        && threads.into_iter().all(|thread| {
-            let stat = fs::read(format!("/proc/{pid}/task/{thread}/stat")).unwrap_or_default();
-            // The name before it may hold parentheses.
-            let stat = String::from_utf8_lossy(&stat);
-            let state = stat.rsplit_once(") ").and_then(|(_, rest)| rest.chars().next());
-            matches!(state, None | Some('T' | 't' | 'Z' | 'X'))
-        })
+        && threads
+            .into_iter()
+            .all(|thread| matches!(thread_state(pid, thread), None | Some('T' | 't' | 'Z' | 'X')))
 }
 
-/// Whether a process was stopped by a signal. One that is traced stops and goes on as its tracer wants.
+/// Whether a process was stopped by a signal: one of its threads is, since the first one may have ended. One that is
+/// traced stops and goes on as its tracer wants.
 pub(super) fn was_stopped(pid: u32) -> bool {
-    let stat = fs::read(format!("/proc/{pid}/stat")).unwrap_or_default();
-    let stat = String::from_utf8_lossy(&stat);
-    stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('T'))
+    threads(pid).into_iter().any(|thread| thread_state(pid, thread) == Some('T'))
+}
+
+/// The letter of `/proc/PID/task/TID/stat`.
+fn thread_state(pid: u32, thread: u32) -> Option<char> {
+    let stat = fs::read(format!("/proc/{pid}/task/{thread}/stat")).ok()?;
+    // The name before it may hold parentheses.
+    String::from_utf8_lossy(&stat).rsplit_once(") ")?.1.chars().next()
 }
 
 /// The ids of all processes.

@@ -103,7 +103,7 @@ impl What {
         match subject {
             Subject::Network(network) => What::Block(network),
             Subject::Process(root) => {
-                let mut tree = Tree::new(number, scope);
+                let mut tree = Tree::left(number, scope);
                 tree.expect(root.pid, root.start / TICK);
                 What::Isolate { root, tree, reported: Shortfall::default() }
             }
@@ -391,10 +391,12 @@ impl Responder {
         ended.extend(self.give_up(Outcome::Undone, None));
         // The kernel takes its time to detach programs whose pins are gone: their maps are emptied first.
         let emptied = self.enforcer.take().map_or(Ok(()), |mut enforcer| enforcer.clear());
-        if self.has_hold() {
-            self.pins.remove()?;
+        let removed = if self.has_hold() { self.pins.remove() } else { Ok(()) };
+        if let Err(error) = removed.and(emptied) {
+            // What was taken back is told with the next tick.
+            self.untold.extend(ended);
+            return Err(error);
         }
-        emptied?;
         Ok(ended)
     }
 
@@ -498,11 +500,17 @@ impl Responder {
             .map(|(number, _)| *number)
     }
 
-    fn isolation_of(&self, id: ProcessId) -> Option<u64> {
+    /// The isolation of a process, or of this container.
+    fn isolation_of(&self, id: ProcessId, container: Option<&str>) -> Option<u64> {
         let same = |root: &ProcessId| root.pid == id.pid && root.start / TICK == id.start / TICK;
         self.live
             .iter()
-            .find(|(_, live)| matches!(&live.what, What::Isolate { root, .. } if same(root)))
+            .find(|(_, live)| match &live.what {
+                What::Isolate { root, tree, .. } => {
+                    tree.is_of(container) && (container.is_some() || same(root))
+                }
+                What::Block(_) => false,
+            })
             .map(|(number, _)| *number)
     }
 

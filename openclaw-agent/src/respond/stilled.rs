@@ -39,15 +39,19 @@ impl Stilled {
         still.was_stopped
     }
 
-    /// An answer holds a process no longer. Returns whether it may go on now.
-    pub(super) fn release(&self, pid: u32, start: u64) -> bool {
+    /// An answer holds a process no longer; `go_on` lets it go on, where no other one does and it did before.
+    pub(super) fn release(&self, pid: u32, start: u64, go_on: impl FnOnce()) {
         let mut held = self.lock();
-        let Some(still) = held.get_mut(&(pid, start)) else { return false };
+        let Some(still) = held.get_mut(&(pid, start)) else { return };
         still.holders -= 1;
-        if still.holders > 0 {
-            return false;
+        if still.holders == 0 {
+            let was_stopped = still.was_stopped;
+            held.remove(&(pid, start));
+            // Before another answer looks at it, which would take it for one that stood still.
+            if !was_stopped {
+                go_on();
+            }
         }
-        held.remove(&(pid, start)).is_some_and(|still| !still.was_stopped)
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Key, Still>> {
@@ -64,10 +68,15 @@ mod tests {
         let stilled = Stilled::default();
         stilled.take_over(7, 8, false);
         assert!(!stilled.hold(7, 8), "what another answer does is not taken for somebody else's");
-        assert!(!stilled.release(7, 8));
-        assert!(stilled.release(7, 8));
-        assert!(!stilled.release(7, 8), "nobody holds it");
+        let goes_on = |start| {
+            let mut goes_on = false;
+            stilled.release(7, start, || goes_on = true);
+            goes_on
+        };
+        assert!(!goes_on(8));
+        assert!(goes_on(8));
+        assert!(!goes_on(8), "nobody holds it");
         stilled.take_over(7, 9, true);
-        assert!(!stilled.release(7, 9), "it stood still before");
+        assert!(!goes_on(9), "it stood still before");
     }
 }

@@ -171,7 +171,7 @@ impl Striker {
     ) -> Strike {
         let scope = record.scope.unwrap_or_default();
         let ends = record.kind == ActionKind::Suspend;
-        let mut group = Group::new(scope, root, ends.then(|| self.stilled.clone()));
+        let mut group = Group::new(scope, root, self.stilled.clone());
         let record = ActionRecord { scope: Some(group.scope()), ..record };
         if !group.take(root.pid, stat.start) {
             let reason = format!("the process {} that is meant has ended, or cannot be held", root.pid);

@@ -23,10 +23,11 @@ const SWEEPS: usize = 64;
 #[derive(Debug)]
 pub(super) struct Tree {
     verdict: u64,
-    /// Whether all of the container is meant, rather than those that descend from the root.
-    of_container: bool,
-    /// The path of the container's control group, once one of its processes has been seen. Its runtime puts others into it, and it may be started again.
+    /// The path of the container's control group, where all of it is meant. Its runtime puts others into it, and it may be
+    /// started again.
     container: Option<String>,
+    /// Whether that is still to be read off one of its processes, by what an earlier agent left.
+    seeks_container: bool,
     /// Members by id, with their start in clock ticks; those that have ended too, since their children
     /// are known by them.
     members: HashMap<u32, u64>,
@@ -64,15 +65,26 @@ impl Shortfall {
 }
 
 impl Tree {
-    pub(super) fn new(verdict: u64, scope: Scope) -> Self {
+    /// A tree, or with a path of control groups all of that container.
+    pub(super) fn new(verdict: u64, container: Option<String>) -> Self {
         Tree {
             verdict,
-            of_container: scope == Scope::Container,
-            container: None,
+            container,
+            seeks_container: false,
             members: HashMap::new(),
             unmarked: BTreeMap::new(),
             seen: HashSet::new(),
         }
+    }
+
+    /// What an earlier agent left: of a container, only that it is one.
+    pub(super) fn left(verdict: u64, scope: Scope) -> Self {
+        Tree { seeks_container: scope == Scope::Container, ..Self::new(verdict, None) }
+    }
+
+    /// Whether it is of this container.
+    pub(super) fn is_of(&self, container: Option<&str>) -> bool {
+        container.is_none() || self.container.as_deref() == container
     }
 
     /// Whether the process is of this tree.
@@ -202,11 +214,11 @@ impl Tree {
 
     /// Marks what has come into the container, other than by fork.
     fn find_in_container(&mut self, enforcer: &mut Enforcer) {
-        if !self.of_container {
-            return;
-        }
-        if self.container.is_none() {
-            self.container = self.members.keys().find_map(|pid| container_of(*pid));
+        if self.seeks_container {
+            let lives =
+                |(pid, start): &(&u32, &u64)| process::stat(**pid).is_some_and(|stat| stat.start == **start);
+            self.container = self.members.iter().filter(lives).find_map(|(pid, _)| container_of(*pid));
+            self.seeks_container = self.container.is_none();
         }
         let Some(container) = &self.container else { return };
         let own = process::lineage();

@@ -102,10 +102,13 @@ impl Responder {
             None => {}
         }
         let record = record.past(Rail::Identity);
-        if record.scope == Some(Scope::Container)
-            && let Some(container) = crate::enrich::container_of(members[0].0)
-        {
-            let others = process::of_container(&container).into_iter();
+        // That of the process which is meant; of one in none, its tree is meant.
+        let whole = record.scope == Some(Scope::Container);
+        let container = whole.then(|| crate::enrich::container_of(members[0].0)).flatten();
+        let scope = if container.is_some() { Scope::Container } else { Scope::Tree };
+        let record = ActionRecord { scope: Some(scope), ..record };
+        if let Some(container) = &container {
+            let others = process::of_container(container).into_iter();
             let known: HashSet<u32> = members.iter().map(|(pid, _)| *pid).collect();
             members.extend(others.filter(|(pid, _)| !known.contains(pid)));
         }
@@ -129,7 +132,7 @@ impl Responder {
         if let Err(error) = reached {
             return record.refused(Rail::Reach, format!("{error:#}"));
         }
-        let existing = self.isolation_of(id);
+        let existing = self.isolation_of(id, container.as_deref());
         let record = match self.permit(origin, record.past(Rail::Reach), existing.is_none()) {
             Break(record) => return record,
             Continue(record) => record,
@@ -137,11 +140,13 @@ impl Responder {
         if let Some(existing) = existing {
             return self.extend(existing, record, origin);
         }
-        if let Some(around) = self.isolation_around(*first, stat.start, origin) {
+        if container.is_none()
+            && let Some(around) = self.isolation_around(*first, stat.start, origin)
+        {
             return in_force_already(record, around);
         }
         self.carry_out(number, record, origin, |responder, record, expiry| {
-            responder.do_isolate(number, id, &members, record, expiry)
+            responder.do_isolate(number, id, (&members, container), record, expiry)
         })
     }
 
@@ -226,12 +231,12 @@ impl Responder {
         &mut self,
         number: u64,
         root: ProcessId,
-        members: &[(u32, Stat)],
+        (members, container): (&[(u32, Stat)], Option<String>),
         mut record: ActionRecord,
         expiry: u64,
     ) -> Result<ActionRecord> {
         let enforcer = self.enforcer.as_mut().context("the verdict programs are not attached")?;
-        let mut tree = Tree::new(number, record.scope.unwrap_or_default());
+        let mut tree = Tree::new(number, container);
         enforcer.set_verdict(number, encode(&record, Subject::Process(root), expiry))?;
         let (first, stat) = &members[0];
         tree.mark(enforcer, *first, stat.start)?;

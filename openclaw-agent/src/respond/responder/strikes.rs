@@ -170,8 +170,11 @@ impl Responder {
             if struck.is_suspension() && struck.expiry <= now {
                 records.push(self.resume(struck, Outcome::Expired, None));
             } else if struck.is_suspension() && !self.journal.has(&id) {
+                // The keeper may have been faster.
+                let is_over = struck.expiry <= clock::since_boot();
+                let outcome = if is_over { Outcome::Expired } else { Outcome::Undone };
                 let reason = "the note on it was removed from outside of this agent".to_owned();
-                records.push(self.resume(struck, Outcome::Undone, Some(reason)));
+                records.push(self.resume(struck, outcome, (!is_over).then_some(reason)));
             } else {
                 match struck.phase {
                     Phase::Waiting { .. } => records.extend(self.look_for_effect(struck, now)),
@@ -211,12 +214,13 @@ impl Responder {
 
     /// Stops what has come to a suspended group, and what somebody else has resumed.
     fn keep_still(&mut self, mut struck: Struck, now: u64) -> Option<ActionRecord> {
+        // First: a container may have been started again, with none of those that were in it before.
+        self.take_rest(&struck.record, &mut struck.group, struck.expiry);
         struck.group.forget_ended();
         if struck.group.is_empty() {
             let reason = "all of its processes have ended".to_owned();
             return Some(self.resume(struck, Outcome::Expired, Some(reason)));
         }
-        self.take_rest(&struck.record, &mut struck.group, struck.expiry);
         struck.record.processes = Some(struck.group.len());
         struck.phase = Phase::Still { next: now + clock::nanoseconds(WATCH) };
         self.struck.insert(struck.record.id.clone(), struck);
@@ -230,8 +234,11 @@ impl Responder {
         let guard = &self.processes;
         let forbidden = |pid: u32, stat: &Stat| guard.descendant(pid, stat);
         let mut grown = Vec::new();
+        // Not of those of long ago, which have nobody on his way: each is a question to a thread that may be busy.
+        let earliest = clock::wall().0.saturating_sub(clock::nanoseconds(AFTERCARE));
         for (id, struck) in &mut self.struck {
             if struck.group.scope() != Scope::Process
+                && struck.record.at.0 >= earliest
                 && struck.group.take_known(&lookup.descendants(struck.group.root()), forbidden)
             {
                 grown.push(id.clone());
@@ -302,9 +309,16 @@ impl Responder {
                 return;
             }
         };
-        for entry in entries {
-            let is_suspension = entry.record.kind == ActionKind::Suspend;
-            let Some(group) = entry.group(is_suspension.then(|| self.stilled.clone())) else { continue };
+        // All are held before one of them is ended: who is in two goes on when both are over.
+        let held: Vec<(Entry, Option<Group>)> = entries
+            .into_iter()
+            .map(|entry| {
+                let group = entry.group(&self.stilled);
+                (entry, group)
+            })
+            .collect();
+        for (entry, group) in held {
+            let Some(group) = group else { continue };
             let record = self.take_over_strike(entry, group);
             self.untold.push(record);
         }

@@ -73,7 +73,7 @@ fn who_resumes_what_is_suspended_finds_it_suspended_again() {
 fn a_suspension_ends_on_time_though_its_agent_was_killed() {
     live!();
     let (cgroup, folder) = (Cgroup::new(), tempfile::tempdir().unwrap());
-    let (mut agent, mut parent, children, _) = suspended(&cgroup, folder.path(), "4s");
+    let (mut agent, mut parent, children, _) = suspended(&cgroup, folder.path(), "12s");
     agent.end(libc::SIGKILL);
     assert!(stands_still(parent.pid()), "it outlives the agent");
     assert_as_before(&mut parent, children);
