@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 pub struct Losses {
     /// By the kernel's reasons.
     pub kernel: [u64; loss::COUNT as usize],
-    /// Runs of our programs that the kernel skipped.
+    /// Runs of our programs that the kernel skipped, and in whose place no other told.
     pub missed_runs: u64,
 }
 

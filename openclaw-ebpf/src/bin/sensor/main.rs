@@ -21,6 +21,7 @@ mod packet;
 mod probe;
 mod process;
 mod scratch;
+mod second;
 mod signal;
 mod socket;
 mod syscall;

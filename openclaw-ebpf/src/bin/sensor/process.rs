@@ -3,9 +3,9 @@
 use aya_ebpf::{
     EbpfContext,
     helpers::generated::bpf_seq_write,
-    macros::{map, raw_tracepoint},
+    macros::{kprobe, map, raw_tracepoint},
     maps::ProgramArray,
-    programs::RawTracePointContext,
+    programs::{ProbeContext, RawTracePointContext},
 };
 use openclaw_common::record::{
     ARGS_MAX, ENVIRONMENT_MAX, EXEC, EXISTING, EXIT, ExecRecord, FLAG_ARGS_CUT, FLAG_ARGS_UNREADABLE,
@@ -19,6 +19,7 @@ use openclaw_ebpf::{
 use crate::{
     emit, executable,
     scratch::{CAPACITY, Claimed, EXEC_SCRATCHES, FILE_SCRATCHES, STEP, Scratch},
+    second::{self, Watch},
     task, walk,
 };
 
@@ -26,18 +27,35 @@ use crate::{
 #[map]
 static EXEC_WALKER: ProgramArray = ProgramArray::with_max_entries(1, 0);
 
+/// The same of a probe: a program calls those of its own kind alone.
+#[map]
+static EXEC_KPROBE_WALKER: ProgramArray = ProgramArray::with_max_entries(1, 0);
+
 /// `sched_process_fork(struct task_struct *parent, struct task_struct *child)`, since 2.6.
 #[raw_tracepoint(tracepoint = "sched_process_fork")]
 pub fn process_fork(ctx: RawTracePointContext) -> i32 {
-    fork(Ptr(ctx.arg(0)), Ptr(ctx.arg(1)));
+    fork(Watch::Tracepoint, Ptr(ctx.arg(0)), Ptr(ctx.arg(1)));
     0
 }
 
+/// `void wake_up_new_task(struct task_struct *p)`, right behind that tracepoint: see [`second`].
+#[kprobe]
+pub fn process_fork_kprobe(ctx: ProbeContext) -> u32 {
+    fork(Watch::Probe, current_task(), argument(&ctx));
+    0
+}
+
+/// The pointer that a probed function is given.
 #[inline(always)]
-fn fork(forker: Ptr, child: Ptr) {
+fn argument(ctx: &ProbeContext) -> Ptr {
+    ctx.arg(0).map_or(Ptr::NULL, Ptr)
+}
+
+#[inline(always)]
+fn fork(watch: Watch, forker: Ptr, child: Ptr) {
     let who = task::identify(child);
-    if who.tid != who.tgid {
-        // A thread, not a process.
+    // A thread is no process; and the kernel has some of its own that it wakes without the tracepoint.
+    if who.tid != who.tgid || second::is_told(watch, FORK, child) {
         return;
     }
     let mut record = ProcessRecord {
@@ -52,12 +70,26 @@ fn fork(forker: Ptr, child: Ptr) {
 /// `sched_process_exit(struct task_struct *task)`, since 2.6; `group_dead` since 6.15.
 #[raw_tracepoint(tracepoint = "sched_process_exit")]
 pub fn process_exit(ctx: RawTracePointContext) -> i32 {
-    exit(Ptr(ctx.arg(0)));
+    exit(Watch::Tracepoint, Ptr(ctx.arg(0)));
+    0
+}
+
+/// `void exit_files(struct task_struct *tsk)`, soon behind that tracepoint: see [`second`].
+#[kprobe]
+pub fn process_exit_kprobe(ctx: ProbeContext) -> u32 {
+    let exiting = argument(&ctx);
+    // A fork that fails calls it too, for a child that never was.
+    if exiting == current_task() {
+        exit(Watch::Probe, exiting);
+    }
     0
 }
 
 #[inline(always)]
-fn exit(exiting: Ptr) {
+fn exit(watch: Watch, exiting: Ptr) {
+    if second::is_told(watch, EXIT, exiting) {
+        return;
+    }
     let signal = exiting.follow(offset!(task_signal));
     // Not when the leader leaves: it can do so before its threads.
     if signal.get_or::<u32>(offset!(signal_live), 1) != 0 {
@@ -76,16 +108,28 @@ fn exit(exiting: Ptr) {
 /// `sched_process_exec(struct task_struct *p, pid_t old_pid, struct linux_binprm *bprm)`, since 3.4.
 #[raw_tracepoint(tracepoint = "sched_process_exec")]
 pub fn process_exec(ctx: RawTracePointContext) -> i32 {
-    if let Some(scratch) = exec(Ptr(ctx.arg(2))) {
+    if let Some(scratch) = exec(Watch::Tracepoint, Ptr(ctx.arg(2))) {
         walk_on(&ctx, scratch, &EXEC_WALKER);
     }
     0
 }
 
-/// Begins the record of an exec. `None` where that cannot be.
+/// `void finalize_exec(struct linux_binprm *bprm)`, since 4.17, right before that tracepoint: see [`second`].
+#[kprobe]
+pub fn process_exec_kprobe(ctx: ProbeContext) -> u32 {
+    if let Some(scratch) = exec(Watch::Probe, argument(&ctx)) {
+        walk_on(&ctx, scratch, &EXEC_KPROBE_WALKER);
+    }
+    0
+}
+
+/// Begins the record of an exec. `None` where that was told, or cannot be.
 #[inline(always)]
-fn exec(bprm: Ptr) -> Option<Claimed> {
+fn exec(watch: Watch, bprm: Ptr) -> Option<Claimed> {
     let current = current_task();
+    if second::is_told(watch, EXEC, current) {
+        return None;
+    }
     let mut scratch = EXEC_SCRATCHES.claim()?;
     let header = Header { kind: EXEC, flags: 0, time: emit::now(), task: task::identify(current) };
     let process = ProcessRecord { header, ..ProcessRecord::default() };
@@ -158,6 +202,13 @@ fn append_environment(scratch: &mut Scratch, mm: Ptr) -> (u32, u32) {
 #[raw_tracepoint(tracepoint = "sched_process_exec")]
 pub fn process_exec_walk(ctx: RawTracePointContext) -> i32 {
     advance(&ctx, &EXEC_WALKER);
+    0
+}
+
+/// The same of a probe.
+#[kprobe]
+pub fn process_exec_kprobe_walk(ctx: ProbeContext) -> u32 {
+    advance(&ctx, &EXEC_KPROBE_WALKER);
     0
 }
 

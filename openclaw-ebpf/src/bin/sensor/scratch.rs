@@ -32,9 +32,10 @@ use openclaw_common::record::loss;
 
 use crate::{atomic, emit, walk::Walk};
 
-/// That of execs, which nothing else can use up: the program that sees one does not run twice at once on a CPU.
+/// Those of execs, which nothing else can use up: one for each of the two programs that see an exec. Neither runs
+/// twice at once on a CPU. Where there is but one, the agent makes room for one.
 #[map]
-pub static EXEC_SCRATCHES: Pool<1> = Pool::new();
+pub static EXEC_SCRATCHES: Pool<2> = Pool::new();
 
 /// Those of files, and of the list of processes. There is one run at a time of the exit of calls, of the return of opens
 /// and of the list; any number of runs of the LSM.
