@@ -404,9 +404,15 @@ impl Sensor {
                 *count = counters.get(&index, 0).map_or(0, |each| each.iter().sum());
             }
         }
-        let first = self.ebpf.programs().filter(|(name, _)| !second::is_second(name));
-        let missed_runs: u64 = first.filter_map(|(_, program)| programs::missed_runs(program).ok()).sum();
-        losses.missed_runs = missed_runs.saturating_sub(second::made_good(&self.ebpf));
+        for (name, program) in self.ebpf.programs().filter(|(name, _)| !second::is_second(name)) {
+            let missed = programs::missed_runs(program).unwrap_or(0);
+            if objects::sees_files(name, program) {
+                losses.missed_file_runs += missed;
+            } else {
+                losses.missed_runs += missed;
+            }
+        }
+        losses.missed_runs = losses.missed_runs.saturating_sub(second::made_good(&self.ebpf));
         losses
     }
 

@@ -8,7 +8,7 @@
 
 use aya_ebpf::{
     bindings::BPF_ANY,
-    helpers::bpf_get_current_pid_tgid,
+    helpers::{bpf_get_current_pid_tgid, generated::bpf_probe_read_kernel},
     macros::{fentry, fexit, lsm, map},
     maps::LruHashMap,
     programs::{FEntryContext, FExitContext, LsmContext},
@@ -78,17 +78,38 @@ pub fn settle_by_function(operation: u32, returned: i32) -> bool {
     let done = returned >= 0;
     let wanted = emit::control().files & if done { interest(operation) } else { FILES_TRIED } != 0;
     let len = attempt.len;
-    if untold && wanted && returned != -EAGAIN && len <= ROOM as u64 {
-        record.error = if done { 0 } else { returned.unsigned_abs() };
-        let record = attempt.data.as_mut_ptr();
-        if operation < MOUNT {
-            emit::to_file_ring(record, len);
-        } else if done {
-            // What changes the kernel's own view is not to be lost among files.
-            emit::to_process_ring(record, len);
-        }
+    if untold && wanted && returned != -EAGAIN && len <= ROOM as u64 && !tell(attempt, len, returned) {
+        return false;
     }
     record.header.kind = 0;
+    true
+}
+
+/// Tells what was noted, from a copy: where too many are noted, the kernel gives the oldest one's memory to another thread,
+/// also while this one reads it. Returns whether it was still this thread's when it had been copied; if not, it is
+/// told by its call.
+#[inline(always)]
+fn tell(noted: &Attempt, len: u64, returned: i32) -> bool {
+    let Some(mut scratch) = FILE_SCRATCHES.claim() else { return false };
+    // SAFETY: `len` is no more than an attempt's room, and a scratch has more.
+    unsafe {
+        bpf_probe_read_kernel(scratch.data.as_mut_ptr().cast(), len as u32, noted.data.as_ptr().cast())
+    };
+    // Only this thread puts it there.
+    if ATTEMPTS.get_ptr(bpf_get_current_pid_tgid()).is_none() {
+        return false;
+    }
+    let done = returned >= 0;
+    let record = scratch.fixed::<FileRecord>();
+    record.error = if done { 0 } else { returned.unsigned_abs() };
+    let of_file = record.operation < MOUNT;
+    let record = scratch.data.as_mut_ptr();
+    if of_file {
+        emit::to_file_ring(record, len);
+    } else if done {
+        // What changes the kernel's own view is not to be lost among files.
+        emit::to_process_ring(record, len);
+    }
     true
 }
 
