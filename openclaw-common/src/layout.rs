@@ -22,6 +22,9 @@ pub enum Spec {
     /// Which argument of a tracepoint, the first of those that the kernel has, points to a struct of that name;
     /// where none does, [`BYTE_ARGUMENT`] and which is an unsigned byte.
     Argument(&'static [&'static str], &'static str),
+    /// 1 where the kernel has types or variables of all these names, else 0: something that has no place, but came
+    /// with them. It is never [`MISSING`].
+    Has(&'static [&'static str]),
 }
 
 /// Added to the index of an argument that is the value itself, a byte: see [`Spec::Argument`].
@@ -46,13 +49,15 @@ macro_rules! layout {
     };
 }
 
-use Spec::{Argument, Enumerator, ModuleOffset, Offset, Size};
+use Spec::{Argument, Enumerator, Has, ModuleOffset, Offset, Size};
 
 layout! {
     task_pid: Offset("task_struct", &["pid"]),
     task_tgid: Offset("task_struct", &["tgid"]),
     task_real_parent: Offset("task_struct", &["real_parent"]),
     task_group_leader: Offset("task_struct", &["group_leader"]),
+    // How many programs its process has run, those of its forebears counted.
+    task_self_exec_id: Offset("task_struct", &["self_exec_id"]),
     task_start_boottime: Offset("task_struct", &["start_boottime", "real_start_time"]),
     task_signal: Offset("task_struct", &["signal"]),
     task_real_cred: Offset("task_struct", &["real_cred"]),
@@ -202,6 +207,10 @@ layout! {
     skb_transport_header: Offset("sk_buff", &["transport_header"]),
     skb_dev: Offset("sk_buff", &["dev"]),
     net_device_net: Offset("net_device", &["nd_net.net"]),
+    // Tracepoints are guarded by SRCU alone (on 7.2), so that their programs can be preempted. Kernels until 6.12 have that
+    // variable for another use, and no such type, which came with SRCU-fast.
+    preemptible_tracepoints: Has(&["tracepoint_srcu_srcu_data", "srcu_ctr"]),
+
     // Since 5.17: the kernel says why it drops a packet.
     drop_no_socket: Enumerator("skb_drop_reason", "SKB_DROP_REASON_NO_SOCKET"),
 }

@@ -393,18 +393,21 @@ pub mod loss {
     /// Entries of the connection table whose connection had ended unseen: of its end only what was last sampled
     /// is told.
     pub const STALE: u32 = 5;
+    /// All scratches of the processor were taken, by tasks that were preempted while a record of theirs was built: a
+    /// record that was not built. What was to be told of a path may have been told by the call instead.
+    pub const SCRATCHES: u32 = 6;
     /// A path was too deep to be walked whole: not lost, but sent without its beginning, and marked.
-    pub const WALK: u32 = 6;
+    pub const WALK: u32 = 7;
     /// What belongs to the agent itself: not lost, left out.
-    pub const OWN: u32 = 7;
+    pub const OWN: u32 = 8;
     /// The same access by the same process within a second: not lost, counted here instead.
-    pub const REPEATED: u32 = 8;
+    pub const REPEATED: u32 = 9;
     /// Reads of paths that no rule watches: not lost, left out.
-    pub const UNWATCHED: u32 = 9;
+    pub const UNWATCHED: u32 = 10;
     /// Packets of the same sender to the same closed port within a second: not lost, counted here instead.
-    pub const REPEATED_PROBES: u32 = 10;
+    pub const REPEATED_PROBES: u32 = 11;
     /// How many counters there are.
-    pub const COUNT: u32 = 11;
+    pub const COUNT: u32 = 12;
     /// Names, by index.
     pub const NAMES: [&str; COUNT as usize] = [
         "process_ring_full",
@@ -413,6 +416,7 @@ pub mod loss {
         "connection_table_full",
         "udp_flow_table_full",
         "stale_connection",
+        "scratches_taken",
         "path_cut",
         "own_activity",
         "repeated_access",

@@ -115,6 +115,7 @@ fn try_hooks(sensor: &mut Sensor, rings: &mut Rings, mut trigger: Trigger) -> Re
     seen.watch(sensor, rings, trigger.pid());
     trigger.end()?;
     seen.watch_for(sensor, rings, trigger.pid(), |seen| seen.net_closed);
+    seen.fired = sensor.fired();
     Ok(seen)
 }
 
@@ -186,6 +187,8 @@ struct Seen {
     udp_received: bool,
     udp_closed: bool,
     dns: bool,
+    /// The capabilities of probes that look where others have looked.
+    fired: Vec<&'static str>,
 }
 
 impl Seen {
@@ -319,6 +322,7 @@ impl Seen {
                 ("credentials changed", self.credentials),
                 ("acts upon the kernel", self.namespaces),
             ],
+            name if name.starts_with("second look") => vec![(name, self.fired.contains(&name))],
             _ => return vec![hook.clone()],
         };
         parts.into_iter().map(|(name, seen)| verdict(hook, name, seen)).collect()

@@ -1,7 +1,7 @@
 //! A reader of BTF, the kernel's own description of its types.
 //!
 //! It answers only what the layout table asks: offsets of members, sizes of structs, values of enumerators,
-//! and whether a type exists. Format: `Documentation/bpf/btf.rst` of the kernel.
+//! and whether a type or a variable exists. Format: `Documentation/bpf/btf.rst` of the kernel.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -263,6 +263,11 @@ impl Btf {
     /// Whether the kernel has a tracepoint of that name that BPF programs can attach to.
     pub fn has_tracepoint(&self, name: &str) -> bool {
         self.named(&format!("btf_trace_{name}"), |ty| ty.kind() == kind::TYPEDEF).next().is_some()
+    }
+
+    /// Whether there is a type or a variable of that name. Of variables it has those that each processor has its own of.
+    pub fn has(&self, name: &str) -> bool {
+        self.names.contains_key(name.as_bytes())
     }
 
     fn named<'a>(&'a self, name: &str, wanted: fn(Type) -> bool) -> impl Iterator<Item = Type> + 'a {

@@ -78,6 +78,7 @@ fn find(btf: &Btf, module: impl Fn(&str) -> Module, spec: Spec) -> Found {
             let byte = || btf.argument(tracepoint, |argument| *argument == Argument::Byte);
             pointer.or_else(|| Some(BYTE_ARGUMENT + byte()?))
         }),
+        Spec::Has(names) => Some(u32::from(names.iter().all(|name| btf.has(name)))),
         // A part that is built in is no module.
         Spec::ModuleOffset(name, of, paths) => match offset(btf, of, paths) {
             Some(found) => Some(found),
@@ -117,6 +118,21 @@ mod tests {
         assert!(!resolved.missing.contains(&"task_pid"));
         assert_eq!(resolved.not_loaded, ["overlay"]);
         assert!(!resolved.missing.contains(&"ovl_inode_upper"), "its module is not there");
+    }
+
+    #[test]
+    fn what_came_with_a_variable_and_a_type_is_there_where_both_are_and_never_missing() {
+        let resolved_with = |names: &[&str]| {
+            let mut b = Builder::new();
+            names.iter().for_each(|name| {
+                b.composite(name, false, 0, &[]);
+            });
+            resolve(&Btf::parse(b.build()).unwrap(), |_| Module::NotLoaded)
+        };
+        let all = ["tracepoint_srcu_srcu_data", "srcu_ctr"];
+        let preemptible = |names| resolved_with(names).layout.preemptible_tracepoints;
+        assert_eq!((preemptible(&all), preemptible(&all[..1]), preemptible(&all[1..])), (1, 0, 0));
+        assert!(!resolved_with(&[]).missing.contains(&"preemptible_tracepoints"));
     }
 
     #[test]

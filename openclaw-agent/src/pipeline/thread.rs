@@ -522,16 +522,20 @@ impl<O: Outlet> Pipeline<O> {
         self.stage.tidy();
         let losses = self.sensor.losses();
         let lost = losses.lost().saturating_sub(self.losses.lost());
-        self.stage.settle_suspects(lost > 0, &mut self.outlet);
         if lost > 0 {
             tracing::error!(lost, reasons = ?losses.named(), "events were lost");
+        }
+        // Lost files leave nothing to be mended.
+        let unsettled = losses.unsettling() > self.losses.unsettling();
+        self.stage.settle_suspects(unsettled, &mut self.outlet);
+        if unsettled {
             self.to_mend.get_or_insert_with(Instant::now);
         }
         if let Some(lost) = self.loss_watch.see(Instant::now(), losses.lost()) {
             self.stage.tell_of_losses(lost, &losses, &mut self.outlet);
         }
         // Not while events are being lost, since that would lose more; but not never either.
-        if self.to_mend.is_some_and(|since| lost == 0 || since.elapsed() >= MEND_AT_LAST) {
+        if self.to_mend.is_some_and(|since| !unsettled || since.elapsed() >= MEND_AT_LAST) {
             self.to_mend = None;
             self.mend();
         }

@@ -1,6 +1,7 @@
 //! Which program goes to which hook of the kernel, and what it is good for.
 
 use aya::programs::CgroupSkbAttachType;
+use openclaw_common::record::{EXEC, EXIT, FORK};
 use openclaw_common::syscall::{
     SHAPE_ACCEPT, SHAPE_BIND, SHAPE_CREDENTIALS, SHAPE_DESCRIPTOR, SHAPE_KERNEL, SHAPE_OPEN, SHAPE_PATH,
     SHAPE_SOCKET, SHAPE_TWO_PATHS, SHAPES,
@@ -46,6 +47,45 @@ pub(super) const MODULE_TRACEPOINTS: &[Tracepoint] = &[Tracepoint {
     tracepoints: &["module_load"],
     capability: "names of modules",
 }];
+
+/// A probe at a function right beside a tracepoint, which tells what the tracepoint's program was skipped for.
+pub(super) struct Second {
+    pub(super) program: &'static str,
+    pub(super) function: &'static str,
+    pub(super) capability: &'static str,
+    /// What it tells.
+    pub(super) kind: u32,
+    /// Whether it needs the walker.
+    pub(super) walks: bool,
+}
+
+/// For kernels whose tracepoints can be preempted.
+pub(super) const SECOND: &[Second] = &[
+    Second {
+        program: "process_fork_kprobe",
+        function: "wake_up_new_task",
+        capability: "second look at forks",
+        kind: FORK,
+        walks: false,
+    },
+    Second {
+        program: "process_exec_kprobe",
+        function: "finalize_exec",
+        capability: "second look at execs",
+        kind: EXEC,
+        walks: true,
+    },
+    Second {
+        program: "process_exit_kprobe",
+        function: "exit_files",
+        capability: "second look at exits",
+        kind: EXIT,
+        walks: false,
+    },
+];
+
+/// The array of the walker behind the probe that sees execs, and the walker.
+pub(super) const EXEC_KPROBE_WALKER: (&str, &str) = ("EXEC_KPROBE_WALKER", "process_exec_kprobe_walk");
 
 /// Hooks of the LSM that paths pass before something is done to them, or mounted there. For each there are programs
 /// `lsm_…`, and `fentry_…` for the kernel's function `security_…`.

@@ -21,9 +21,12 @@ use super::iterator::Iterator;
 use super::losses::Losses;
 use super::objects::{self, Objects};
 use super::programs::ProgramCost;
-use super::{calls, programs, refusals, tracepoint};
+use super::{calls, programs, refusals, second, tracepoint};
 use crate::capability::{Capability, State};
 use crate::kernel::layout::Resolved;
+
+/// How many deeds are remembered where two look at each: see `second.rs` of the programs.
+const LOOKED_AT: u32 = 16_384;
 
 static OBJECT: &[u8] = include_bytes_aligned!(env!("OPENCLAW_BPF_SENSOR"));
 
@@ -99,10 +102,13 @@ impl Sensor {
         sizes: RingSizes,
         wake_interval: Duration,
     ) -> Result<(Self, Rings), LoadError> {
+        let twice = second::is_needed(&resolved.layout);
         let mut ebpf = EbpfLoader::new()
             .map_max_entries("PROCESS_RING", sizes.process)
             .map_max_entries("NETWORK_RING", sizes.network)
             .map_max_entries("FILE_RING", sizes.file)
+            .map_max_entries("EXEC_SCRATCHES", if twice { 2 } else { 1 })
+            .map_max_entries("LOOKED_AT", if twice { LOOKED_AT } else { 1 })
             .override_global(
                 "LAYOUT",
                 bytemuck::cast_slice::<_, u32>(std::slice::from_ref(&resolved.layout)),
@@ -144,6 +150,9 @@ impl Sensor {
         }
         sensor.watch_kinds(KindSet::NONE)?;
         sensor.attach_tracepoints(resolved.layout.drop_no_socket != MISSING, btf.as_ref().ok())?;
+        if twice {
+            second::attach(&mut sensor.ebpf, &mut sensor.hooks);
+        }
         sensor.attach_cgroup_hooks();
         sensor.attach_iterators(&btf);
         Ok((sensor, rings))
@@ -375,8 +384,14 @@ impl Sensor {
             // The program closes with its links.
             tracepoint::detach(&mut self.ebpf, program);
         }
+        second::detach(&mut self.ebpf);
         self.cgroup.clear();
         objects::detach(&mut self.ebpf);
+    }
+
+    /// The capabilities of probes that have fired, where tracepoints are watched beside.
+    pub fn fired(&self) -> Vec<&'static str> {
+        second::fired(&self.ebpf)
     }
 
     /// What was lost, or left out.
@@ -389,8 +404,15 @@ impl Sensor {
                 *count = counters.get(&index, 0).map_or(0, |each| each.iter().sum());
             }
         }
-        losses.missed_runs =
-            self.ebpf.programs().filter_map(|(_, program)| programs::missed_runs(program).ok()).sum();
+        for (name, program) in self.ebpf.programs().filter(|(name, _)| !second::is_second(name)) {
+            let missed = programs::missed_runs(program).unwrap_or(0);
+            if objects::sees_files(name, program) {
+                losses.missed_file_runs += missed;
+            } else {
+                losses.missed_runs += missed;
+            }
+        }
+        losses.missed_runs = losses.missed_runs.saturating_sub(second::made_good(&self.ebpf));
         losses
     }
 

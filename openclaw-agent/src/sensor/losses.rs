@@ -8,8 +8,11 @@ use serde::{Deserialize, Serialize};
 pub struct Losses {
     /// By the kernel's reasons.
     pub kernel: [u64; loss::COUNT as usize],
-    /// Runs of our programs that the kernel skipped.
+    /// Runs of our programs that the kernel skipped, and in whose place no other told.
     pub missed_runs: u64,
+    /// The same of programs that see nothing but files and mounts.
+    #[serde(default)]
+    pub missed_file_runs: u64,
 }
 
 impl Losses {
@@ -19,7 +22,14 @@ impl Losses {
 
     /// Events that were lost: what was left out on purpose does not count.
     pub fn lost(&self) -> u64 {
-        self.kernel[..loss::FIRST_FILTER as usize].iter().sum::<u64>() + self.missed_runs
+        self.kernel[..loss::FIRST_FILTER as usize].iter().sum::<u64>()
+            + self.missed_runs
+            + self.missed_file_runs
+    }
+
+    /// Those of them after which what is known of processes and connections may be wrong: all but files.
+    pub fn unsettling(&self) -> u64 {
+        self.lost() - self.kernel[loss::FILE_RING as usize] - self.missed_file_runs
     }
 
     /// Stage, reason, count, of each counter that is not zero.
@@ -29,7 +39,10 @@ impl Losses {
             (stage, name, count)
         });
         kernel
-            .chain([("kernel", "program_run_skipped", self.missed_runs)])
+            .chain([
+                ("kernel", "program_run_skipped", self.missed_runs),
+                ("kernel", "file_program_run_skipped", self.missed_file_runs),
+            ])
             .filter(|(_, _, count)| *count != 0)
             .collect()
     }
@@ -57,7 +70,7 @@ mod tests {
 
     #[test]
     fn the_handbooks_table_has_each_reason_of_the_kernel_once_and_at_its_stage() {
-        let each = Losses { kernel: [1; loss::COUNT as usize], missed_runs: 1 };
+        let each = Losses { kernel: [1; loss::COUNT as usize], missed_runs: 1, missed_file_runs: 1 };
         for stage in ["kernel", Losses::FILTER] {
             let counted: Vec<_> = each
                 .named()
@@ -67,6 +80,15 @@ mod tests {
                 .collect();
             assert_eq!(reasons(stage), counted, "docs/architecture.md, {stage}");
         }
+    }
+
+    #[test]
+    fn files_that_were_lost_leave_what_is_known_of_processes_as_it_is() {
+        let mut losses = Losses { missed_file_runs: 2, ..Losses::default() };
+        losses.kernel[loss::FILE_RING as usize] = 3;
+        assert_eq!((losses.lost(), losses.unsettling()), (5, 0));
+        losses.missed_runs = 1;
+        assert_eq!((losses.lost(), losses.unsettling()), (6, 1));
     }
 
     #[test]

@@ -9,6 +9,7 @@ mod losses;
 mod objects;
 mod programs;
 mod refusals;
+mod second;
 mod sys;
 mod tracepoint;
 mod witness;

@@ -143,6 +143,12 @@ pub(super) fn program<'a>(ebpf: &'a mut Ebpf, name: &str) -> anyhow::Result<&'a 
     ebpf.program_mut(name).with_context(|| format!("the object lacks {name}"))
 }
 
+/// Whether it is one of these programs, which see nothing but files and mounts.
+pub(super) fn sees_files(name: &str, program: &Program) -> bool {
+    matches!(program, Program::Lsm(_) | Program::FEntry(_) | Program::FExit(_))
+        && !super::refusals::FUNCTIONS.contains(&name)
+}
+
 /// Detaches everything.
 pub(super) fn detach(ebpf: &mut Ebpf) {
     for (_, program) in ebpf.programs_mut() {

@@ -8,7 +8,8 @@ use aya::{Btf, Ebpf};
 use super::objects::program;
 
 /// Functions of the kernel, and the programs of the same names: resets of TCP, and "port unreachable" for UDP.
-const FUNCTIONS: [&str; 4] = ["tcp_v4_send_reset", "tcp_v6_send_reset", "__icmp_send", "icmp6_send"];
+pub(super) const FUNCTIONS: [&str; 4] =
+    ["tcp_v4_send_reset", "tcp_v6_send_reset", "__icmp_send", "icmp6_send"];
 
 /// Attaches to all of them. Returns the hook's name.
 ///

@@ -7,6 +7,7 @@ use std::net::{TcpListener, TcpStream};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::process::Child;
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -15,8 +16,12 @@ use crate::support::deed::{Deed, Deeds, command, hear, program, say};
 use crate::support::skip::skip;
 use crate::support::{is_emulated, live, wait_for};
 
-pub(crate) const DEEDS: Deeds =
-    &[("storm", storm), ("use a pid again", use_pid_again), ("act in threads", act_in_threads)];
+pub(crate) const DEEDS: Deeds = &[
+    ("storm", storm),
+    ("use a pid again", use_pid_again),
+    ("act in threads", act_in_threads),
+    ("make folders on one processor", make_folders),
+];
 
 /// Runs so many programs that end at once, eight at a time, when it is told to.
 fn storm(args: &[OsString]) -> i32 {
@@ -61,7 +66,10 @@ fn no_process_of_a_storm_is_missed() {
     assert!(codes.values().all(|times| *times == count / 100), "{codes:?}");
     let losses = &agent.json(&["status", "--output", "json"])["losses"];
     // Who has ended before its program could be read for its hash was told all the same.
-    let is_event = |loss: &&Value| loss["stage"] != "filter" && loss["stage"] != "hash";
+    // A file that it opened is no process.
+    let is_event = |loss: &&Value| {
+        loss["stage"] != "filter" && loss["stage"] != "hash" && loss["reason"] != "file_program_run_skipped"
+    };
     let lost: Vec<_> = losses.as_array().unwrap().iter().filter(is_event).collect();
     assert!(lost.is_empty(), "{lost:?}");
 }
@@ -73,7 +81,7 @@ fn end_of_storm(mut deed: Deed, agent: &Agent) -> std::process::ExitStatus {
     let storm = deed.pid();
     let (mut seen, mut still) = (0, 0);
     loop {
-        if let Some(status) = deed.ended_within(std::time::Duration::from_secs(5)) {
+        if let Some(status) = deed.ended_within(Duration::from_secs(5)) {
             return status;
         }
         let ended = agent.events("process_exit", |event| event["process"]["parent"]["pid"] == storm).len();
@@ -211,6 +219,78 @@ fn what_processes_do_that_have_one_pid_after_another_is_told_of_each_whichever_t
     assert_eq!(exits.len(), count);
     for exit in &exits {
         assert_eq!(exit["process"]["exit_code"], number_of(exit), "{exit}");
+    }
+}
+
+/// Makes and removes a folder below one so many times, on the first processor. Where it `cuts in`, that is each time in
+/// the midst of what another process does there.
+fn make_folders(args: &[OsString]) -> i32 {
+    let [folder, count, cuts_in] = args else { panic!("{args:?}") };
+    let count: usize = count.to_str().unwrap().parse().unwrap();
+    // SAFETY: both structures are all zeroes where nothing is set, and have the sizes that are passed.
+    unsafe {
+        let mut first: libc::cpu_set_t = std::mem::zeroed();
+        libc::CPU_SET(0, &mut first);
+        assert_eq!(libc::sched_setaffinity(0, size_of::<libc::cpu_set_t>(), &raw const first), 0);
+        if cuts_in == "cuts in" {
+            let priority = libc::sched_param { sched_priority: 1 };
+            // Where that is not allowed, the scheduler alone has processes cut in.
+            libc::sched_setscheduler(0, libc::SCHED_FIFO, &raw const priority);
+        }
+    }
+    say("ready");
+    hear();
+    let made = Path::new(folder).join("made");
+    for number in 0..count {
+        if cuts_in == "cuts in" {
+            // Of different lengths, so that it comes at all moments.
+            std::thread::sleep(Duration::from_micros(50 + 7 * (number as u64 % 32)));
+        }
+        std::fs::create_dir(&made).unwrap();
+        std::fs::remove_dir(&made).unwrap();
+    }
+    0
+}
+
+#[test]
+fn what_processes_do_that_interrupt_one_another_is_told_of_each_alone() {
+    live!();
+    let agent = Agent::start();
+    let count = if is_emulated() { 1000 } else { 5000 };
+    let root = tempfile::tempdir().unwrap();
+    let mut deeds = ["a", "b", "c"].map(|name| {
+        // Long, so that it takes a while to be walked.
+        let folder = (0..20).fold(root.path().join(name), |folder, _| folder.join(name.repeat(30)));
+        std::fs::create_dir_all(&folder).unwrap();
+        let cuts_in = if name == "a" { "cuts in" } else { "" };
+        let deed = Deed::new(
+            "make folders on one processor",
+            &[folder.to_str().unwrap(), &count.to_string(), cuts_in],
+        );
+        (deed, folder.join("made"))
+    });
+    deeds.iter_mut().for_each(|(deed, _)| assert_eq!(deed.hear(), "ready"));
+    let folders: HashMap<u32, String> =
+        deeds.iter().map(|(deed, folder)| (deed.pid(), folder.to_str().unwrap().to_owned())).collect();
+    deeds.iter_mut().for_each(|(deed, _)| deed.tell("go on"));
+    deeds.into_iter().for_each(|(deed, _)| assert!(deed.end().success()));
+    agent.settle();
+
+    let mut told: HashMap<(u32, String), usize> = HashMap::new();
+    for event in agent.events("file_access", |_| true) {
+        let pid = event["process"]["pid"].as_u64().unwrap() as u32;
+        let path = event["file"]["path"].as_str().unwrap();
+        if let Some(own) = folders.get(&pid).filter(|_| path.ends_with("/made")) {
+            assert_eq!(path, own, "another process's path: {event}");
+            *told.entry((pid, event["event"]["action"].as_str().unwrap().to_owned())).or_insert(0) += 1;
+        }
+    }
+    let skipped = agent.lost("file_program_run_skipped") + agent.lost("scratches_taken");
+    for pid in folders.keys() {
+        for action in ["create", "delete"] {
+            let times = told[&(*pid, action.to_owned())];
+            assert!(times <= count && times as u64 + skipped >= count as u64, "{action} of {pid}: {times}");
+        }
     }
 }
 

@@ -8,9 +8,9 @@
 
 use aya_ebpf::{
     bindings::BPF_ANY,
-    helpers::bpf_get_current_pid_tgid,
+    helpers::{bpf_get_current_pid_tgid, generated::bpf_probe_read_kernel},
     macros::{fentry, fexit, lsm, map},
-    maps::{LruHashMap, PerCpuArray},
+    maps::LruHashMap,
     programs::{FEntryContext, FExitContext, LsmContext},
 };
 use openclaw_common::{
@@ -28,7 +28,7 @@ use openclaw_ebpf::{
 use crate::{
     emit,
     file::{Access, begin, describe_inode, is_repeated, seal},
-    scratch::Scratch,
+    scratch::{FILE_SCRATCHES, Scratch},
     task, walk,
 };
 
@@ -46,10 +46,6 @@ struct Attempt {
 /// By thread. One that has to go because there are too many is told by its call, as where there are no hooks.
 #[map]
 static ATTEMPTS: LruHashMap<u64, Attempt> = LruHashMap::with_max_entries(512, 0);
-
-/// One for each hook: they may interrupt one another, but not themselves.
-#[map]
-static ATTEMPT_SCRATCH: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(13, 0);
 
 /// Tells how what this thread was about to do has ended, now that its call returns. Returns whether it had been
 /// noted.
@@ -82,17 +78,38 @@ pub fn settle_by_function(operation: u32, returned: i32) -> bool {
     let done = returned >= 0;
     let wanted = emit::control().files & if done { interest(operation) } else { FILES_TRIED } != 0;
     let len = attempt.len;
-    if untold && wanted && returned != -EAGAIN && len <= ROOM as u64 {
-        record.error = if done { 0 } else { returned.unsigned_abs() };
-        let record = attempt.data.as_mut_ptr();
-        if operation < MOUNT {
-            emit::to_file_ring(record, len);
-        } else if done {
-            // What changes the kernel's own view is not to be lost among files.
-            emit::to_process_ring(record, len);
-        }
+    if untold && wanted && returned != -EAGAIN && len <= ROOM as u64 && !tell(attempt, len, returned) {
+        return false;
     }
     record.header.kind = 0;
+    true
+}
+
+/// Tells what was noted, from a copy: where too many are noted, the kernel gives the oldest one's memory to another thread,
+/// also while this one reads it. Returns whether it was still this thread's when it had been copied; if not, it is
+/// told by its call.
+#[inline(always)]
+fn tell(noted: &Attempt, len: u64, returned: i32) -> bool {
+    let Some(mut scratch) = FILE_SCRATCHES.claim() else { return false };
+    // SAFETY: `len` is no more than an attempt's room, and a scratch has more.
+    unsafe {
+        bpf_probe_read_kernel(scratch.data.as_mut_ptr().cast(), len as u32, noted.data.as_ptr().cast())
+    };
+    // Only this thread puts it there.
+    if ATTEMPTS.get_ptr(bpf_get_current_pid_tgid()).is_none() {
+        return false;
+    }
+    let done = returned >= 0;
+    let record = scratch.fixed::<FileRecord>();
+    record.error = if done { 0 } else { returned.unsigned_abs() };
+    let of_file = record.operation < MOUNT;
+    let record = scratch.data.as_mut_ptr();
+    if of_file {
+        emit::to_file_ring(record, len);
+    } else if done {
+        // What changes the kernel's own view is not to be lost among files.
+        emit::to_process_ring(record, len);
+    }
     true
 }
 
@@ -110,26 +127,24 @@ fn forget() {
 
 /// Notes what this thread is about to do: `describe` begins the walks, and says whether it is of interest.
 #[inline(always)]
-fn note(hook: u32, operation: u32, describe: impl FnOnce(&mut Scratch) -> bool) {
+fn note(operation: u32, describe: impl FnOnce(&mut Scratch) -> bool) {
     let control = emit::control();
     let tried = if operation < MOUNT { FILES_TRIED } else { 0 };
     if control.files & (interest(operation) | tried) == 0 {
         return;
     }
-    let Some(scratch) = ATTEMPT_SCRATCH.get_ptr_mut(hook) else { return };
-    // SAFETY: the map's value, of this CPU and this hook only.
-    let scratch = unsafe { &mut *scratch };
     let who = task::identify(current_task());
     if who.tgid == control.own {
         return;
     }
-    begin(scratch, FILE_PATH, operation, who).header.flags = FLAG_RESOLVED;
+    let Some(mut scratch) = FILE_SCRATCHES.claim() else { return forget() };
+    begin(&mut scratch, FILE_PATH, operation, who).header.flags = FLAG_RESOLVED;
     // What is nested deeper than one run can walk is told by its call, whose walk is longer.
-    let whole = describe(scratch) && walk::advance(scratch) && scratch.len <= ROOM as u64;
+    let whole = describe(&mut scratch) && walk::advance(&mut scratch) && scratch.len <= ROOM as u64;
     if !whole {
         return forget();
     }
-    seal(scratch);
+    seal(&mut scratch);
     // SAFETY: an `Attempt` is what a scratch is from its length on, and is shorter.
     let attempt = unsafe { &*(&raw const scratch.len).cast::<Attempt>() };
     // A map that cannot take it leaves the telling to the call.
@@ -138,8 +153,8 @@ fn note(hook: u32, operation: u32, describe: impl FnOnce(&mut Scratch) -> bool) 
 
 /// The same with two paths.
 #[inline(always)]
-fn note_two(hook: u32, operation: u32, describe: impl FnOnce(&mut Scratch)) {
-    note(hook, operation, |scratch| {
+fn note_two(operation: u32, describe: impl FnOnce(&mut Scratch)) {
+    note(operation, |scratch| {
         describe(scratch);
         scratch.fixed::<FileRecord>().header.flags |= FLAG_TWO_PATHS;
         // The other path is what is left to walk.
@@ -153,8 +168,8 @@ fn inode_of(dentry: Ptr) -> Ptr {
 
 /// An entry of a directory that is there is about to go.
 #[inline(always)]
-fn removes(hook: u32, dir: u64, dentry: u64) {
-    note(hook, DELETE, |scratch| {
+fn removes(dir: u64, dentry: u64) {
+    note(DELETE, |scratch| {
         describe_inode(scratch.fixed(), inode_of(Ptr(dentry)));
         scratch.walk.first_in(Ptr(dir), Ptr(dentry));
         true
@@ -164,19 +179,19 @@ fn removes(hook: u32, dir: u64, dentry: u64) {
 /// `path_unlink(const struct path *dir, struct dentry *dentry)`
 #[inline(always)]
 fn unlink(dir: u64, dentry: u64) {
-    removes(0, dir, dentry);
+    removes(dir, dentry);
 }
 
 /// `path_rmdir(const struct path *dir, struct dentry *dentry)`
 #[inline(always)]
 fn rmdir(dir: u64, dentry: u64) {
-    removes(1, dir, dentry);
+    removes(dir, dentry);
 }
 
 /// `path_mkdir(const struct path *dir, struct dentry *dentry, umode_t mode)`
 #[inline(always)]
 fn mkdir(dir: u64, dentry: u64, mode: u64) {
-    note(2, CREATE, |scratch| {
+    note(CREATE, |scratch| {
         scratch.fixed::<FileRecord>().mode = mode as u32;
         scratch.walk.first_in(Ptr(dir), Ptr(dentry));
         true
@@ -190,7 +205,7 @@ fn mknod(dir: u64, dentry: u64, mode: u64) {
     const TYPE: u64 = 0o170_000;
     const REGULAR: u64 = 0o100_000;
     const SOCKET: u64 = 0o140_000;
-    note(3, CREATE, |scratch| {
+    note(CREATE, |scratch| {
         scratch.fixed::<FileRecord>().mode = mode as u32;
         scratch.walk.first_in(Ptr(dir), Ptr(dentry));
         !matches!(mode & TYPE, REGULAR | SOCKET | 0)
@@ -200,7 +215,7 @@ fn mknod(dir: u64, dentry: u64, mode: u64) {
 /// `path_symlink(const struct path *dir, struct dentry *dentry, const char *old_name)`
 #[inline(always)]
 fn symlink(dir: u64, dentry: u64, target: u64) {
-    note(4, SYMLINK, |scratch| {
+    note(SYMLINK, |scratch| {
         let passed = scratch.append_kernel_string::<4096>(target);
         scratch.fixed::<FileRecord>().sections[0] = passed;
         scratch.walk.first_in(Ptr(dir), Ptr(dentry));
@@ -212,7 +227,7 @@ fn symlink(dir: u64, dentry: u64, target: u64) {
 /// mount.
 #[inline(always)]
 fn link(old: u64, dir: u64, new: u64) {
-    note_two(5, LINK, |scratch| {
+    note_two(LINK, |scratch| {
         describe_inode(scratch.fixed(), inode_of(Ptr(old)));
         scratch.walk.first_in(Ptr(dir), Ptr(old));
         scratch.walk.second_in(Ptr(dir), Ptr(new));
@@ -223,7 +238,7 @@ fn link(old: u64, dir: u64, new: u64) {
 /// *new_dentry)`
 #[inline(always)]
 fn rename(old_dir: u64, old: u64, new_dir: u64, new: u64) {
-    note_two(6, RENAME, |scratch| {
+    note_two(RENAME, |scratch| {
         describe_inode(scratch.fixed(), inode_of(Ptr(old)));
         scratch.walk.first_in(Ptr(old_dir), Ptr(old));
         scratch.walk.second_in(Ptr(new_dir), Ptr(new));
@@ -232,8 +247,8 @@ fn rename(old_dir: u64, old: u64, new_dir: u64, new: u64) {
 
 /// What has a `struct path` of its own.
 #[inline(always)]
-fn changes(hook: u32, operation: u32, path: u64, describe: impl FnOnce(&mut FileRecord)) {
-    note(hook, operation, |scratch| {
+fn changes(operation: u32, path: u64, describe: impl FnOnce(&mut FileRecord)) {
+    note(operation, |scratch| {
         let record = scratch.fixed::<FileRecord>();
         describe_inode(record, inode_of(Ptr(path).follow(offset!(path_dentry))));
         describe(record);
@@ -249,13 +264,13 @@ fn changes(hook: u32, operation: u32, path: u64, describe: impl FnOnce(&mut File
 /// `path_chmod(const struct path *path, umode_t mode)`
 #[inline(always)]
 fn chmod(path: u64, mode: u64) {
-    changes(7, CHMOD, path, |record| record.mode = mode as u32);
+    changes(CHMOD, path, |record| record.mode = mode as u32);
 }
 
 /// `path_chown(const struct path *path, kuid_t uid, kgid_t gid)`
 #[inline(always)]
 fn chown(path: u64, uid: u64, gid: u64) {
-    changes(8, CHOWN, path, |record| {
+    changes(CHOWN, path, |record| {
         // An id that is none stays what it is.
         if uid as u32 != NO_ID {
             record.uid = uid as u32;
@@ -269,13 +284,13 @@ fn chown(path: u64, uid: u64, gid: u64) {
 /// `path_truncate(const struct path *path)`
 #[inline(always)]
 fn truncate(path: u64) {
-    changes(9, TRUNCATE, path, |_| ());
+    changes(TRUNCATE, path, |_| ());
 }
 
 /// `sb_mount(const char *dev_name, const struct path *path, const char *type, unsigned long flags, void *data)`
 #[inline(always)]
 fn mount(source: u64, target: u64) {
-    note(10, MOUNT, |scratch| {
+    note(MOUNT, |scratch| {
         let source = scratch.append_kernel_string::<4096>(source);
         scratch.fixed::<FileRecord>().sections[1] = source;
         scratch.walk.first(Ptr(target));
@@ -286,7 +301,7 @@ fn mount(source: u64, target: u64) {
 /// `sb_umount(struct vfsmount *mnt, int flags)`
 #[inline(always)]
 fn unmount(mnt: u64) {
-    note(11, UNMOUNT, |scratch| {
+    note(UNMOUNT, |scratch| {
         scratch.walk.first_of_mount(Ptr(mnt));
         true
     });
@@ -295,7 +310,7 @@ fn unmount(mnt: u64) {
 /// `move_mount(const struct path *from_path, const struct path *to_path)`
 #[inline(always)]
 fn move_mount(from: u64, to: u64) {
-    note_two(12, MOUNT, |scratch| {
+    note_two(MOUNT, |scratch| {
         scratch.walk.first(Ptr(from));
         scratch.walk.second(Ptr(to));
     });

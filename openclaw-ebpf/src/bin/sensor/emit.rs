@@ -8,6 +8,8 @@ use aya_ebpf::{
 };
 use openclaw_common::record::{ATTENTIVE, Control, loss};
 
+use crate::atomic;
+
 /// Process life and credentials: a flood of other events cannot push these out.
 #[map]
 pub static PROCESS_RING: RingBuf = RingBuf::with_byte_size(8 << 20, 0);
@@ -54,8 +56,9 @@ const AVAILABLE_DATA: u64 = 0;
 #[inline(always)]
 pub fn count(reason: u32) {
     if let Some(counter) = LOSSES.get_ptr_mut(reason) {
-        // SAFETY: the map's value, of this CPU only.
-        unsafe { *counter += 1 };
+        // SAFETY: the map's value, an aligned number. Atomically, since the program of another task may come in
+        // between and count too.
+        unsafe { atomic::add(counter, 1) };
     }
 }
 

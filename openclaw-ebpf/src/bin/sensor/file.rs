@@ -4,7 +4,7 @@ use aya_ebpf::{
     EbpfContext,
     bindings::BPF_ANY,
     macros::{btf_tracepoint, fexit, map},
-    maps::{LruHashMap, PerCpuArray, ProgramArray},
+    maps::{LruHashMap, ProgramArray},
     programs::{BtfTracePointContext, FExitContext},
 };
 use openclaw_common::{
@@ -24,13 +24,10 @@ use openclaw_ebpf::{
 
 use crate::{
     attempt, emit, module, overlay,
-    scratch::{CAPACITY, Scratch},
+    scratch::{CAPACITY, Claimed, FILE_SCRATCHES, Scratch},
     syscall::{HANDLERS, Returned, file_of, is_own},
     task, walk,
 };
-
-#[map]
-static FILE_SCRATCH: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(1, 0);
 
 /// When a process last did the same to the same file, nanoseconds since boot.
 #[map]
@@ -89,20 +86,14 @@ const SOCKET: u16 = 0o140_000;
 /// A call has opened a file. Run by `syscall_exit`.
 #[btf_tracepoint(function = "sys_exit")]
 pub fn file_opened(ctx: BtfTracePointContext) -> i32 {
-    let Some(scratch) = FILE_SCRATCH.get_ptr_mut(0) else { return 0 };
-    // SAFETY: the map's value, of this CPU and this family of hooks only.
-    let scratch = unsafe { &mut *scratch };
     if !is_own(&ctx) {
-        if opened(scratch, file_of(ctx.arg(1))).is_some() {
+        if let Some(scratch) = opened(file_of(ctx.arg(1))) {
             walk_on(&ctx, scratch, &HANDLERS, SHAPES);
         }
         attempt::settle_by_call(TRUNCATE, 0);
     }
     0
 }
-
-#[map]
-static RETURNED_SCRATCH: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(1, 0);
 
 /// The walker of paths behind [`file_returned`].
 #[map]
@@ -114,9 +105,6 @@ static RETURNED_WALKER: ProgramArray = ProgramArray::with_max_entries(1, 0);
 pub fn file_returned(ctx: FExitContext) -> i32 {
     /// `MAX_ERRNO` of the kernel: the last addresses stand for errors.
     const MAX_ERRNO: u64 = 4095;
-    let Some(scratch) = RETURNED_SCRATCH.get_ptr_mut(0) else { return 0 };
-    // SAFETY: the map's value, of this CPU and this family of hooks only.
-    let scratch = unsafe { &mut *scratch };
     let file: u64 = ctx.arg(3);
     if emit::control().files & (FILES_DONE | FILES_TRIED) == 0 || is_own(&ctx) {
         return 0;
@@ -125,7 +113,7 @@ pub fn file_returned(ctx: FExitContext) -> i32 {
         // The verifier takes what the function returns for a pointer, with which nothing may be computed; read from
         // the context's memory it is a number.
         let error = Ptr(ctx.as_ptr() as u64).element(3).0.wrapping_neg() as u32;
-        if refused(scratch, &ctx, error).is_some() {
+        if let Some(scratch) = refused(&ctx, error) {
             walk_on(&ctx, scratch, &RETURNED_WALKER, 0);
         }
         return 0;
@@ -133,7 +121,9 @@ pub fn file_returned(ctx: FExitContext) -> i32 {
     let file = Ptr(file);
     attempt::settle_by_function(TRUNCATE, 0);
     // What is opened to be run is told as that.
-    if file.get::<u32>(offset!(file_flags)) & FMODE_EXEC == 0 && opened(scratch, file).is_some() {
+    if file.get::<u32>(offset!(file_flags)) & FMODE_EXEC == 0
+        && let Some(scratch) = opened(file)
+    {
         walk_on(&ctx, scratch, &RETURNED_WALKER, 0);
     }
     0
@@ -142,21 +132,14 @@ pub fn file_returned(ctx: FExitContext) -> i32 {
 /// Walks on for [`file_returned`]. Run by it.
 #[fexit]
 pub fn file_returned_walk(ctx: FExitContext) -> i32 {
-    let Some(scratch) = RETURNED_SCRATCH.get_ptr_mut(0) else { return 0 };
-    // SAFETY: the map's value, of this CPU and this family of hooks only.
-    let scratch = unsafe { &mut *scratch };
-    if walk::advance(scratch) {
-        finish(scratch);
-    } else {
-        walk_on(&ctx, scratch, &RETURNED_WALKER, 0);
-    }
+    advance(&ctx, &RETURNED_WALKER, 0);
     0
 }
 
 /// A file was not opened for want of a right to. Its path is the kernel's copy of the caller's: links in it were
 /// followed as far as the caller may.
 #[inline(always)]
-fn refused(scratch: &mut Scratch, ctx: &FExitContext, error: u32) -> Option<()> {
+fn refused(ctx: &FExitContext, error: u32) -> Option<Claimed> {
     /// `EPERM`, `EACCES`, `ETXTBSY` and `EROFS`.
     const REFUSALS: [u32; 4] = [1, 13, 26, 30];
     /// `O_ACCMODE`, any of whose bits is for writing.
@@ -170,15 +153,16 @@ fn refused(scratch: &mut Scratch, ctx: &FExitContext, error: u32) -> Option<()> 
         return None;
     }
     let operation = if flags & WRITES == 0 { READ } else { WRITE };
-    begin(scratch, FILE_PATH, operation, task::identify(current_task())).error = error;
+    let mut scratch = FILE_SCRATCHES.claim()?;
+    begin(&mut scratch, FILE_PATH, operation, task::identify(current_task())).error = error;
     let passed = scratch.append_kernel_string::<4096>(name.follow(offset!(filename_name)).0);
     scratch.fixed::<FileRecord>().sections[0] = passed;
     scratch.walk.first(directory_of(ctx.arg::<i32>(0)));
-    Some(())
+    Some(scratch)
 }
 
 #[inline(always)]
-fn opened(scratch: &mut Scratch, file: Ptr) -> Option<()> {
+fn opened(file: Ptr) -> Option<Claimed> {
     let open_mode: u32 = file.get(offset!(file_mode));
     let reads = emit::control().reads;
     let operation = if open_mode & FMODE_CREATED != 0 {
@@ -203,13 +187,14 @@ fn opened(scratch: &mut Scratch, file: Ptr) -> Option<()> {
         return None;
     }
     let who = task::identify(current_task());
-    let record = begin(scratch, FILE_OPEN, operation, who);
+    let mut scratch = FILE_SCRATCHES.claim()?;
+    let record = begin(&mut scratch, FILE_OPEN, operation, who);
     record.open_mode = open_mode;
     describe_inode(record, inode);
     scratch.walk.first(file.member(offset!(file_path)));
     let selective = operation == READ && reads != READS_ALL;
     scratch.walk.look = u32::from(selective && is_in_agents_namespace());
-    Some(())
+    Some(scratch)
 }
 
 /// Whether a character device is one that is opened all the time and tells nothing: terminals, `/dev/null` and
@@ -235,17 +220,16 @@ fn is_in_agents_namespace() -> bool {
 /// A call has acted upon one or two paths, or upon an open file. Run by `syscall_exit`.
 #[btf_tracepoint(function = "sys_exit")]
 pub fn path_changed(ctx: BtfTracePointContext) -> i32 {
-    let Some(scratch) = FILE_SCRATCH.get_ptr_mut(0) else { return 0 };
-    // SAFETY: the map's value, of this CPU and this family of hooks only.
-    let scratch = unsafe { &mut *scratch };
-    if !is_own(&ctx) && changed(scratch, &ctx).is_some() {
+    if !is_own(&ctx)
+        && let Some(scratch) = changed(&ctx)
+    {
         walk_on(&ctx, scratch, &HANDLERS, SHAPES);
     }
     0
 }
 
 #[inline(always)]
-fn changed(scratch: &mut Scratch, ctx: &BtfTracePointContext) -> Option<()> {
+fn changed(ctx: &BtfTracePointContext) -> Option<Claimed> {
     let call = Returned::of(ctx)?;
     let returned: i64 = ctx.arg(1);
     // What was noted by the kernel's own objects needs no second look.
@@ -255,7 +239,8 @@ fn changed(scratch: &mut Scratch, ctx: &BtfTracePointContext) -> Option<()> {
     let who = task::identify(current_task());
     let open = call.what.shape() == SHAPE_DESCRIPTOR;
     let kind = if open { FILE_OPEN } else { FILE_PATH };
-    let record = begin(scratch, kind, call.what.operation_of(), who);
+    let mut scratch = FILE_SCRATCHES.claim()?;
+    let record = begin(&mut scratch, kind, call.what.operation_of(), who);
     if open {
         let file = file_of(call.argument(0));
         describe_inode(record, file.follow(offset!(file_inode)));
@@ -269,7 +254,7 @@ fn changed(scratch: &mut Scratch, ctx: &BtfTracePointContext) -> Option<()> {
                 scratch.fixed::<FileRecord>().sections[1] = appended;
             });
         } else {
-            append_attribute(scratch, &call);
+            append_attribute(&mut scratch, &call);
         }
         scratch.walk.first(file.member(offset!(file_path)));
     } else {
@@ -293,10 +278,10 @@ fn changed(scratch: &mut Scratch, ctx: &BtfTracePointContext) -> Option<()> {
             scratch.walk.second(base);
             scratch.fixed::<FileRecord>().header.flags |= FLAG_TWO_PATHS;
         } else {
-            append_attribute(scratch, &call);
+            append_attribute(&mut scratch, &call);
         }
     }
-    Some(())
+    Some(scratch)
 }
 
 /// Appends the name of the extended attribute that a call upon one file is about, where it is about one.
@@ -370,34 +355,37 @@ pub fn is_repeated(access: &Access, now: u64) -> bool {
 /// Walks the paths of a file record, and goes on with that. Run by the programs above.
 #[btf_tracepoint(function = "sys_exit")]
 pub fn file_walk(ctx: BtfTracePointContext) -> i32 {
-    let Some(scratch) = FILE_SCRATCH.get_ptr_mut(0) else { return 0 };
-    // SAFETY: the map's value, of this CPU and this family of hooks only.
-    let scratch = unsafe { &mut *scratch };
-    if walk::advance(scratch) {
+    advance(&ctx, &HANDLERS, SHAPES);
+    0
+}
+
+#[inline(always)]
+fn advance(ctx: &impl EbpfContext, walkers: &ProgramArray, index: u32) {
+    let Some(mut scratch) = FILE_SCRATCHES.claimed() else { return };
+    if walk::advance(&mut scratch) {
         finish(scratch);
     } else {
-        walk_on(&ctx, scratch, &HANDLERS, SHAPES);
+        walk_on(ctx, scratch, walkers, index);
     }
-    0
 }
 
 /// Runs the walker. When that cannot be, since it ran too often, the record is sent with what there is.
 #[inline(always)]
-fn walk_on(ctx: &impl EbpfContext, scratch: &mut Scratch, walkers: &ProgramArray, index: u32) {
+fn walk_on(ctx: &impl EbpfContext, mut scratch: Claimed, walkers: &ProgramArray, index: u32) {
     // SAFETY: the array holds programs for this hook only.
     unsafe { walkers.tail_call(ctx, index) };
-    walk::give_up(scratch);
+    walk::give_up(&mut scratch);
     finish(scratch);
 }
 
 #[inline(always)]
-fn finish(scratch: &mut Scratch) {
+fn finish(mut scratch: Claimed) {
     // A path that lacks its beginning is never filtered away: else nesting would evade the rules.
     if scratch.walk.look != 0 && scratch.walk.watched == 0 && scratch.walk.cut == 0 {
         emit::count(loss::UNWATCHED);
         return;
     }
-    let operation = seal(scratch);
+    let operation = seal(&mut scratch);
     let len = scratch.len;
     if len > CAPACITY {
         return;

@@ -1,12 +1,13 @@
 #![no_std]
 #![no_main]
 // For the one instruction of this target that Rust has no words for, and for what only the verifier needs to
-// see: see `udp.rs` and `dns.rs`.
+// see: see `atomic.rs` and `dns.rs`.
 #![feature(asm_experimental_arch)]
 //! The programs that observe. None of them changes what the kernel does.
 //!
 //! Each subject has a file: an attribute function per hook over one function that reads as what happens.
 
+mod atomic;
 mod attempt;
 mod credential;
 mod dns;
@@ -20,6 +21,7 @@ mod packet;
 mod probe;
 mod process;
 mod scratch;
+mod second;
 mod signal;
 mod socket;
 mod syscall;

@@ -1,10 +1,11 @@
 //! Process life: fork, exec, exit, and the processes that were there before.
 
 use aya_ebpf::{
+    EbpfContext,
     helpers::generated::bpf_seq_write,
-    macros::{map, raw_tracepoint},
-    maps::{PerCpuArray, ProgramArray},
-    programs::RawTracePointContext,
+    macros::{kprobe, map, raw_tracepoint},
+    maps::ProgramArray,
+    programs::{ProbeContext, RawTracePointContext},
 };
 use openclaw_common::record::{
     ARGS_MAX, ENVIRONMENT_MAX, EXEC, EXISTING, EXIT, ExecRecord, FLAG_ARGS_CUT, FLAG_ARGS_UNREADABLE,
@@ -17,33 +18,44 @@ use openclaw_ebpf::{
 
 use crate::{
     emit, executable,
-    scratch::{CAPACITY, STEP, Scratch},
+    scratch::{CAPACITY, Claimed, EXEC_SCRATCHES, FILE_SCRATCHES, STEP, Scratch},
+    second::{self, Watch},
     task, walk,
 };
-
-#[map]
-static EXEC_SCRATCH: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(1, 0);
-
-/// The scratch of the task iterator, which may be interrupted by the hooks.
-#[map]
-static LIST_SCRATCH: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(1, 0);
 
 /// The program that walks the paths of an exec, which calls itself.
 #[map]
 static EXEC_WALKER: ProgramArray = ProgramArray::with_max_entries(1, 0);
 
+/// The same of a probe: a program calls those of its own kind alone.
+#[map]
+static EXEC_KPROBE_WALKER: ProgramArray = ProgramArray::with_max_entries(1, 0);
+
 /// `sched_process_fork(struct task_struct *parent, struct task_struct *child)`, since 2.6.
 #[raw_tracepoint(tracepoint = "sched_process_fork")]
 pub fn process_fork(ctx: RawTracePointContext) -> i32 {
-    fork(Ptr(ctx.arg(0)), Ptr(ctx.arg(1)));
+    fork(Watch::Tracepoint, Ptr(ctx.arg(0)), Ptr(ctx.arg(1)));
     0
 }
 
+/// `void wake_up_new_task(struct task_struct *p)`, right behind that tracepoint: see [`second`].
+#[kprobe]
+pub fn process_fork_kprobe(ctx: ProbeContext) -> u32 {
+    fork(Watch::Probe, current_task(), argument(&ctx));
+    0
+}
+
+/// The pointer that a probed function is given.
 #[inline(always)]
-fn fork(forker: Ptr, child: Ptr) {
+fn argument(ctx: &ProbeContext) -> Ptr {
+    ctx.arg(0).map_or(Ptr::NULL, Ptr)
+}
+
+#[inline(always)]
+fn fork(watch: Watch, forker: Ptr, child: Ptr) {
     let who = task::identify(child);
-    if who.tid != who.tgid {
-        // A thread, not a process.
+    // A thread is no process; and the kernel has some of its own that it wakes without the tracepoint.
+    if who.tid != who.tgid || second::is_told(watch, FORK, child) {
         return;
     }
     let mut record = ProcessRecord {
@@ -58,12 +70,26 @@ fn fork(forker: Ptr, child: Ptr) {
 /// `sched_process_exit(struct task_struct *task)`, since 2.6; `group_dead` since 6.15.
 #[raw_tracepoint(tracepoint = "sched_process_exit")]
 pub fn process_exit(ctx: RawTracePointContext) -> i32 {
-    exit(Ptr(ctx.arg(0)));
+    exit(Watch::Tracepoint, Ptr(ctx.arg(0)));
+    0
+}
+
+/// `void exit_files(struct task_struct *tsk)`, soon behind that tracepoint: see [`second`].
+#[kprobe]
+pub fn process_exit_kprobe(ctx: ProbeContext) -> u32 {
+    let exiting = argument(&ctx);
+    // A fork that fails calls it too, for a child that never was.
+    if exiting == current_task() {
+        exit(Watch::Probe, exiting);
+    }
     0
 }
 
 #[inline(always)]
-fn exit(exiting: Ptr) {
+fn exit(watch: Watch, exiting: Ptr) {
+    if second::is_told(watch, EXIT, exiting) {
+        return;
+    }
     let signal = exiting.follow(offset!(task_signal));
     // Not when the leader leaves: it can do so before its threads.
     if signal.get_or::<u32>(offset!(signal_live), 1) != 0 {
@@ -82,17 +108,29 @@ fn exit(exiting: Ptr) {
 /// `sched_process_exec(struct task_struct *p, pid_t old_pid, struct linux_binprm *bprm)`, since 3.4.
 #[raw_tracepoint(tracepoint = "sched_process_exec")]
 pub fn process_exec(ctx: RawTracePointContext) -> i32 {
-    let Some(scratch) = EXEC_SCRATCH.get_ptr_mut(0) else { return 0 };
-    // SAFETY: the map's value, of this CPU and this family of hooks only.
-    let scratch = unsafe { &mut *scratch };
-    exec(scratch, Ptr(ctx.arg(2)));
-    walk_on(&ctx, scratch);
+    if let Some(scratch) = exec(Watch::Tracepoint, Ptr(ctx.arg(2))) {
+        walk_on(&ctx, scratch, &EXEC_WALKER);
+    }
     0
 }
 
+/// `void finalize_exec(struct linux_binprm *bprm)`, since 4.17, right before that tracepoint: see [`second`].
+#[kprobe]
+pub fn process_exec_kprobe(ctx: ProbeContext) -> u32 {
+    if let Some(scratch) = exec(Watch::Probe, argument(&ctx)) {
+        walk_on(&ctx, scratch, &EXEC_KPROBE_WALKER);
+    }
+    0
+}
+
+/// Begins the record of an exec. `None` where that was told, or cannot be.
 #[inline(always)]
-fn exec(scratch: &mut Scratch, bprm: Ptr) {
+fn exec(watch: Watch, bprm: Ptr) -> Option<Claimed> {
     let current = current_task();
+    if second::is_told(watch, EXEC, current) {
+        return None;
+    }
+    let mut scratch = EXEC_SCRATCHES.claim()?;
     let header = Header { kind: EXEC, flags: 0, time: emit::now(), task: task::identify(current) };
     let process = ProcessRecord { header, ..ProcessRecord::default() };
     let record = scratch.begin(ExecRecord { process, ..ExecRecord::default() });
@@ -103,9 +141,10 @@ fn exec(scratch: &mut Scratch, bprm: Ptr) {
     for (descriptor, told) in (0..).zip(&mut record.stdio) {
         *told = executable::descriptor(descriptor);
     }
-    append_strings(scratch, current, bprm);
+    append_strings(&mut scratch, current, bprm);
     scratch.walk.first(file.member(offset!(file_path)));
     scratch.walk.second(current.follow(offset!(task_fs)).member(offset!(fs_pwd)));
+    Some(scratch)
 }
 
 /// Appends the sections that are no paths of files.
@@ -162,28 +201,38 @@ fn append_environment(scratch: &mut Scratch, mm: Ptr) -> (u32, u32) {
 /// Walks the paths of an exec, and goes on with that.
 #[raw_tracepoint(tracepoint = "sched_process_exec")]
 pub fn process_exec_walk(ctx: RawTracePointContext) -> i32 {
-    let Some(scratch) = EXEC_SCRATCH.get_ptr_mut(0) else { return 0 };
-    // SAFETY: the map's value, of this CPU and this family of hooks only.
-    let scratch = unsafe { &mut *scratch };
-    if walk::advance(scratch) {
+    advance(&ctx, &EXEC_WALKER);
+    0
+}
+
+/// The same of a probe.
+#[kprobe]
+pub fn process_exec_kprobe_walk(ctx: ProbeContext) -> u32 {
+    advance(&ctx, &EXEC_KPROBE_WALKER);
+    0
+}
+
+#[inline(always)]
+fn advance(ctx: &impl EbpfContext, walker: &ProgramArray) {
+    let Some(mut scratch) = EXEC_SCRATCHES.claimed() else { return };
+    if walk::advance(&mut scratch) {
         finish_exec(scratch);
     } else {
-        walk_on(&ctx, scratch);
+        walk_on(ctx, scratch, walker);
     }
-    0
 }
 
 /// Runs the walker. When that cannot be, since it ran too often, the record is sent with what there is.
 #[inline(always)]
-fn walk_on(ctx: &RawTracePointContext, scratch: &mut Scratch) {
-    // SAFETY: the array holds programs for this tracepoint only.
-    unsafe { EXEC_WALKER.tail_call(ctx, 0) };
-    walk::give_up(scratch);
+fn walk_on(ctx: &impl EbpfContext, mut scratch: Claimed, walker: &ProgramArray) {
+    // SAFETY: the array holds programs of this kind only.
+    unsafe { walker.tail_call(ctx, 0) };
+    walk::give_up(&mut scratch);
     finish_exec(scratch);
 }
 
 #[inline(always)]
-fn finish_exec(scratch: &mut Scratch) {
+fn finish_exec(mut scratch: Claimed) {
     let (lengths, cut) = (scratch.walk.lengths, scratch.walk.cut);
     let record = scratch.fixed::<ExecRecord>();
     record.sections[5] = lengths[0];
@@ -217,18 +266,16 @@ pub extern "C" fn list_processes(ctx: *const [u64; 2]) -> i32 {
 #[inline(always)]
 fn list(meta: u64, listed: Ptr) {
     let who = task::identify(listed);
-    let Some(scratch) = LIST_SCRATCH.get_ptr_mut(0) else { return };
     if who.tid != who.tgid {
         return;
     }
-    // SAFETY: the map's value; iterators run on one CPU without being preempted by themselves.
-    let scratch = unsafe { &mut *scratch };
+    let Some(mut scratch) = FILE_SCRATCHES.claim() else { return };
     let record = scratch.begin(ProcessRecord {
         header: Header { kind: EXISTING, flags: 0, time: emit::now(), task: who },
         ..ProcessRecord::default()
     });
     task::describe(listed, record);
-    let cgroup = task::append_cgroup(listed, scratch);
+    let cgroup = task::append_cgroup(listed, &mut scratch);
     scratch.fixed::<ProcessRecord>().cgroup = cgroup;
     let len = scratch.len;
     if len > CAPACITY {

@@ -7,8 +7,6 @@
 //!
 //! **The programs of sockets return 1, as a constant, on every path**: 0 would deny the call.
 
-use core::arch::asm;
-
 use aya_ebpf::{
     EbpfContext as _,
     bindings::{BPF_ANY, BPF_NOEXIST},
@@ -24,7 +22,7 @@ use openclaw_common::{
 use openclaw_ebpf::kernel::{Ptr, current_task};
 
 use crate::packet::{IPPROTO_UDP, Packet, address_of, socket_of};
-use crate::{emit, network, task};
+use crate::{atomic, emit, network, task};
 
 /// The call goes on, as if nobody had looked.
 const ALLOW: i32 = 1;
@@ -217,25 +215,12 @@ fn add(flow: *mut Flow, sent: bool, packets: u64, bytes: u64) {
     unsafe {
         (*flow).last = emit::now();
         if sent {
-            increase(&raw mut (*flow).sent, bytes);
-            increase(&raw mut (*flow).packets_sent, packets);
+            atomic::add(&raw mut (*flow).sent, bytes);
+            atomic::add(&raw mut (*flow).packets_sent, packets);
         } else {
-            increase(&raw mut (*flow).received, bytes);
-            increase(&raw mut (*flow).packets_received, packets);
+            atomic::add(&raw mut (*flow).received, bytes);
+            atomic::add(&raw mut (*flow).packets_received, packets);
         }
-    }
-}
-
-/// An atomic addition. In assembly, since the compiler knows of this target that it cannot exchange and
-/// compare, and gives it no atomic arithmetic at all.
-///
-/// # Safety
-/// `counter` is valid and aligned, and nobody holds a reference to it.
-#[inline(always)]
-unsafe fn increase(counter: *mut u64, by: u64) {
-    // SAFETY: the caller's promise; the instruction touches nothing else.
-    unsafe {
-        asm!("lock *(u64 *)({counter} + 0) += {by}", counter = in(reg) counter, by = in(reg) by, options(nostack));
     }
 }
 
