@@ -11,7 +11,10 @@ use crate::yaml::{Key, Node, Tree};
 use crate::{Action, EventKind, KindSet, Severity, compile, literal, parser};
 
 /// Actions that the language has and this version lacks.
-const LATER_ACTIONS: &[&str] = &["quarantine", "deny", "restart", "run", "webhook"];
+const LATER_ACTIONS: &[&str] = &["deny", "webhook"];
+
+/// The actions, as help names them.
+const KNOWN_ACTIONS: &str = "use alert, run, restart, block, isolate, suspend, kill or quarantine";
 
 /// Reads values of one file, and gathers the mistakes in them.
 pub(crate) struct Reader<'a> {
@@ -225,13 +228,24 @@ impl<'a> Reader<'a> {
         time
     }
 
-    pub(crate) fn actions(&mut self, key: &Key, value: &Node) -> Vec<Action> {
+    /// The actions, and whether `quarantine` is among them, which is to isolate and to suspend all of a container.
+    pub(crate) fn actions(&mut self, key: &Key, value: &Node) -> (Vec<Action>, bool) {
         let mut actions = Vec::new();
+        let mut quarantines = false;
         if matches!(&value.value, Tree::Sequence(items) if items.is_empty()) {
             self.error_with_help(value.span, "`action` names no action", "leave it out to alert");
         }
         for (joined, span) in self.one_or_more(key, value) {
             for name in joined.split("_and_") {
+                if name == "quarantine" {
+                    quarantines = true;
+                    for action in [Action::Isolate, Action::Suspend] {
+                        if !actions.contains(&action) {
+                            actions.push(action);
+                        }
+                    }
+                    continue;
+                }
                 match Action::from_name(name) {
                     Some(action) if actions.contains(&action) => {
                         self.problems.push(Problem::warning(span, format!("`{name}` is named twice")));
@@ -239,16 +253,16 @@ impl<'a> Reader<'a> {
                     Some(action) => actions.push(action),
                     None if LATER_ACTIONS.contains(&name) => {
                         let message = format!("the action `{name}` is not supported by this version");
-                        self.error_with_help(span, message, "use alert, block, isolate, suspend or kill");
+                        self.error_with_help(span, message, KNOWN_ACTIONS);
                     }
                     None => self.problems.push(
                         Problem::error(span, format!("there is no action `{name}`"))
-                            .help("use alert, block, isolate, suspend or kill, joined as in block_and_alert")
+                            .help(format!("{KNOWN_ACTIONS}, joined as in block_and_alert"))
                             .maybe_help(did_you_mean(name, Action::ALL.iter().map(|action| action.name()))),
                     ),
                 }
             }
         }
-        actions
+        (actions, quarantines)
     }
 }

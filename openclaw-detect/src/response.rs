@@ -11,6 +11,10 @@ use serde::{Deserialize, Serialize};
 pub enum Action {
     /// Tell the SOC.
     Alert,
+    /// Run a command, which is told the finding.
+    Run,
+    /// Restart a service.
+    Restart,
     /// Cut the remote address off, both ways.
     Block,
     /// Cut the process tree or the container off from the network.
@@ -23,13 +27,22 @@ pub enum Action {
 
 impl Action {
     /// Every action.
-    pub const ALL: &'static [Action] =
-        &[Action::Alert, Action::Block, Action::Isolate, Action::Suspend, Action::Kill];
+    pub const ALL: &'static [Action] = &[
+        Action::Alert,
+        Action::Run,
+        Action::Restart,
+        Action::Block,
+        Action::Isolate,
+        Action::Suspend,
+        Action::Kill,
+    ];
 
     /// The name that rules and JSON use.
     pub const fn name(self) -> &'static str {
         match self {
             Action::Alert => "alert",
+            Action::Run => "run",
+            Action::Restart => "restart",
             Action::Block => "block",
             Action::Isolate => "isolate",
             Action::Suspend => "suspend",
@@ -45,7 +58,7 @@ impl Action {
     /// On what it may be done; nothing where it is done on no process.
     pub const fn scopes(self) -> &'static [Scope] {
         match self {
-            Action::Alert | Action::Block => &[],
+            Action::Alert | Action::Run | Action::Restart | Action::Block => &[],
             Action::Isolate => &[Scope::Tree, Scope::Container],
             Action::Suspend | Action::Kill => Scope::ALL,
         }
@@ -132,6 +145,12 @@ pub struct Response {
     pub suspend: Scope,
     /// On what `kill` is done.
     pub kill: Scope,
+    /// The command of `run`, by its whole path, and its arguments.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub run: Vec<String>,
+    /// The service of `restart`, by the name of its unit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub restart: Option<String>,
     /// Whether its answers are carried out; as it is for every rule where this one says nothing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mode: Option<Mode>,
@@ -156,7 +175,7 @@ impl Response {
         match action {
             Action::Kill => self.kill,
             Action::Suspend => self.suspend,
-            Action::Alert | Action::Block | Action::Isolate => self.isolate,
+            _ => self.isolate,
         }
     }
 

@@ -15,7 +15,7 @@ use crate::index::asked_often;
 use crate::reader::{Condition, Reader};
 use crate::rule::{self, Exception, New, Sequence, Suppress, Threshold, When};
 use crate::yaml::{Key, Node, Tree};
-use crate::{Action, EventKind, Field, KindSet, Response, Rule, RuleTest, Severity, rule_test};
+use crate::{Action, EventKind, Field, KindSet, Response, Rule, RuleTest, Scope, Severity, rule_test};
 
 /// The keys of a rule.
 pub(crate) const KEYS: &[&str] = &[
@@ -223,7 +223,12 @@ impl Draft {
             "confidence" => rule.confidence = reader.confidence(key, value).unwrap_or(rule.confidence),
             "action" => {
                 self.action_span = value.span;
-                rule.actions = reader.actions(key, value);
+                let whole_container;
+                (rule.actions, whole_container) = reader.actions(key, value);
+                if whole_container {
+                    rule.response.isolate = Scope::Container;
+                    rule.response.suspend = Scope::Container;
+                }
             }
             "response" => response::read(reader, key, value, &mut rule.response),
             "suppress" => self.suppress = reader.suppress(key, value).or(self.suppress.take()),
@@ -297,8 +302,13 @@ impl Draft {
             .take()
             .map(|(time, by)| Suppress { time, by: by.unwrap_or_else(|| same(&self.rule.when)) });
         let compiled = Compiled::new(self.rule, clauses, self.tests);
+        let Rule { response, actions, .. } = &compiled.rule;
+        if let Some(lacking) = response::lacking(response, actions, self.action_span) {
+            problems.push(lacking);
+            return None;
+        }
+        problems.extend(response::in_vain(response, actions, self.action_span));
         problems.extend(without_target(&compiled.rule, self.action_span));
-        problems.extend(response::in_vain(&compiled.rule.response, &compiled.rule.actions, self.action_span));
         Some(compiled)
     }
 

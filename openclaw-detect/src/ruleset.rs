@@ -163,7 +163,7 @@ pub(crate) mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::{Action, Diagnostic, EventKind, Severity};
+    use crate::{Action, Diagnostic, EventKind, Mode, Response, Scope, Severity};
 
     /// The rules of the issue that asked for them, as written there.
     pub(crate) const THREE: &str = r#"lists:
@@ -280,8 +280,8 @@ rules:
                 "4:17 `2` is no confidence [write a number from 0 to 1, such as 0.9]",
             ),
             (
-                rule("    action: alert_and_quarantine"),
-                "4:13 the action `quarantine` is not supported by this version [use alert, block, isolate, suspend or kill]",
+                rule("    action: alert_and_webhook"),
+                "4:13 the action `webhook` is not supported by this version [use alert, run, restart, block, isolate, suspend, kill or quarantine]",
             ),
             (rule("    action: alrt"), "4:13 there is no action `alrt` [did you mean `alert`?]"),
             (
@@ -349,6 +349,10 @@ rules:
             (rule("    response: {mode: watch}"), "4:22 `watch` is no mode [write observe (only say what would be done) or enforce]"),
             (rule("    response: {escalate: [kill, suspend]}"), "4:33 `suspend` is not stronger than what comes before it [write them in the order isolate, suspend, kill]"),
             (rule("    response: {escalate: kil}"), "4:26 nothing escalates to `kil` [write isolate, suspend or kill, in this order; did you mean `kill`?]"),
+            (rule("    action: run"), "4:13 `run` has no command to run [write response: {run: [/usr/local/bin/collect]}]"),
+            (rule("    action: restart"), "4:13 `restart` has no service to restart [write response: {restart: nginx.service}]"),
+            (rule("    response: {run: [collect]}"), "4:21 a command begins with the whole path of its program [write run: [/usr/local/bin/collect, --short]: no shell reads it]"),
+            (rule("    response: {restart: 'a b'}"), "4:25 `a b` is no service [write the name of its unit, such as nginx.service]"),
             (rule("    enabled: maybe"), "4:14 `enabled` is true or false, not `maybe` []"),
             (
                 rule("    event: proces_create"),
@@ -458,6 +462,27 @@ rules:
         assert_eq!(rule.actions, [Action::Isolate, Action::Alert]);
         assert_eq!(rule.response.duration(), Some(std::time::Duration::from_secs(1800)));
         assert_eq!((rule.tags.len(), rule.origin.as_str()), (2, "x.yml:2"));
+    }
+
+    #[test]
+    fn a_rule_says_how_it_is_answered_and_an_override_changes_what_it_names_alone() {
+        let text = "rules:\n- name: a\n  condition: process.pid == 1\n  action: run_and_restart\n  response: {run: \
+                    [/bin/collect, -s], restart: nginx, mode: enforce, escalate: kill}\n- name: b\n  condition: \
+                    process.pid == 1\n  action: quarantine_and_alert\n  response: {for: 5m}\n";
+        let site = "overrides:\n- rule: a\n  response: {mode: observe, kill: process}\n";
+        let rules = RuleSet::load(&[source("a.yml", text), source("b.yml", site)]).unwrap();
+        let rule = rules.get("a").unwrap();
+        assert_eq!(rule.actions, [Action::Run, Action::Restart]);
+        let Response { run, restart, mode, escalate, kill, .. } = &rule.response;
+        assert_eq!(
+            (run.join(" "), restart.as_deref()),
+            ("/bin/collect -s".to_owned(), Some("nginx.service"))
+        );
+        assert_eq!((*mode, &escalate[..], *kill), (Some(Mode::Observe), &[Action::Kill][..], Scope::Process));
+        let rule = rules.get("b").unwrap();
+        assert_eq!(rule.actions, [Action::Isolate, Action::Suspend, Action::Alert]);
+        assert_eq!((rule.response.isolate, rule.response.suspend), (Scope::Container, Scope::Container));
+        assert_eq!(rule.response.seconds, Some(300));
     }
 
     #[test]

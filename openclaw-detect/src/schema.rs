@@ -63,7 +63,7 @@ pub fn rule_file() -> Value {
                 "enum": Severity::ALL.iter().map(|severity| severity.name()).chain(["warning"]).collect::<Vec<_>>(),
             },
             "action": {
-                "description": format!("{}, joined with _and_.", Action::ALL.iter().map(|action| action.name()).collect::<Vec<_>>().join(", ")),
+                "description": format!("{}, quarantine, joined with _and_.", Action::ALL.iter().map(|action| action.name()).collect::<Vec<_>>().join(", ")),
                 "$ref": "#/$defs/texts",
             },
             "response": response(),
@@ -121,6 +121,8 @@ fn response() -> Value {
             ("isolate", scope(Action::Isolate)),
             ("suspend", scope(Action::Suspend)),
             ("kill", scope(Action::Kill)),
+            ("run", json!({ "type": "array", "minItems": 1, "items": { "type": "string" } })),
+            ("restart", json!({ "type": "string" })),
             ("mode", json!({ "enum": Mode::ALL.iter().map(|mode| mode.name()).collect::<Vec<_>>() })),
             (
                 "escalate",

@@ -133,7 +133,8 @@ impl Answers {
         self.tell_of_trips();
         actions.iter().for_each(|action| self.counts.count(action));
         let reaches_trees = |action: &ActionRecord| {
-            action.kind != ActionKind::Block && matches!(action.outcome, Outcome::Begun | Outcome::Done)
+            matches!(action.kind, ActionKind::Isolate | ActionKind::Suspend | ActionKind::Kill)
+                && matches!(action.outcome, Outcome::Begun | Outcome::Done)
         };
         if actions.iter().any(reaches_trees) {
             self.look_again.get_or_insert_with(|| Instant::now() + LOOK_AGAIN);

@@ -92,6 +92,8 @@ impl Alert {
             ActionKind::Isolate => ("Process Isolated", "Isolation"),
             ActionKind::Suspend => ("Process Suspended", "Suspension"),
             ActionKind::Kill => ("Process Killed", "Kill"),
+            ActionKind::Run => ("Command Run", "Command"),
+            ActionKind::Restart => ("Service Restarted", "Restart"),
         };
         let (trigger, severity, title) = match action.outcome {
             Outcome::Done if action.kind == ActionKind::Block => {

@@ -72,6 +72,7 @@ impl Config {
             rule_modes: response.rules.clone(),
             label_modes: response.labels.clone(),
             warm_up: response.warm_up,
+            run_limit: response.run_limit,
             breaker: response.breaker,
             isolate_on_critical: response.isolate_on_critical,
             state: state_folder(socket),

@@ -34,6 +34,9 @@ pub struct Response {
     /// How long an answer that can end lasts where the rule says nothing.
     #[serde(serialize_with = "duration_text")]
     pub default_duration: Duration,
+    /// How long a command may take that an answer runs.
+    #[serde(serialize_with = "duration_text")]
+    pub run_limit: Duration,
     /// How many answers are not too many.
     pub breaker: BreakerLimits,
     /// Whether a critical finding isolates its process, whatever its rule says.
@@ -56,6 +59,7 @@ impl Default for Response {
             min_confidence: 0.8,
             cgroup: None,
             default_duration: Duration::from_secs(3600),
+            run_limit: Duration::from_secs(30),
             breaker: BreakerLimits::default(),
             isolate_on_critical: false,
             protected: Vec::new(),
@@ -96,6 +100,10 @@ pub(super) fn read(reader: &mut Reader<'_>, node: Option<&Node>, folder: &Path) 
     if let Some(node) = keys.take("default_duration") {
         let duration = reader.parsed(&keys.name("default_duration"), node, a_second_at_least);
         response.default_duration = duration.unwrap_or(response.default_duration);
+    }
+    if let Some(node) = keys.take("run_limit") {
+        let limit = reader.parsed(&keys.name("run_limit"), node, a_second_at_least);
+        response.run_limit = limit.unwrap_or(response.run_limit);
     }
     response.breaker = breaker(reader, keys.take("breaker"));
     if let Some(node) = keys.take("isolate_on_critical") {

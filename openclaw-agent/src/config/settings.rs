@@ -285,6 +285,7 @@ mod tests {
     rules: { port_scan: observe, 'crypto_*': enforce }
     labels: { env=prod: observe }
     warm_up: 2m
+    run_limit: 5s
     breaker: { within: 5m, actions: 7, targets: 6, actions_in_all: 9, targets_in_all: 8 }
     isolate_on_critical: true
     min_confidence: 0.5
@@ -331,6 +332,7 @@ api: { socket: /run/x.sock }
         assert_eq!(told.rule_modes[1], ("crypto_*".to_owned(), Mode::Enforce));
         assert_eq!(told.label_modes, [("env=prod".to_owned(), Mode::Observe)]);
         assert_eq!((told.warm_up, told.isolate_on_critical), (Duration::from_secs(120), true));
+        assert_eq!(told.run_limit, Duration::from_secs(5));
         let breaker = told.breaker;
         assert_eq!(
             (

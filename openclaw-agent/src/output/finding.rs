@@ -80,6 +80,8 @@ pub fn sentence(action: &ActionRecord) -> String {
         ActionKind::Isolate => ("isolated", "isolate"),
         ActionKind::Suspend => ("suspended", "suspend"),
         ActionKind::Kill => ("killed", "kill"),
+        ActionKind::Run => ("ran", "run"),
+        ActionKind::Restart => ("restarted", "restart"),
     };
     let why = action.reason.as_deref().map(|reason| format!(": {}", Clean(reason))).unwrap_or_default();
     match action.outcome {
@@ -117,6 +119,8 @@ pub fn target(target: &Target) -> String {
     match target {
         Target::Network(network) => Clean(network).to_string(),
         Target::Process { id, name } => format!("process {} ({})", id.pid, Clean(name)),
+        Target::Command(command) => Clean(command).to_string(),
+        Target::Service(unit) => Clean(unit).to_string(),
         Target::None => "nothing (the event names no target)".to_owned(),
     }
 }

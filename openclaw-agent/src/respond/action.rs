@@ -71,12 +71,22 @@ pub enum ActionKind {
     Suspend,
     /// Processes end.
     Kill,
+    /// A command is run.
+    Run,
+    /// A service is restarted.
+    Restart,
 }
 
 impl ActionKind {
     /// Every kind, in the order of declaration.
-    pub const ALL: [ActionKind; 4] =
-        [ActionKind::Block, ActionKind::Isolate, ActionKind::Suspend, ActionKind::Kill];
+    pub const ALL: [ActionKind; 6] = [
+        ActionKind::Block,
+        ActionKind::Isolate,
+        ActionKind::Suspend,
+        ActionKind::Kill,
+        ActionKind::Run,
+        ActionKind::Restart,
+    ];
 
     /// The action of rules that asks for it.
     pub const fn action(self) -> Action {
@@ -85,12 +95,14 @@ impl ActionKind {
             ActionKind::Isolate => Action::Isolate,
             ActionKind::Suspend => Action::Suspend,
             ActionKind::Kill => Action::Kill,
+            ActionKind::Run => Action::Run,
+            ActionKind::Restart => Action::Restart,
         }
     }
 
     /// Whether it lasts, and can be taken back.
     pub const fn can_be_undone(self) -> bool {
-        !matches!(self, ActionKind::Kill)
+        matches!(self, ActionKind::Block | ActionKind::Isolate | ActionKind::Suspend)
     }
 
     /// The name that JSON uses.
@@ -100,6 +112,8 @@ impl ActionKind {
             ActionKind::Isolate => "isolate",
             ActionKind::Suspend => "suspend",
             ActionKind::Kill => "kill",
+            ActionKind::Run => "run",
+            ActionKind::Restart => "restart",
         }
     }
 }
@@ -117,6 +131,10 @@ pub enum Target {
         /// Its name when the action was asked for.
         name: String,
     },
+    /// A command, its words joined by spaces.
+    Command(String),
+    /// A service, by its unit.
+    Service(String),
     /// Nothing that can be acted on: the event names no such target.
     None,
 }
@@ -139,6 +157,8 @@ pub enum Rail {
     Confidence,
     /// The machine lets it be done there.
     Reach,
+    /// Nobody but root can have written what is to be run.
+    Trust,
     /// Answers are not too many.
     Breaker,
 }
@@ -154,6 +174,7 @@ impl Rail {
             Rail::Operator => "operator",
             Rail::Confidence => "confidence",
             Rail::Reach => "reach",
+            Rail::Trust => "trust",
             Rail::Breaker => "breaker",
         }
     }

@@ -42,6 +42,9 @@ pub(super) const fn prefix(kind: ActionKind) -> char {
         ActionKind::Isolate => 'i',
         ActionKind::Suspend => 's',
         ActionKind::Kill => 'k',
+        ActionKind::Run => 'r',
+        // Of a unit.
+        ActionKind::Restart => 'u',
     }
 }
 

@@ -10,6 +10,7 @@ mod cgroup;
 mod clock;
 mod endpoints;
 mod enforcer;
+mod errand;
 mod group;
 mod guard;
 mod journal;

@@ -12,6 +12,7 @@ use openclaw_common::verdict::{Counter, TICK, Verdict};
 use openclaw_detect::{Action, Finding, ProcessId, Scope, Severity};
 
 use super::enforcer::{self, Enforcer, a_link};
+use super::errand::{self, Errands};
 use super::guard::{NetworkGuard, ProcessGuard};
 use super::journal::Journal;
 use super::keeper::{self, Keeper};
@@ -60,6 +61,7 @@ pub struct Responder {
     /// Who stands still, and did so before.
     stilled: Stilled,
     keeper: Keeper,
+    errands: Errands,
     numbers: Numbers,
     pins: Pins,
     /// Without it the pins are left alone.
@@ -143,7 +145,7 @@ impl Responder {
             processes.clone(),
             (journal.clone(), stilled.clone(), numbers.clone()),
         );
-        let networks = NetworkGuard::new(&settings);
+        let (networks, errands) = (NetworkGuard::new(&settings), Errands::new(settings.run_limit));
         let pins = Pins::new(&settings.bpffs);
         let mut responder = Responder {
             settings,
@@ -155,6 +157,7 @@ impl Responder {
             journal,
             stilled,
             keeper: Keeper::default(),
+            errands,
             numbers,
             pins,
             hold: None,
@@ -262,6 +265,12 @@ impl Responder {
             Action::Block => Some(self.answer_block(finding.remote.map(Network::from), &origin)),
             Action::Isolate => {
                 Some(self.answer_isolate(finding.process, finding.response.isolate, &origin, lookup))
+            }
+            Action::Run => Some(self.answer_run(&finding.response.run, ActionKind::Run, &origin)),
+            Action::Restart => {
+                let unit = finding.response.restart.clone().unwrap_or_default();
+                let words = ["/usr/bin/systemctl", "restart", "--", &unit].map(str::to_owned);
+                Some(self.answer_run(&words, ActionKind::Restart, &origin))
             }
             Action::Alert | Action::Suspend | Action::Kill => None,
         }
@@ -432,7 +441,7 @@ impl Responder {
         if !self.untold.is_empty() {
             return Some(Duration::ZERO);
         }
-        self.next_verdict().into_iter().chain(self.next_strike()).min()
+        self.next_verdict().into_iter().chain(self.next_strike()).chain(self.errands.due()).min()
     }
 
     fn next_verdict(&self) -> Option<Duration> {
@@ -448,6 +457,8 @@ impl Responder {
         self.notice_removal();
         let mut records = std::mem::take(&mut self.untold);
         records.extend(self.tick_strikes());
+        let ended = self.errands.take_ended();
+        records.extend(ended.into_iter().map(|record| self.keep(record)));
         if self.enforcer.is_none() {
             return records;
         }

@@ -19,6 +19,8 @@ pub struct ResponseSettings {
     pub label_modes: Vec<(String, Mode)>,
     /// For so long after the start nothing that a finding asks for is done.
     pub warm_up: Duration,
+    /// How long a command may take that an answer runs.
+    pub run_limit: Duration,
     /// How many answers are not too many.
     pub breaker: BreakerLimits,
     /// Whether a critical finding isolates its process, whatever its rule says.
@@ -50,6 +52,7 @@ impl Default for ResponseSettings {
             rule_modes: Vec::new(),
             label_modes: Vec::new(),
             warm_up: Duration::ZERO,
+            run_limit: Duration::from_secs(30),
             breaker: BreakerLimits::default(),
             isolate_on_critical: false,
             min_confidence: 0.8,

@@ -4,6 +4,7 @@ mod breaker;
 mod crash;
 mod kill;
 mod mode;
+mod run;
 mod suspend;
 
 use std::path::Path;

@@ -9,7 +9,7 @@ use crate::yaml::{Key, Node};
 use crate::{Action, Mode, Response, Scope};
 
 /// The keys of `response`.
-const KEYS: &[&str] = &["for", "isolate", "suspend", "kill", "mode", "escalate"];
+const KEYS: &[&str] = &["for", "isolate", "suspend", "kill", "run", "restart", "mode", "escalate"];
 
 /// Reads `response` into what is said of it already: an override changes what it names alone.
 pub(super) fn read(reader: &mut Reader<'_>, key: &Key, value: &Node, response: &mut Response) {
@@ -23,6 +23,8 @@ pub(super) fn read(reader: &mut Reader<'_>, key: &Key, value: &Node, response: &
             "isolate" => scope(reader, key, value, Action::Isolate, &mut response.isolate),
             "suspend" => scope(reader, key, value, Action::Suspend, &mut response.suspend),
             "kill" => scope(reader, key, value, Action::Kill, &mut response.kill),
+            "run" => command(reader, key, value, &mut response.run),
+            "restart" => response.restart = unit(reader, key, value).or(response.restart.take()),
             "mode" => response.mode = mode(reader, key, value).or(response.mode),
             "escalate" => response.escalate = escalation(reader, key, value),
             _ => reader.unknown_key(key, "`response`", KEYS),
@@ -41,6 +43,34 @@ fn scope(reader: &mut Reader<'_>, key: &Key, value: &Node, action: Action, scope
             reader.problems.push(problem);
         }
     }
+}
+
+fn command(reader: &mut Reader<'_>, key: &Key, value: &Node, command: &mut Vec<String>) {
+    let words = reader.texts(key, value);
+    if words.first().is_some_and(|program| program.starts_with('/')) {
+        *command = words;
+    } else {
+        let message = "a command begins with the whole path of its program";
+        reader.error_with_help(
+            value.span,
+            message,
+            "write run: [/usr/local/bin/collect, --short]: no shell reads it",
+        );
+    }
+}
+
+/// The name of a service's unit; `nginx` is `nginx.service`.
+fn unit(reader: &mut Reader<'_>, key: &Key, value: &Node) -> Option<String> {
+    let text = reader.scalar(key, value)?;
+    // As systemd.unit(5) has it.
+    let is_named = |c: char| c.is_ascii_alphanumeric() || ":-_.\\@".contains(c);
+    let name = if text.ends_with(".service") { text.to_owned() } else { format!("{text}.service") };
+    if text.is_empty() || text.starts_with('-') || name.len() > 255 || !name.chars().all(is_named) {
+        let message = format!("`{text}` is no service");
+        reader.error_with_help(value.span, message, "write the name of its unit, such as nginx.service");
+        return None;
+    }
+    Some(name)
 }
 
 fn mode(reader: &mut Reader<'_>, key: &Key, value: &Node) -> Option<Mode> {
@@ -72,12 +102,28 @@ fn escalation(reader: &mut Reader<'_>, key: &Key, value: &Node) -> Vec<Action> {
     actions
 }
 
+/// Complains of an action that lacks what it is to do; `at` is where the rule says its actions.
+pub(super) fn lacking(response: &Response, actions: &[Action], at: Span) -> Option<Problem> {
+    let (message, help) = if actions.contains(&Action::Run) && response.run.is_empty() {
+        ("`run` has no command to run", "write response: {run: [/usr/local/bin/collect]}")
+    } else if actions.contains(&Action::Restart) && response.restart.is_none() {
+        ("`restart` has no service to restart", "write response: {restart: nginx.service}")
+    } else {
+        return None;
+    };
+    Some(Problem::error(at, message).help(help))
+}
+
 /// Warns of what a rule says in vain, for what it asks for has no such part; `at` is where it says its actions.
 pub(super) fn in_vain(response: &Response, actions: &[Action], at: Span) -> Option<Problem> {
-    let unasked = [Action::Isolate, Action::Suspend, Action::Kill].into_iter().find(|action| {
-        let asked = actions.contains(action) || response.escalate.contains(action);
-        !asked && response.scope(*action) != Scope::default()
-    })?;
+    let is_said = |action: Action| match action {
+        Action::Run => !response.run.is_empty(),
+        Action::Restart => response.restart.is_some(),
+        Action::Isolate | Action::Suspend | Action::Kill => response.scope(action) != Scope::default(),
+        Action::Alert | Action::Block => false,
+    };
+    let is_asked = |action: &Action| actions.contains(action) || response.escalate.contains(action);
+    let unasked = Action::ALL.iter().find(|action| !is_asked(action) && is_said(**action))?;
     let message = format!("`response.{unasked}` has no effect: the rule does not ask for `{unasked}`");
     Some(Problem::warning(at, message).help(format!("write action: {unasked}_and_alert")))
 }

@@ -26,27 +26,6 @@ const MARKER: &str = "openclaw-bench-kill";
 /// How long one program may live, and the agent may take to begin and to stop.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// What `bench kill` takes.
-#[derive(Debug, Clone, clap::Args)]
-pub(crate) struct Arguments {
-    /// Programs that are ended, without and with a load beside them
-    #[arg(long, default_value_t = Arguments::default().executions, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
-    pub(super) executions: u32,
-}
-
-impl Default for Arguments {
-    fn default() -> Self {
-        Self { executions: 500 }
-    }
-}
-
-impl Arguments {
-    /// These arguments as they are typed.
-    pub(super) fn words(&self) -> Vec<String> {
-        vec!["kill".to_owned(), format!("--executions={}", self.executions)]
-    }
-}
-
 /// Starts an agent whose rule ends a program, and runs that program `executions` times: on the machine as it is, then
 /// while small crates are compiled. The agent answers in a control group of the benchmark's own, and nowhere else.
 ///

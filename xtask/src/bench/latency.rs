@@ -12,10 +12,10 @@ use crate::statistics::{Sample, milliseconds};
 /// How long one finding is waited for.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// What `bench latency` takes.
+/// What `bench latency` and `bench kill` take.
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Arguments {
-    /// Programs whose finding is waited for
+    /// Programs that are run, each time
     #[arg(long, default_value_t = Arguments::default().executions, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(super) executions: u32,
 }
@@ -27,9 +27,9 @@ impl Default for Arguments {
 }
 
 impl Arguments {
-    /// These arguments as they are typed.
-    pub(super) fn words(&self) -> Vec<String> {
-        vec!["latency".to_owned(), format!("--executions={}", self.executions)]
+    /// These arguments as they are typed, of the part that takes them.
+    pub(super) fn words(&self, part: &str) -> Vec<String> {
+        vec![part.to_owned(), format!("--executions={}", self.executions)]
     }
 }
 

@@ -49,7 +49,7 @@ enum Part {
     /// The time from exec to the signal that ends the program (needs root)
     ///
     /// Once on the machine as it is, once while small crates are compiled; in a control group of its own.
-    Kill(kill::Arguments),
+    Kill(latency::Arguments),
     /// What the agent costs those it watches, in time and on processors (needs root)
     ///
     /// Each round runs loops of one activity each without a watcher and with each of them, in an order that is drawn.
@@ -84,7 +84,7 @@ enum Part {
 #[derive(Debug, Clone, clap::Subcommand)]
 enum Live {
     Latency(latency::Arguments),
-    Kill(kill::Arguments),
+    Kill(latency::Arguments),
     Overhead(overhead::Arguments),
     Flood(flood::Arguments),
 }
@@ -175,8 +175,8 @@ fn live(part: &Live) -> Result<()> {
     let mut command: Command = process::as_root(this, &[])?;
     command.args(["bench", "measure"]);
     match part {
-        Live::Latency(arguments) => command.args(arguments.words()),
-        Live::Kill(arguments) => command.args(arguments.words()),
+        Live::Latency(arguments) => command.args(arguments.words("latency")),
+        Live::Kill(arguments) => command.args(arguments.words("kill")),
         Live::Overhead(arguments) => command.args(arguments.words()),
         Live::Flood(arguments) => command.args(arguments.words()),
     };

@@ -1,0 +1,77 @@
+//! `run`
+
+use std::os::unix::fs::PermissionsExt as _;
+
+use serde_json::Value;
+
+use super::{answer, rule, victim};
+use crate::support::agent::{Agent, Setup};
+use crate::support::cgroup::Cgroup;
+use crate::support::{live, live_once, wait_for};
+
+/// An agent whose rule runs a command, given as a list of YAML.
+fn running(cgroup: &Cgroup, command: &str, keys: &str) -> Agent {
+    let rules = rule("run_and_alert", &format!("{{run: {command}}}"));
+    Setup::new().rules(&rules).enforce_with(cgroup, keys).without_events().start()
+}
+
+#[test]
+fn a_command_is_run_and_told_what_was_found_on_its_input_and_in_its_environment() {
+    live!();
+    let (cgroup, folder) = (Cgroup::new(), tempfile::tempdir().unwrap());
+    let file = |name: &str| folder.path().join(name);
+    let script = format!("cat > {0}/new; env > {0}/env; mv {0}/new {0}/told", folder.path().display());
+    let agent = running(&cgroup, &format!("[/bin/sh, -c, '{script}', \"a b; $(c)\"]"), "");
+    let victim = victim(&cgroup, folder.path());
+    let record = answer(&agent, victim.pid(), "done");
+    assert_eq!((&record["kind"], &record["mode"]), (&"run".into(), &"enforce".into()));
+    assert_eq!(record["passed"], serde_json::json!(["target", "trust", "confidence", "breaker"]));
+    let told: Value = serde_json::from_slice(&std::fs::read(file("told")).unwrap()).unwrap();
+    assert_eq!((&told["id"], &told["event"]["process"]["pid"]), (&record["finding"], &victim.pid().into()));
+    let environment = std::fs::read_to_string(file("env")).unwrap();
+    let has = |line: &str| environment.lines().any(|found| found == line);
+    assert!(has("OPENCLAW_RULE=victims") && has(&format!("OPENCLAW_PID={}", victim.pid())), "{environment}");
+    assert!(!environment.contains("OPENCLAW_BPFFS"), "nothing of the agent's own: {environment}");
+}
+
+#[test]
+fn a_command_that_fails_or_takes_too_long_is_recorded_with_the_reason() {
+    live_once!();
+    let (cgroup, folder) = (Cgroup::new(), tempfile::tempdir().unwrap());
+    for (script, reason) in
+        [("echo broken >&2; exit 3", "exit status: 3: broken"), ("sleep 60", "took longer than 1s")]
+    {
+        let agent = running(&cgroup, &format!("[/bin/sh, -c, '{script}']"), "run_limit: 1s");
+        let victim = victim(&cgroup, folder.path());
+        let record = answer(&agent, victim.pid(), "failed");
+        assert!(record["reason"].as_str().unwrap().contains(reason), "{record}");
+    }
+}
+
+#[test]
+fn what_others_can_write_is_not_run() {
+    live_once!();
+    let (cgroup, folder) = (Cgroup::new(), tempfile::tempdir().unwrap());
+    let (program, trace) = (folder.path().join("program"), folder.path().join("trace"));
+    std::fs::write(&program, format!("#!/bin/sh\ntouch {}\n", trace.display())).unwrap();
+    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o777)).unwrap();
+    let agent = running(&cgroup, &format!("[{}]", program.display()), "");
+    let victim = victim(&cgroup, folder.path());
+    let record = answer(&agent, victim.pid(), "refused");
+    assert_eq!(record["refused_by"], "trust");
+    assert!(!trace.exists());
+}
+
+#[test]
+fn in_observe_mode_a_command_is_not_run() {
+    live_once!();
+    let (cgroup, folder) = (Cgroup::new(), tempfile::tempdir().unwrap());
+    let trace = folder.path().join("trace");
+    let rules = rule("run", &format!("{{run: [/usr/bin/touch, {}]}}", trace.display()));
+    let agent = Setup::new().rules(&rules).observe(&cgroup).without_events().start();
+    let victim = victim(&cgroup, folder.path());
+    answer(&agent, victim.pid(), "would");
+    agent.json(&["response", "mode", "enforce", "--output", "json"]);
+    let _second = super::victim(&cgroup, folder.path());
+    wait_for("it is run then", || trace.exists());
+}
