@@ -348,7 +348,7 @@ rules:
             (rule("    response: {isolate: process}"), "4:25 `isolate` is done on no `process` [write tree or container]"),
             (rule("    response: {mode: watch}"), "4:22 `watch` is no mode [write observe (only say what would be done) or enforce]"),
             (rule("    response: {escalate: [kill, suspend]}"), "4:33 `suspend` is not stronger than what comes before it [write them in the order isolate, suspend, kill]"),
-            (rule("    response: {escalate: kil}"), "4:26 nothing escalates to `kil` [write isolate, suspend or kill, in this order; did you mean `kill`?]"),
+            (rule("    response: {escalate: kil}"), "4:26 nothing escalates to `kil` [did you mean `kill`?]"),
             (rule("    action: run"), "4:13 `run` has no command to run [write response: {run: [/usr/local/bin/collect]}]"),
             (rule("    action: restart"), "4:13 `restart` has no service to restart [write response: {restart: nginx.service}]"),
             (rule("    response: {run: [collect]}"), "4:21 a command begins with the whole path of its program [write run: [/usr/local/bin/collect, --short]: no shell reads it]"),
