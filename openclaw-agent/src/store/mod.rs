@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::{env, io};
 
 use openclaw_detect::{Finding, Timestamp};
-use rusqlite::{Connection, OptionalExtension as _, Row, params};
+use rusqlite::{Connection, Row, params};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -172,27 +172,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::NoSuchId`], when there is none or more than one.
     pub fn finding(&self, id: &str) -> Result<Finding, StoreError> {
-        let one: Option<String> = self
-            .db
-            .query_row("SELECT record FROM findings WHERE id = ?1", [id], |row| row.get(0))
-            .optional()
-            .map_err(|source| self.failed(source))?;
-        if let Some(record) = one {
-            return self.parse(&record);
-        }
-        let mut found: Vec<Finding> = self.read(
-            "SELECT record FROM findings WHERE substr(id, 1, length(?1)) = ?1 ORDER BY at DESC LIMIT 2",
-            [id],
-        )?;
-        match (found.pop(), found.is_empty()) {
-            (Some(finding), true) => Ok(finding),
-            (Some(_), false) => Err(StoreError::NoSuchId(format!(
-                "more than one finding has an id that begins with `{id}`: give more of it"
-            ))),
-            (None, _) => Err(StoreError::NoSuchId(format!(
-                "no finding has the id `{id}`: `openclaw findings` lists them"
-            ))),
-        }
+        self.one("findings", id, "finding", "openclaw findings")
     }
 
     /// The actions, the newest first, `limit` at most.
@@ -208,19 +188,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::NoSuchId`], when there is none or more than one.
     pub fn action(&self, id: &str) -> Result<ActionRecord, StoreError> {
-        let mut found: Vec<ActionRecord> = self.read(
-            "SELECT record FROM actions WHERE substr(id, 1, length(?1)) = ?1 ORDER BY id LIMIT 2",
-            [id],
-        )?;
-        match (found.pop(), found.is_empty()) {
-            (Some(action), true) => Ok(action),
-            (Some(_), false) => Err(StoreError::NoSuchId(format!(
-                "more than one answer has an id that begins with `{id}`: give more of it"
-            ))),
-            (None, _) => Err(StoreError::NoSuchId(format!(
-                "no answer has the id `{id}`: `openclaw response list --all` shows them"
-            ))),
-        }
+        self.one("actions", id, "answer", "openclaw response list --all")
     }
 
     /// The actions that answered a finding, the oldest first.
@@ -244,6 +212,34 @@ impl Store {
                 && action.expires.is_none_or(|end| end > now)
         });
         Ok(actions)
+    }
+
+    /// The one record of a table whose id is or begins with `id`. `what` it is, and the command that `lists` them, are for
+    /// who reads why there is none.
+    fn one<T: DeserializeOwned>(
+        &self,
+        table: &str,
+        id: &str,
+        what: &str,
+        lists: &str,
+    ) -> Result<T, StoreError> {
+        let mut exact: Vec<T> = self.read(&format!("SELECT record FROM {table} WHERE id = ?1"), [id])?;
+        if let Some(one) = exact.pop() {
+            return Ok(one);
+        }
+        let beginning = format!(
+            "SELECT record FROM {table} WHERE substr(id, 1, length(?1)) = ?1 ORDER BY at DESC LIMIT 2"
+        );
+        let mut found: Vec<T> = self.read(&beginning, [id])?;
+        match (found.pop(), found.is_empty()) {
+            (Some(one), true) => Ok(one),
+            (Some(_), false) => Err(StoreError::NoSuchId(format!(
+                "more than one {what} has an id that begins with `{id}`: give more of it"
+            ))),
+            (None, _) => {
+                Err(StoreError::NoSuchId(format!("no {what} has the id `{id}`: `{lists}` lists them")))
+            }
+        }
     }
 
     fn read<T: DeserializeOwned>(
