@@ -7,7 +7,7 @@
 use bytemuck::{Pod, Zeroable};
 
 /// The version of the layouts below, and the name of the folder of their pins.
-pub const VERSION: &str = "v1";
+pub const VERSION: &str = "v2";
 
 /// Nanoseconds of one clock tick, the unit of start times in `/proc`. `USER_HZ` is 100 on every
 /// architecture that the programs are built for.
@@ -19,10 +19,13 @@ pub const BLOCK: u32 = 1;
 pub const ISOLATE: u32 = 2;
 /// [`Verdict::kind`] of an isolated container.
 pub const ISOLATE_CONTAINER: u32 = 3;
+/// [`Verdict::kind`] of the isolated host.
+pub const ISOLATE_HOST: u32 = 4;
 
 /// One verdict: the value of `VERDICTS`, which is keyed by the verdict's number.
 ///
-/// The programs read the expiry alone. The rest lets an agent that starts take the verdict over.
+/// It lets an agent that starts take the verdict over. The programs read the expiry alone, of which `EXPIRIES` has a copy:
+/// programs at tracepoints read only maps whose memory is set aside in advance, which for these would be much.
 #[repr(C)]
 #[derive(Debug, Clone, Copy)]
 #[cfg_attr(feature = "user", derive(Pod, Zeroable))]
@@ -33,7 +36,7 @@ pub struct Verdict {
     pub at: u64,
     /// Start of the isolated process in nanoseconds since boot.
     pub start: u64,
-    /// [`BLOCK`], [`ISOLATE`] or [`ISOLATE_CONTAINER`].
+    /// [`BLOCK`], [`ISOLATE`], [`ISOLATE_CONTAINER`] or [`ISOLATE_HOST`].
     pub kind: u32,
     /// The isolated process.
     pub pid: u32,
@@ -62,6 +65,37 @@ pub struct Blocked {
     pub expiry: u64,
 }
 
+/// What isolation leaves open, and whether the host is isolated: the one value of `ISOLATION`.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "user", derive(Pod, Zeroable))]
+pub struct Isolation {
+    /// Until when the host is isolated, in nanoseconds since boot; 0 where it is not.
+    pub host_until: u64,
+    /// Start of the agent in clock ticks since boot.
+    pub agent_start: u64,
+    /// The agent, by its thread group id, whose own connections an isolated host lets out; 0 for nobody.
+    pub agent: u32,
+    /// What is left open, a sum of [`EXCEPTIONS`], [`OWN_LOOPBACK`] and [`HOST_LOOPBACK`].
+    pub open: u32,
+}
+
+/// [`Isolation::open`]: there is something that isolated processes may reach, so they may have sockets for it.
+pub const EXCEPTIONS: u32 = 1;
+/// [`Isolation::open`]: isolated processes may reach this host over loopback.
+pub const OWN_LOOPBACK: u32 = 2;
+/// [`Isolation::open`]: an isolated host may reach itself over loopback.
+pub const HOST_LOOPBACK: u32 = 4;
+
+/// What an isolated process or host may still reach at a network: the value of `ALLOWED4` and `ALLOWED6`.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "user", derive(Pod, Zeroable))]
+pub struct Allowed {
+    /// The one port of TCP and UDP, in the processor's order; 0 for everything.
+    pub port: u32,
+}
+
 /// The mark of an isolated process: the value of `ISOLATED`, which is keyed by the thread group's id.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,14 +107,17 @@ pub struct ProcessMark {
     pub start: u64,
 }
 
-/// The mark of a socket that an isolated process holds: the value of `MARKS`, kept with the socket.
+/// The mark of a socket that an isolated process, or the agent, holds: the value of `MARKS`, kept with the socket.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "user", derive(Pod, Zeroable))]
 pub struct SocketMark {
-    /// The verdict's number.
+    /// The verdict's number, or [`AGENT`].
     pub verdict: u64,
 }
+
+/// [`SocketMark::verdict`] of a connection that the agent itself makes: the number of no verdict.
+pub const AGENT: u64 = 0;
 
 /// A fork that happened while verdicts live: the value of `FORKS`, which is keyed by the child's id.
 ///
@@ -105,7 +142,7 @@ pub struct Fork {
 pub enum Counter {
     /// Packets to or from a blocked network that were dropped.
     BlockedPackets,
-    /// Packets of marked sockets that were dropped.
+    /// Packets of marked sockets, or of an isolated host, that were dropped.
     IsolatedPackets,
     /// Connects and sends to a blocked network that were denied.
     BlockedCalls,

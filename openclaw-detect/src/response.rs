@@ -17,7 +17,7 @@ pub enum Action {
     Restart,
     /// Cut the remote address off, both ways.
     Block,
-    /// Cut the process tree or the container off from the network.
+    /// Cut the process tree, the container or the host off from the network.
     Isolate,
     /// Stop it, so that it can be looked at, and resumed as it was.
     Suspend,
@@ -59,8 +59,8 @@ impl Action {
     pub const fn scopes(self) -> &'static [Scope] {
         match self {
             Action::Alert | Action::Run | Action::Restart | Action::Block => &[],
-            Action::Isolate => &[Scope::Tree, Scope::Container],
-            Action::Suspend | Action::Kill => Scope::ALL,
+            Action::Isolate => &[Scope::Tree, Scope::Container, Scope::Host],
+            Action::Suspend | Action::Kill => &[Scope::Process, Scope::Tree, Scope::Container],
         }
     }
 }
@@ -82,11 +82,13 @@ pub enum Scope {
     Tree,
     /// Every process of its container; of what runs in none, the tree.
     Container,
+    /// All of this host.
+    Host,
 }
 
 impl Scope {
     /// Every scope, from least to most.
-    pub const ALL: &'static [Scope] = &[Scope::Process, Scope::Tree, Scope::Container];
+    pub const ALL: &'static [Scope] = &[Scope::Process, Scope::Tree, Scope::Container, Scope::Host];
 
     /// The name that rules and JSON use.
     pub const fn name(self) -> &'static str {
@@ -94,6 +96,7 @@ impl Scope {
             Scope::Process => "process",
             Scope::Tree => "tree",
             Scope::Container => "container",
+            Scope::Host => "host",
         }
     }
 

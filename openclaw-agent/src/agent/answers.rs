@@ -121,9 +121,10 @@ impl Answers {
         }
     }
 
-    /// Isolates a process tree because a person asks for it.
+    /// Isolates a process tree, a container or the host because a person asks for it.
     pub(super) fn isolate(&mut self, request: Isolate) -> ActionRecord {
         let Isolate { pid, scope, reason, duration } = request;
+        let Some(pid) = pid else { return self.responder.isolate_host(reason, duration) };
         self.look_again = Some(Instant::now() + LOOK_AGAIN);
         self.responder.isolate(pid, scope, reason, duration, &Asked(&self.processes))
     }

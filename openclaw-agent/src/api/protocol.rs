@@ -30,7 +30,7 @@ pub enum Request {
         /// As it was blocked.
         network: Network,
     },
-    /// Cut a process and its descendants off from the network. Answer: [`Response::Action`].
+    /// Cut a process and its descendants, or the host, off from the network. Answer: [`Response::Action`].
     Isolate(Isolate),
     /// Take an isolation back. Answer: [`Response::Action`].
     Release {
@@ -83,8 +83,8 @@ pub struct Block {
 /// A person's request to isolate.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Isolate {
-    /// The root of the process tree.
-    pub pid: u32,
+    /// The root of the process tree; none where the host is meant.
+    pub pid: Option<u32>,
     /// Whether its tree is meant, or all of its container.
     #[serde(default)]
     pub scope: Scope,

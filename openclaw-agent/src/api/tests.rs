@@ -72,7 +72,7 @@ impl Control for Agent {
     }
 
     fn isolate(&self, request: Isolate) -> Result<ActionRecord, Refusal> {
-        Err(Refusal(format!("there is no process {}", request.pid)))
+        Err(Refusal(format!("there is no process {}", request.pid.unwrap_or_default())))
     }
 
     fn modes(&self) -> Modes {
@@ -166,7 +166,7 @@ async fn each_request_gets_its_answer_on_one_connection() {
         let Response::Action { action } = client.ask(&Request::Block(block)).unwrap() else { panic!() };
         assert_eq!(action.expires, Some(Timestamp(1_000_000_001)));
         let refused = client.ask(&Request::Isolate(Isolate {
-            pid: 4711,
+            pid: Some(4711),
             scope: Scope::Tree,
             reason: None,
             duration: None,

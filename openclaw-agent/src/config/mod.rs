@@ -75,6 +75,7 @@ impl Config {
             run_limit: response.run_limit,
             breaker: response.breaker,
             isolate_on_critical: response.isolate_on_critical,
+            isolation: response.isolation.clone(),
             state: state_folder(socket),
             min_confidence: response.min_confidence,
             cgroup: response.cgroup.clone(),

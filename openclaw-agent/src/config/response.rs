@@ -11,7 +11,7 @@ use super::node::Node;
 use super::reader::Reader;
 use super::settings::path;
 use super::{duration_text, units};
-use crate::respond::{BreakerLimits, Network, Protected};
+use crate::respond::{BreakerLimits, Exceptions, Network, Protected};
 
 /// `security.response`
 #[derive(Debug, Clone, Serialize)]
@@ -41,6 +41,8 @@ pub struct Response {
     pub breaker: BreakerLimits,
     /// Whether a critical finding isolates its process, whatever its rule says.
     pub isolate_on_critical: bool,
+    /// What isolation leaves open.
+    pub isolation: Exceptions,
     /// What is never acted upon, besides what never is.
     pub protected: Vec<Protected>,
     /// Networks that are never blocked.
@@ -62,6 +64,7 @@ impl Default for Response {
             run_limit: Duration::from_secs(30),
             breaker: BreakerLimits::default(),
             isolate_on_critical: false,
+            isolation: Exceptions::default(),
             protected: Vec::new(),
             never_block: Vec::new(),
             release_on_exit: false,
@@ -109,6 +112,7 @@ pub(super) fn read(reader: &mut Reader<'_>, node: Option<&Node>, folder: &Path) 
     if let Some(node) = keys.take("isolate_on_critical") {
         response.isolate_on_critical = reader.flag(&keys.name("isolate_on_critical"), node).unwrap_or(false);
     }
+    response.isolation = isolation(reader, keys.take("isolation"));
     if let Some(node) = keys.take("protected") {
         response.protected = reader.list(&keys.name("protected"), node, str::parse);
     }
@@ -165,6 +169,22 @@ fn breaker(reader: &mut Reader<'_>, node: Option<&Node>) -> BreakerLimits {
     }
     keys.finish(reader);
     limits
+}
+
+fn isolation(reader: &mut Reader<'_>, node: Option<&Node>) -> Exceptions {
+    let mut exceptions = Exceptions::default();
+    let mut keys = reader.section("security.response.isolation", node);
+    if let Some(node) = keys.take("allow") {
+        exceptions.allow = reader.list(&keys.name("allow"), node, str::parse);
+    }
+    if let Some(node) = keys.take("dns") {
+        exceptions.dns = reader.flag(&keys.name("dns"), node).unwrap_or(false);
+    }
+    if let Some(node) = keys.take("loopback") {
+        exceptions.loopback = reader.flag(&keys.name("loopback"), node);
+    }
+    keys.finish(reader);
+    exceptions
 }
 
 /// The most answers that a breaker counts: each is remembered for as long as they are counted.

@@ -108,7 +108,7 @@ pub fn sentence(action: &ActionRecord) -> String {
 fn whole_target(action: &ActionRecord) -> String {
     let target = target(&action.target);
     match (action.kind, action.scope) {
-        (_, None | Some(Scope::Process)) | (ActionKind::Isolate, Some(Scope::Tree)) => target,
+        (_, None | Some(Scope::Process | Scope::Host)) | (ActionKind::Isolate, Some(Scope::Tree)) => target,
         (_, Some(Scope::Tree)) => format!("{target} and its descendants"),
         (_, Some(Scope::Container)) => format!("{target} and all of its container"),
     }
@@ -119,6 +119,7 @@ pub fn target(target: &Target) -> String {
     match target {
         Target::Network(network) => Clean(network).to_string(),
         Target::Process { id, name } => format!("process {} ({})", id.pid, Clean(name)),
+        Target::Host => "this host".to_owned(),
         Target::Command(command) => Clean(command).to_string(),
         Target::Service(unit) => Clean(unit).to_string(),
         Target::None => "nothing (the event names no target)".to_owned(),

@@ -65,7 +65,7 @@ pub struct ActionRecord {
 pub enum ActionKind {
     /// No packets to or from an address or network.
     Block,
-    /// No network for a process and all its descendants, or for a container.
+    /// No network for a process and all its descendants, for a container or for the host.
     Isolate,
     /// Processes stand still.
     Suspend,
@@ -131,6 +131,8 @@ pub enum Target {
         /// Its name when the action was asked for.
         name: String,
     },
+    /// This host.
+    Host,
     /// A command, its words joined by spaces.
     Command(String),
     /// A service, by its unit.

@@ -1,15 +1,15 @@
 //! The kernel programs that enforce, and the maps that they read.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod networks;
+
+use std::collections::BTreeMap;
 use std::fs::File;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use aya::maps::lpm_trie::{Key, LpmTrie};
-use aya::maps::{HashMap, Map, MapData, MapError, PerCpuArray, SkStorage};
+use aya::maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray, SkStorage};
 use aya::programs::links::FdLink;
 use aya::programs::{
     CgroupAttachMode, CgroupSkb, CgroupSkbAttachType, CgroupSock, CgroupSockAddr, Program, RawTracePoint,
@@ -17,10 +17,14 @@ use aya::programs::{
 use aya::{Ebpf, EbpfLoader};
 use openclaw_common::Layout;
 use openclaw_common::layout::MISSING;
-use openclaw_common::verdict::{Blocked, Counter, Fork, ProcessMark, SocketMark, Verdict};
+use openclaw_common::verdict::{
+    Allowed, Blocked, Counter, Fork, Isolation, ProcessMark, SocketMark, Verdict,
+};
 
+use super::Network;
 use super::pins::{self, Pins};
-use super::{Network, plan};
+use super::plan::Plan;
+use networks::Networks;
 
 /// The programs, built from `openclaw-ebpf`.
 static OBJECT: &[u8] = aya::include_bytes_aligned!(env!("OPENCLAW_BPF_VERDICT"));
@@ -63,8 +67,12 @@ unsafe impl<T: bytemuck::Pod> aya::Pod for Plain<T> {}
 /// The maps of programs that are attached.
 pub(super) struct Enforcer {
     verdicts: HashMap<MapData, u64, Plain<Verdict>>,
-    blocked4: LpmTrie<MapData, [u8; 4], Plain<Blocked>>,
-    blocked6: LpmTrie<MapData, [u8; 16], Plain<Blocked>>,
+    expiries: HashMap<MapData, u64, u64>,
+    /// What `blocked` is to hold.
+    plan: Plan,
+    blocked: Networks<Blocked>,
+    allowed: Networks<Allowed>,
+    isolation: Array<MapData, Plain<Isolation>>,
     isolated: HashMap<MapData, u32, Plain<ProcessMark>>,
     forks: HashMap<MapData, u32, Plain<Fork>>,
     counters: PerCpuArray<MapData, u64>,
@@ -103,19 +111,35 @@ impl Enforcer {
                 bail!("{} is missing", path.display());
             }
         }
-        Self::from_maps(|name| {
+        let mut enforcer = Self::from_maps(|name| {
             let path = folder.join(name);
             let map = MapData::from_pin(&path).with_context(|| format!("cannot open {}", path.display()))?;
             Ok(Map::from_map_data(map)?)
-        })
+        })?;
+        // The earlier agent may have been killed between the two.
+        for (number, verdict) in enforcer.verdicts() {
+            enforcer.set_expiry(number, verdict.expiry)?;
+        }
+        Ok(enforcer)
     }
 
     /// The maps by name, wherever they come from.
     pub(super) fn from_maps(mut map: impl FnMut(&str) -> Result<Map>) -> Result<Self> {
         Ok(Enforcer {
             verdicts: map("VERDICTS")?.try_into()?,
-            blocked4: map("BLOCKED4")?.try_into()?,
-            blocked6: map("BLOCKED6")?.try_into()?,
+            expiries: map("EXPIRIES")?.try_into()?,
+            plan: Plan::default(),
+            blocked: Networks::new(
+                map("BLOCKED4")?.try_into()?,
+                map("BLOCKED6")?.try_into()?,
+                "blocked networks",
+            ),
+            allowed: Networks::new(
+                map("ALLOWED4")?.try_into()?,
+                map("ALLOWED6")?.try_into()?,
+                "networks that isolation leaves open",
+            ),
+            isolation: map("ISOLATION")?.try_into()?,
             isolated: map("ISOLATED")?.try_into()?,
             forks: map("FORKS")?.try_into()?,
             counters: map("COUNTERS")?.try_into()?,
@@ -144,12 +168,19 @@ impl Enforcer {
     pub(super) fn set_verdict(&mut self, number: u64, verdict: Verdict) -> Result<()> {
         self.verdicts
             .insert(number, Plain(verdict), 0)
-            .context("the kernel's table of verdicts takes no more")
+            .context("the kernel's table of verdicts takes no more")?;
+        self.set_expiry(number, verdict.expiry)
+    }
+
+    fn set_expiry(&mut self, number: u64, expiry: u64) -> Result<()> {
+        self.expiries.insert(number, expiry, 0).context("the kernel's table of verdicts takes no more")
     }
 
     /// Ends a verdict at once. The marks that name it lose their force.
     pub(super) fn remove_verdict(&mut self, number: u64) -> Result<()> {
-        absent_is_fine(self.verdicts.remove(&number)).context("cannot remove the verdict from the kernel")?;
+        let gone = "cannot remove the verdict from the kernel";
+        absent_is_fine(self.expiries.remove(&number)).context(gone)?;
+        absent_is_fine(self.verdicts.remove(&number)).context(gone)?;
         for (pid, mark) in self.marked_processes() {
             if mark.verdict == number {
                 absent_is_fine(self.isolated.remove(&pid)).context("cannot unmark a process")?;
@@ -160,66 +191,78 @@ impl Enforcer {
 
     /// Ends every verdict at once.
     pub(super) fn clear(&mut self) -> Result<()> {
-        let blocked = self.set_blocked(&[]);
+        let emptied = self.block_only(&[]).and_then(|()| self.set_isolation(Isolation::default()));
         for number in self.verdicts().into_keys() {
             self.remove_verdict(number)?;
         }
-        blocked
+        emptied
     }
 
     /// When a verdict ends, in nanoseconds since boot; 0 where there is none.
     fn expiry(&self, number: u64) -> u64 {
-        self.verdicts.get(&number, 0).map_or(0, |Plain(verdict)| verdict.expiry)
+        self.expiries.get(&number, 0).unwrap_or(0)
     }
 
-    /// Makes the kernel's tables of blocked networks say what the verdicts demand. New entries come before
-    /// old ones go, so that nothing that stays blocked passes in between.
-    pub(super) fn set_blocked(&mut self, verdicts: &[(Network, u64)]) -> Result<()> {
-        let wanted = plan::entries(verdicts);
-        let full = "the kernel's table of blocked networks takes no more";
-        for (network, expiry) in &wanted {
-            let value = Plain(Blocked { expiry: *expiry });
-            let prefix = u32::from(network.prefix());
-            match network.address() {
-                IpAddr::V4(v4) => {
-                    self.blocked4.insert(&Key::new(prefix, v4.octets()), value, 0).context(full)?
-                }
-                IpAddr::V6(v6) => {
-                    self.blocked6.insert(&Key::new(prefix, v6.octets()), value, 0).context(full)?
-                }
-            }
-        }
-        for network in self.blocked().difference(&wanted.keys().copied().collect()) {
-            let prefix = u32::from(network.prefix());
-            let removed = match network.address() {
-                IpAddr::V4(v4) => self.blocked4.remove(&Key::new(prefix, v4.octets())),
-                IpAddr::V6(v6) => self.blocked6.remove(&Key::new(prefix, v6.octets())),
-            };
-            absent_is_fine(removed).with_context(|| format!("cannot unblock {network}"))?;
-        }
-        Ok(())
+    /// Has the kernel drop what goes to a network and what comes from it, until then, in nanoseconds since boot.
+    pub(super) fn block(&mut self, network: Network, expiry: u64) -> Result<()> {
+        let changed = self.plan.block(network, expiry);
+        self.write_blocked(changed)
     }
 
-    /// The networks in the kernel's tables.
-    fn blocked(&self) -> BTreeSet<Network> {
-        let v4 = self.blocked4.keys().filter_map(|key| {
-            let key = key.ok()?;
-            Network::new(IpAddr::V4(Ipv4Addr::from(key.data())), u8::try_from(key.prefix_len()).ok()?)
-        });
-        let v6 = self.blocked6.keys().filter_map(|key| {
-            let key = key.ok()?;
-            Network::new(IpAddr::V6(Ipv6Addr::from(key.data())), u8::try_from(key.prefix_len()).ok()?)
-        });
-        v4.chain(v6).collect()
+    /// Has it let pass again what nothing else blocks.
+    pub(super) fn unblock(&mut self, network: Network) -> Result<()> {
+        // What is in it first, so that nothing that stays blocked passes in between.
+        let changed = self.plan.unblock(network);
+        self.write_blocked(changed)?;
+        self.blocked.remove(network)
+    }
+
+    /// Has it block exactly these.
+    pub(super) fn block_only(&mut self, blocks: &[(Network, u64)]) -> Result<()> {
+        self.plan = Plan::default();
+        // The wide ones first: what is in them never gets an earlier end than it has.
+        let mut ordered = blocks.to_vec();
+        ordered.sort_by_key(|(network, _)| network.prefix());
+        for (network, expiry) in ordered {
+            self.block(network, expiry)?;
+        }
+        let mut others = self.blocked.all();
+        for (network, _) in blocks {
+            others.remove(network);
+        }
+        others.into_iter().try_for_each(|network| self.blocked.remove(network))
+    }
+
+    fn write_blocked(&mut self, entries: Vec<(Network, u64)>) -> Result<()> {
+        entries.into_iter().try_for_each(|(network, expiry)| self.blocked.set(network, Blocked { expiry }))
     }
 
     /// Until when the kernel drops a network's first address, in nanoseconds since boot.
     pub(super) fn blocked_until(&self, network: Network) -> u64 {
-        let found = match network.address() {
-            IpAddr::V4(v4) => self.blocked4.get(&Key::new(32, v4.octets()), 0),
-            IpAddr::V6(v6) => self.blocked6.get(&Key::new(128, v6.octets()), 0),
-        };
-        found.map_or(0, |Plain(blocked)| blocked.expiry)
+        self.blocked.first(network).map_or(0, |blocked| blocked.expiry)
+    }
+
+    /// Says whether the host is isolated, and what isolation leaves open.
+    pub(super) fn set_isolation(&mut self, isolation: Isolation) -> Result<()> {
+        self.isolation
+            .set(0, Plain(isolation), 0)
+            .context("cannot tell the kernel what isolation leaves open")
+    }
+
+    /// What the kernel was told of it.
+    pub(super) fn isolation(&self) -> Isolation {
+        self.isolation.get(&0, 0).map(|Plain(isolation)| isolation).unwrap_or_default()
+    }
+
+    /// Leaves exactly these networks open to the isolated.
+    pub(super) fn allow_only(&mut self, allowed: &BTreeMap<Network, Allowed>) -> Result<()> {
+        for (network, what) in allowed {
+            if self.allowed.first(*network) != Some(*what) {
+                self.allowed.set(*network, *what)?;
+            }
+        }
+        let others = self.allowed.all().into_iter().filter(|network| !allowed.contains_key(network));
+        others.collect::<Vec<_>>().into_iter().try_for_each(|network| self.allowed.remove(network))
     }
 
     /// The marked processes by id.

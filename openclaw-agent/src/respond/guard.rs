@@ -3,6 +3,6 @@
 mod network;
 mod process;
 
-pub(super) use network::NetworkGuard;
+pub(super) use network::{NetworkGuard, name_servers};
 pub(super) use process::ProcessGuard;
 pub use process::Protected;

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use openclaw_common::verdict::{BLOCK, ISOLATE, ISOLATE_CONTAINER, Verdict};
+use openclaw_common::verdict::{BLOCK, ISOLATE, ISOLATE_CONTAINER, ISOLATE_HOST, Verdict};
 use openclaw_detect::{ProcessId, Scope, Timestamp};
 
 use super::{ActionKind, ActionRecord, Network, Outcome, Target, clock};
@@ -14,6 +14,7 @@ use super::{ActionKind, ActionRecord, Network, Outcome, Target, clock};
 pub(super) enum Subject {
     Network(Network),
     Process(ProcessId),
+    Host,
 }
 
 /// The numbers of answers: the time in milliseconds, each used once. Shared by the threads that answer.
@@ -87,6 +88,7 @@ pub(super) fn encode(record: &ActionRecord, subject: Subject, expiry: u64) -> Ve
                 }
             }
         }
+        Subject::Host => verdict.kind = ISOLATE_HOST,
         Subject::Process(root) => {
             verdict.kind = if record.scope == Some(Scope::Container) { ISOLATE_CONTAINER } else { ISOLATE };
             verdict.pid = root.pid;
@@ -120,11 +122,13 @@ pub(super) fn decode(number: u64, verdict: &Verdict) -> Option<(ActionRecord, Su
                 Subject::Process(root),
             )
         }
+        ISOLATE_HOST => (ActionKind::Isolate, Target::Host, Subject::Host),
         _ => return None,
     };
     let scope = match verdict.kind {
         BLOCK => None,
         ISOLATE_CONTAINER => Some(Scope::Container),
+        ISOLATE_HOST => Some(Scope::Host),
         _ => Some(Scope::Tree),
     };
     let record = ActionRecord {
@@ -185,6 +189,10 @@ mod tests {
             assert!(matches!(subject, Subject::Process(found) if found == root));
             assert_eq!((read.target, read.scope), (kept.target, kept.scope));
         }
+        let kept = record(ActionKind::Isolate, Target::Host);
+        let (read, subject) = decode(1_795_416_860_859, &encode(&kept, Subject::Host, 99)).unwrap();
+        assert!(matches!(subject, Subject::Host));
+        assert_eq!((read.target, read.scope), (Target::Host, Some(Scope::Host)));
     }
 
     #[test]

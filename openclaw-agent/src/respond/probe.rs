@@ -75,7 +75,7 @@ fn try_probe(layout: &Layout) -> Result<Vec<Capability>> {
 fn trial(mut maps: Enforcer, folder: &Path) -> Result<Vec<&'static str>> {
     let until = clock::since_boot() + clock::nanoseconds(PATIENCE);
     let blocked = [Network::from(IpAddr::V4(BLOCKED4)), Network::from(IpAddr::V6(BLOCKED6))];
-    maps.set_blocked(&blocked.map(|network| (network, until)))?;
+    maps.block_only(&blocked.map(|network| (network, until)))?;
     let root = ProcessId { pid: 0, start: 0 };
     maps.set_verdict(TRIAL, encode(&trial_record(root), Subject::Process(root), until))?;
 

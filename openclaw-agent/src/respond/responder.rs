@@ -1,6 +1,7 @@
 //! The responder: takes findings and commands, keeps the verdicts that live, and ends them.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::ops::ControlFlow::{Break, Continue};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,6 +29,7 @@ use super::{
 };
 
 mod answer;
+mod host;
 mod programs;
 mod strikes;
 mod takeover;
@@ -77,6 +79,8 @@ pub struct Responder {
     struck: BTreeMap<String, Struck>,
     past: VecDeque<ActionRecord>,
     uninherited: u64,
+    /// When it is next to be asked which DNS servers isolation leaves open, in nanoseconds since boot.
+    exceptions_due: u64,
     notices: Vec<String>,
     /// Records that the next tick returns.
     untold: Vec<ActionRecord>,
@@ -97,6 +101,7 @@ struct Live {
 enum What {
     Block(Network),
     Isolate { root: ProcessId, tree: Tree, reported: Shortfall },
+    IsolateHost,
 }
 
 impl What {
@@ -104,6 +109,7 @@ impl What {
     fn of(number: u64, subject: Subject, scope: Scope) -> What {
         match subject {
             Subject::Network(network) => What::Block(network),
+            Subject::Host => What::IsolateHost,
             Subject::Process(root) => {
                 let mut tree = Tree::left(number, scope);
                 tree.expect(root.pid, root.start / TICK);
@@ -116,6 +122,7 @@ impl What {
         match self {
             What::Block(network) => Subject::Network(*network),
             What::Isolate { root, .. } => Subject::Process(*root),
+            What::IsolateHost => Subject::Host,
         }
     }
 }
@@ -168,6 +175,7 @@ impl Responder {
             struck: BTreeMap::new(),
             past: VecDeque::new(),
             uninherited: 0,
+            exceptions_due: 0,
             notices: Vec::new(),
             untold: Vec::new(),
             extended: Vec::new(),
@@ -263,6 +271,9 @@ impl Responder {
         let origin = Origin { finding: Some(finding), reason: None, duration, escalates };
         match action {
             Action::Block => Some(self.answer_block(finding.remote.map(Network::from), &origin)),
+            Action::Isolate if finding.response.isolate == Scope::Host => {
+                Some(self.answer_isolate_host(&origin))
+            }
             Action::Isolate => {
                 Some(self.answer_isolate(finding.process, finding.response.isolate, &origin, lookup))
             }
@@ -335,6 +346,12 @@ impl Responder {
             &Origin { finding: None, reason, duration, escalates: None },
             lookup,
         )
+    }
+
+    /// Isolates the host because a person asks for it.
+    pub fn isolate_host(&mut self, reason: Option<String>, duration: Option<Duration>) -> ActionRecord {
+        let duration = duration.unwrap_or(self.settings.default_duration);
+        self.answer_isolate_host(&Origin { finding: None, reason, duration, escalates: None })
     }
 
     /// Takes the living descendants that `lookup` knows by now into the trees that are isolated.
@@ -479,6 +496,7 @@ impl Responder {
                 }
             }
         }
+        self.renew_exceptions(now);
         records.extend(self.sweep());
         records
     }
@@ -520,7 +538,7 @@ impl Responder {
                 What::Isolate { root, tree, .. } => {
                     tree.is_of(container) && (container.is_some() || same(root))
                 }
-                What::Block(_) => false,
+                What::Block(_) | What::IsolateHost => false,
             })
             .map(|(number, _)| *number)
     }

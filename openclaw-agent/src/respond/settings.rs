@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use openclaw_detect::{Mode, ProcessId};
 
-use super::{BreakerLimits, Network, Protected, state_folder};
+use super::{BreakerLimits, Exceptions, Network, Protected, state_folder};
 use crate::api::socket::SYSTEM_SOCKET;
 
 /// How to answer.
@@ -25,6 +25,8 @@ pub struct ResponseSettings {
     pub breaker: BreakerLimits,
     /// Whether a critical finding isolates its process, whatever its rule says.
     pub isolate_on_critical: bool,
+    /// What isolation leaves open.
+    pub isolation: Exceptions,
     /// An answer to a finding needs a confidence strictly above this, 0 to 1.
     pub min_confidence: f64,
     /// The cgroup v2 folder that bounds where verdicts hold; none means the root of cgroup v2.
@@ -55,6 +57,7 @@ impl Default for ResponseSettings {
             run_limit: Duration::from_secs(30),
             breaker: BreakerLimits::default(),
             isolate_on_critical: false,
+            isolation: Exceptions::default(),
             min_confidence: 0.8,
             cgroup: None,
             default_duration: Duration::from_secs(3600),

@@ -5,6 +5,7 @@ mod command;
 mod container;
 mod enforce;
 mod guard;
+mod host;
 mod isolate;
 mod life;
 mod session;

@@ -1,22 +1,45 @@
 //! The maps of the verdicts. All of them are pinned while a verdict lives.
 
-use aya_ebpf::bindings::{BPF_F_CLONE, BPF_F_NO_PREALLOC, bpf_map_type::BPF_MAP_TYPE_SK_STORAGE, bpf_sock};
+use aya_ebpf::bindings::{
+    BPF_F_CLONE, BPF_F_NO_PREALLOC, BPF_SK_STORAGE_GET_F_CREATE, bpf_map_type::BPF_MAP_TYPE_SK_STORAGE, bpf_sock,
+};
 use aya_ebpf::helpers::{bpf_ktime_get_boot_ns, generated::bpf_sk_storage_get};
 use aya_ebpf::macros::{btf_map, map};
-use aya_ebpf::maps::{HashMap, LpmTrie, LruHashMap, PerCpuArray, lpm_trie::Key};
-use openclaw_common::verdict::{Blocked, Counter, Fork, ProcessMark, SocketMark, Verdict};
+use aya_ebpf::maps::{Array, HashMap, LpmTrie, LruHashMap, PerCpuArray, lpm_trie::Key};
+use openclaw_common::verdict::{
+    Allowed, Blocked, Counter, Fork, Isolation, ProcessMark, SocketMark, Verdict,
+};
 
-/// The verdicts by number.
+/// How many verdicts there can be, and how many blocked networks of a family.
+const VERDICTS_AT_MOST: u32 = 65_536;
+
+/// The verdicts by number, for the agent.
 #[map]
-static VERDICTS: HashMap<u64, Verdict> = HashMap::with_max_entries(4096, 0);
+static VERDICTS: HashMap<u64, Verdict> = HashMap::with_max_entries(VERDICTS_AT_MOST, BPF_F_NO_PREALLOC);
+
+/// When each of them ends, in nanoseconds since boot.
+#[map]
+static EXPIRIES: HashMap<u64, u64> = HashMap::with_max_entries(VERDICTS_AT_MOST, 0);
 
 /// Blocked IPv4 networks, in network order.
 #[map]
-static BLOCKED4: LpmTrie<[u8; 4], Blocked> = LpmTrie::with_max_entries(16384, 0);
+static BLOCKED4: LpmTrie<[u8; 4], Blocked> = LpmTrie::with_max_entries(VERDICTS_AT_MOST, 0);
 
 /// Blocked IPv6 networks, in network order.
 #[map]
-static BLOCKED6: LpmTrie<[u8; 16], Blocked> = LpmTrie::with_max_entries(16384, 0);
+static BLOCKED6: LpmTrie<[u8; 16], Blocked> = LpmTrie::with_max_entries(VERDICTS_AT_MOST, 0);
+
+/// What isolation leaves open, and whether the host is isolated.
+#[map]
+static ISOLATION: Array<Isolation> = Array::with_max_entries(1, 0);
+
+/// What the isolated may reach of IPv4, in network order.
+#[map]
+static ALLOWED4: LpmTrie<[u8; 4], Allowed> = LpmTrie::with_max_entries(4096, 0);
+
+/// What the isolated may reach of IPv6, in network order.
+#[map]
+static ALLOWED6: LpmTrie<[u8; 16], Allowed> = LpmTrie::with_max_entries(4096, 0);
 
 /// Isolated processes by thread group id. The agent makes it large enough for all that the machine can have.
 #[map]
@@ -48,7 +71,7 @@ struct SocketStorage {
 // SAFETY: the pointers only describe the map to the loader; nothing reads through them.
 unsafe impl Sync for SocketStorage {}
 
-/// Sockets that isolated processes hold.
+/// Sockets that isolated processes hold, and connections of the agent's.
 #[btf_map]
 static MARKS: SocketStorage = SocketStorage {
     r#type: core::ptr::null(),
@@ -69,39 +92,71 @@ pub(crate) fn now() -> u64 {
 #[inline(always)]
 pub(crate) fn in_force(verdict: u64) -> bool {
     // SAFETY: the value is read at once; an entry that is replaced meanwhile is as good as the new one.
-    match unsafe { VERDICTS.get(verdict) } {
-        Some(verdict) => verdict.expiry > now(),
+    match unsafe { EXPIRIES.get(verdict) } {
+        Some(expiry) => *expiry > now(),
         None => false,
     }
 }
 
-/// Whether an IPv4 address, in network order, is blocked.
-#[inline(always)]
-pub(crate) fn is_blocked4(address: [u8; 4]) -> bool {
-    match BLOCKED4.get(Key::new(32, address)) {
-        Some(blocked) => blocked.expiry > now(),
-        None => false,
+/// A remote address, in network order.
+#[derive(Clone, Copy)]
+pub(crate) enum Address {
+    V4([u8; 4]),
+    V6([u8; 16]),
+}
+
+impl Address {
+    /// An IPv6 address as four words. One that stands for an IPv4 address is that.
+    #[inline(always)]
+    pub(crate) fn of_words(words: [u32; 4]) -> Address {
+        if words[0] == 0 && words[1] == 0 && words[2] == 0xffff_u32.to_be() {
+            return Address::V4(words[3].to_ne_bytes());
+        }
+        // SAFETY: both are sixteen bytes without padding, and every pattern of bits is valid.
+        Address::V6(unsafe { core::mem::transmute::<[u32; 4], [u8; 16]>(words) })
+    }
+
+    /// Whether it is blocked.
+    #[inline(always)]
+    pub(crate) fn is_blocked(self) -> bool {
+        let blocked = match self {
+            Address::V4(address) => BLOCKED4.get(Key::new(32, address)),
+            Address::V6(address) => BLOCKED6.get(Key::new(128, address)),
+        };
+        match blocked {
+            Some(blocked) => blocked.expiry > now(),
+            None => false,
+        }
+    }
+
+    /// What the isolated may reach of it.
+    #[inline(always)]
+    pub(crate) fn allowed(self) -> Option<Allowed> {
+        match self {
+            Address::V4(address) => ALLOWED4.get(Key::new(32, address)).copied(),
+            Address::V6(address) => ALLOWED6.get(Key::new(128, address)).copied(),
+        }
+    }
+
+    /// Whether it is 127.0.0.0/8 or ::1.
+    #[inline(always)]
+    pub(crate) fn is_loopback(self) -> bool {
+        match self {
+            Address::V4(address) => address[0] == 127,
+            Address::V6(address) => u128::from_be_bytes(address) == 1,
+        }
     }
 }
 
-/// Whether an IPv6 address, as four words in network order, is blocked. One that stands for an IPv4 address
-/// is looked up as that.
+/// What isolation leaves open, and whether the host is isolated. There always is such a value.
 #[inline(always)]
-pub(crate) fn is_blocked6(words: [u32; 4]) -> bool {
-    if words[0] == 0 && words[1] == 0 && words[2] == 0xffff_u32.to_be() {
-        return is_blocked4(words[3].to_ne_bytes());
-    }
-    // SAFETY: both are sixteen bytes without padding, and every pattern of bits is valid.
-    let address: [u8; 16] = unsafe { core::mem::transmute(words) };
-    match BLOCKED6.get(Key::new(128, address)) {
-        Some(blocked) => blocked.expiry > now(),
-        None => false,
-    }
+pub(crate) fn isolation() -> Option<Isolation> {
+    ISOLATION.get(0).copied()
 }
 
-/// Whether a full socket bears the mark of an isolation that is in force.
+/// The number that a socket is marked with.
 #[inline(always)]
-pub(crate) fn is_marked(socket: *mut bpf_sock) -> bool {
+pub(crate) fn mark_of(socket: *mut bpf_sock) -> Option<u64> {
     // SAFETY: the verifier checks that the socket is one; without a flag nothing is created.
     let mark: *const SocketMark = unsafe {
         bpf_sk_storage_get((&raw const MARKS).cast_mut().cast(), socket.cast(), core::ptr::null_mut(), 0)
@@ -109,10 +164,32 @@ pub(crate) fn is_marked(socket: *mut bpf_sock) -> bool {
     .cast_const()
     .cast();
     if mark.is_null() {
+        return None;
+    }
+    // SAFETY: not null, so it points at the socket's value, which lives as long as this program runs.
+    Some(unsafe { (*mark).verdict })
+}
+
+/// Marks a socket. Returns whether it bears the mark.
+#[inline(always)]
+pub(crate) fn mark(socket: *mut bpf_sock, verdict: u64) -> bool {
+    let mut mark = SocketMark { verdict };
+    // SAFETY: the verifier checks that the socket is one; what is created begins as `mark`.
+    let kept: *mut SocketMark = unsafe {
+        bpf_sk_storage_get(
+            (&raw const MARKS).cast_mut().cast(),
+            socket.cast(),
+            (&raw mut mark).cast(),
+            u64::from(BPF_SK_STORAGE_GET_F_CREATE),
+        )
+    }
+    .cast();
+    if kept.is_null() {
         return false;
     }
     // SAFETY: not null, so it points at the socket's value, which lives as long as this program runs.
-    in_force(unsafe { (*mark).verdict })
+    unsafe { (*kept).verdict = verdict };
+    true
 }
 
 /// Counts one.

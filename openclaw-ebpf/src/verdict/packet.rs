@@ -4,53 +4,153 @@ use aya_ebpf::bindings::bpf_sock;
 use aya_ebpf::helpers::generated::bpf_sk_fullsock;
 use aya_ebpf::macros::cgroup_skb;
 use aya_ebpf::programs::SkBuffContext;
-use openclaw_common::verdict::Counter;
+use openclaw_common::verdict::{AGENT, Counter, HOST_LOOPBACK, OWN_LOOPBACK};
 
-use crate::maps::{count, is_blocked4, is_blocked6, is_marked};
+use crate::maps::{Address, count, in_force, isolation, mark_of, now};
 
 const DROP: i32 = 0;
 const PASS: i32 = 1;
 
-/// Where the remote address stands in a packet.
+/// `LOOPBACK_IFINDEX` of the kernel's `flow.h`: the loopback interface of each network namespace.
+const LOOPBACK: u32 = 1;
+
+/// Protocols of IP, by IANA's numbers.
+const HOP_BY_HOP: u8 = 0;
+const TCP: u8 = 6;
+const UDP: u8 = 17;
+const ICMPV6: u8 = 58;
+
+/// Where things of the other side stand in a packet. It begins with its IP header, in both directions.
+#[derive(Clone, Copy)]
 struct Remote {
+    /// The address in an IPv4 header.
     ipv4: usize,
+    /// The address in an IPv6 header.
     ipv6: usize,
+    /// The port in a header of TCP or UDP.
+    port: usize,
 }
+
+const DESTINATION: Remote = Remote { ipv4: 16, ipv6: 24, port: 2 };
+const SOURCE: Remote = Remote { ipv4: 12, ipv6: 8, port: 0 };
 
 /// Packets that a socket sends. Since 4.10; storage of sockets since 5.2.
 #[cgroup_skb(egress)]
 pub fn verdict_egress(ctx: SkBuffContext) -> i32 {
-    judge(&ctx, Remote { ipv4: 16, ipv6: 24 })
+    judge(&ctx, DESTINATION)
 }
 
 /// Packets that reach a socket. The kernel has set `sk` to the socket that receives.
 #[cgroup_skb(ingress)]
 pub fn verdict_ingress(ctx: SkBuffContext) -> i32 {
-    judge(&ctx, Remote { ipv4: 12, ipv6: 8 })
+    judge(&ctx, SOURCE)
 }
 
 #[inline(always)]
 fn judge(ctx: &SkBuffContext, remote: Remote) -> i32 {
-    if let Some(socket) = full_socket(ctx)
-        && is_marked(socket)
-    {
+    let address = address(ctx, remote);
+    if is_cut_off(ctx, remote, address) {
         count(Counter::IsolatedPackets);
         return DROP;
     }
-    if is_blocked(ctx, remote).unwrap_or(false) {
+    if address.is_some_and(Address::is_blocked) {
         count(Counter::BlockedPackets);
         return DROP;
     }
     PASS
 }
 
-/// The packet begins with its IP header here, in both directions.
+/// Whether isolation, of its socket or of the host, stops the packet.
 #[inline(always)]
-fn is_blocked(ctx: &SkBuffContext, remote: Remote) -> Option<bool> {
-    match ctx.load::<u8>(0).ok()? >> 4 {
-        4 => Some(is_blocked4(ctx.load(remote.ipv4).ok()?)),
-        6 => Some(is_blocked6(ctx.load(remote.ipv6).ok()?)),
+fn is_cut_off(ctx: &SkBuffContext, remote: Remote, address: Option<Address>) -> bool {
+    let mark = full_socket(ctx).and_then(mark_of);
+    if let Some(verdict) = mark
+        && verdict != AGENT
+        && in_force(verdict)
+    {
+        return !may_pass(ctx, remote, address, OWN_LOOPBACK);
+    }
+    let Some(isolation) = isolation() else { return false };
+    isolation.host_until != 0
+        && isolation.host_until > now()
+        && mark != Some(AGENT)
+        && !may_pass(ctx, remote, address, HOST_LOOPBACK)
+        && !keeps_the_link(ctx)
+}
+
+/// Whether isolation leaves open where the packet goes to or comes from. `loopback` is what says so of loopback.
+#[inline(always)]
+fn may_pass(ctx: &SkBuffContext, remote: Remote, address: Option<Address>, loopback: u32) -> bool {
+    let Some(isolation) = isolation() else { return false };
+    // SAFETY: the context is the kernel's; the verifier checks the read.
+    if isolation.open & loopback != 0 && unsafe { (*ctx.skb.skb).ifindex } == LOOPBACK {
+        return true;
+    }
+    match address.and_then(Address::allowed) {
+        Some(allowed) => allowed.port == 0 || port(ctx, remote) == Some(allowed.port),
+        None => false,
+    }
+}
+
+#[inline(always)]
+fn address(ctx: &SkBuffContext, remote: Remote) -> Option<Address> {
+    match version(ctx)? {
+        4 => Some(Address::V4(ctx.load(remote.ipv4).ok()?)),
+        6 => Some(Address::of_words(ctx.load(remote.ipv6).ok()?)),
         _ => None,
+    }
+}
+
+#[inline(always)]
+fn version(ctx: &SkBuffContext) -> Option<u8> {
+    Some(ctx.load::<u8>(0).ok()? >> 4)
+}
+
+/// The other side's port of TCP or UDP; none of fragments but the first, and behind extension headers.
+#[inline(always)]
+fn port(ctx: &SkBuffContext, remote: Remote) -> Option<u32> {
+    let (protocol, at) = transport(ctx)?;
+    if protocol != TCP && protocol != UDP {
+        return None;
+    }
+    Some(u32::from(u16::from_be(ctx.load(at + remote.port).ok()?)))
+}
+
+/// The protocol above IP, and where its header begins.
+#[inline(always)]
+fn transport(ctx: &SkBuffContext) -> Option<(u8, usize)> {
+    if version(ctx)? == 6 {
+        return Some((ctx.load(6).ok()?, 40));
+    }
+    let words = ctx.load::<u8>(0).ok()? & 0x0f;
+    if u16::from_be(ctx.load(6).ok()?) & 0x1fff != 0 {
+        return None; // not the beginning of what was cut in pieces
+    }
+    Some((ctx.load(9).ok()?, usize::from(words) * 4))
+}
+
+/// Whether the host would lose its link or its address without it: who is who on the link (RFC 4861), what the link's
+/// switches are told of that (RFC 2710, RFC 3810), and the lease of an address (RFC 2131, RFC 8415).
+#[inline(always)]
+fn keeps_the_link(ctx: &SkBuffContext) -> bool {
+    keeps(ctx).unwrap_or(false)
+}
+
+#[inline(always)]
+fn keeps(ctx: &SkBuffContext) -> Option<bool> {
+    let (mut protocol, mut at) = transport(ctx)?;
+    if version(ctx)? == 6 && protocol == HOP_BY_HOP {
+        // Reports of listeners come behind a router alert, which is as short as such a header can be.
+        protocol = ctx.load(at).ok()?;
+        at += 8;
+    }
+    match protocol {
+        ICMPV6 => Some(matches!(ctx.load::<u8>(at).ok()?, 130..=137 | 143)),
+        UDP => {
+            let [from, to] = ctx.load::<[u16; 2]>(at).ok()?.map(u16::from_be);
+            Some(matches!((from, to), (68, 67) | (67, 68) | (546, 547) | (547, 546)))
+        }
+        _ => Some(false),
     }
 }
 

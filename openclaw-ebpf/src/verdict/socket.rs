@@ -1,23 +1,45 @@
 //! What processes ask of sockets: to be made, to connect, to send somewhere.
 
-use aya_ebpf::bindings::bpf_sock_addr;
+use aya_ebpf::bindings::{bpf_sock, bpf_sock_addr};
 use aya_ebpf::helpers::bpf_get_current_pid_tgid;
 use aya_ebpf::macros::{cgroup_sock, cgroup_sock_addr};
 use aya_ebpf::programs::{SockAddrContext, SockContext};
-use openclaw_common::verdict::{Counter, TICK};
+use openclaw_common::verdict::{AGENT, Counter, EXCEPTIONS, OWN_LOOPBACK, TICK};
 use openclaw_ebpf::kernel::current_task;
 use openclaw_ebpf::offset;
 
-use crate::maps::{ISOLATED, count, in_force, is_blocked4, is_blocked6};
+use crate::maps::{Address, ISOLATED, count, in_force, isolation, mark};
 
 /// The caller gets EPERM.
 const DENY: i32 = 0;
 const ALLOW: i32 = 1;
 
+/// `SOCK_STREAM` and `SOCK_DGRAM`, with the protocols that they have by default: other sockets could send what a program
+/// that is told addresses does not see.
+const STREAM_OF_TCP: (u32, u32) = (1, 6);
+const DATAGRAMS_OF_UDP: (u32, u32) = (2, 17);
+
 /// `socket(AF_INET or AF_INET6, …)`. Since 4.10; the id of the process since 5.10.
 #[cgroup_sock(sock_create)]
-pub fn verdict_socket(_ctx: SockContext) -> i32 {
-    if caller_is_isolated() { DENY } else { ALLOW }
+pub fn verdict_socket(ctx: SockContext) -> i32 {
+    let Some(verdict) = isolation_of_caller() else { return ALLOW };
+    if isolation().is_some_and(|isolation| isolation.open & EXCEPTIONS != 0)
+        && is_plain(ctx.sock)
+        && mark(ctx.sock, verdict)
+    {
+        return ALLOW; // Its packets are judged by where they go.
+    }
+    deny(Counter::IsolatedCalls)
+}
+
+/// Whether it is a socket of TCP or UDP.
+#[inline(always)]
+fn is_plain(socket: *mut bpf_sock) -> bool {
+    // SAFETY: the context is the kernel's; the verifier checks the reads.
+    let kind = unsafe {
+        ((&raw const (*socket).type_).read_volatile(), (&raw const (*socket).protocol).read_volatile())
+    };
+    kind == STREAM_OF_TCP || kind == DATAGRAMS_OF_UDP
 }
 
 /// `connect` to an IPv4 address.
@@ -46,25 +68,68 @@ pub fn verdict_send6(ctx: SockAddrContext) -> i32 {
 
 #[inline(always)]
 fn judge4(ctx: &SockAddrContext) -> i32 {
-    if caller_is_isolated() {
-        return DENY;
-    }
     // SAFETY: the context is the kernel's; the verifier checks the read.
     let address = unsafe { (&raw const (*ctx.sock_addr).user_ip4).read_volatile() };
-    deny_if(is_blocked4(address.to_ne_bytes()))
+    judge(ctx, Address::V4(address.to_ne_bytes()))
 }
 
 #[inline(always)]
 fn judge6(ctx: &SockAddrContext) -> i32 {
-    if caller_is_isolated() {
-        return DENY;
+    judge(
+        ctx,
+        Address::of_words([
+            word(ctx.sock_addr, 0),
+            word(ctx.sock_addr, 1),
+            word(ctx.sock_addr, 2),
+            word(ctx.sock_addr, 3),
+        ]),
+    )
+}
+
+#[inline(always)]
+fn judge(ctx: &SockAddrContext, address: Address) -> i32 {
+    if isolation_of_caller().is_some() && !may_reach(ctx, address) {
+        return deny(Counter::IsolatedCalls);
     }
-    deny_if(is_blocked6([
-        word(ctx.sock_addr, 0),
-        word(ctx.sock_addr, 1),
-        word(ctx.sock_addr, 2),
-        word(ctx.sock_addr, 3),
-    ]))
+    if address.is_blocked() {
+        return deny(Counter::BlockedCalls);
+    }
+    let_the_agent_out(ctx);
+    ALLOW
+}
+
+/// Whether isolation leaves an address open.
+#[inline(always)]
+fn may_reach(ctx: &SockAddrContext, address: Address) -> bool {
+    let Some(isolation) = isolation() else { return false };
+    if isolation.open & OWN_LOOPBACK != 0 && address.is_loopback() {
+        return true;
+    }
+    // SAFETY: the context is the kernel's; the verifier checks the read.
+    let port = unsafe { (&raw const (*ctx.sock_addr).user_port).read_volatile() };
+    match address.allowed() {
+        Some(allowed) => allowed.port == 0 || allowed.port == u32::from(u16::from_be(port as u16)),
+        None => false,
+    }
+}
+
+/// While the host is isolated, what the agent itself connects to is told from everything else by a mark: alerts go out.
+#[inline(always)]
+fn let_the_agent_out(ctx: &SockAddrContext) {
+    let Some(isolation) = isolation() else { return };
+    if isolation.host_until == 0 || isolation.agent == 0 || isolation.agent != caller() {
+        return;
+    }
+    let start = start_of_caller();
+    // A process whose start cannot be read might be another one of that number.
+    if start == 0 || start / TICK != isolation.agent_start {
+        return;
+    }
+    // SAFETY: the context is the kernel's; the verifier checks the read and what it yields.
+    let socket = unsafe { (*ctx.sock_addr).__bindgen_anon_1.sk };
+    if !socket.is_null() {
+        mark(socket, AGENT);
+    }
 }
 
 /// One word of the address. Volatile, since the compiler would otherwise copy the array in ways that the
@@ -76,29 +141,35 @@ fn word(address: *mut bpf_sock_addr, n: usize) -> u32 {
 }
 
 #[inline(always)]
-fn deny_if(blocked: bool) -> i32 {
-    if blocked {
-        count(Counter::BlockedCalls);
-        DENY
-    } else {
-        ALLOW
-    }
+fn deny(counter: Counter) -> i32 {
+    count(counter);
+    DENY
 }
 
-/// Whether the calling process is isolated. Its mark counts only while the process is the one that got it.
+/// The verdict that isolates the calling process. Its mark counts only while the process is the one that got it.
 #[inline(always)]
-fn caller_is_isolated() -> bool {
-    let tgid = (bpf_get_current_pid_tgid() >> 32) as u32;
+fn isolation_of_caller() -> Option<u64> {
     // SAFETY: the value is copied at once.
-    let Some(mark) = (unsafe { ISOLATED.get(tgid) }).copied() else { return false };
+    let mark = (unsafe { ISOLATED.get(caller()) }).copied()?;
     if !in_force(mark.verdict) {
-        return false;
+        return None;
     }
-    let start: u64 = current_task().follow(offset!(task_group_leader)).get(offset!(task_start_boottime));
+    let start = start_of_caller();
     // A start time that cannot be read (0) leaves the mark in force: it is removed when the process ends.
     if start != 0 && start / TICK != mark.start {
-        return false;
+        return None;
     }
-    count(Counter::IsolatedCalls);
-    true
+    Some(mark.verdict)
+}
+
+/// The calling process, by its thread group id.
+#[inline(always)]
+fn caller() -> u32 {
+    (bpf_get_current_pid_tgid() >> 32) as u32
+}
+
+/// When the calling process began, in nanoseconds since boot; 0 where that cannot be read.
+#[inline(always)]
+fn start_of_caller() -> u64 {
+    current_task().follow(offset!(task_group_leader)).get(offset!(task_start_boottime))
 }

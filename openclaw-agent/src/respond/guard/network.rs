@@ -1,10 +1,11 @@
 //! What must stay reachable: networks that nobody blocks, and those from which somebody works on this host.
 
+use std::collections::HashSet;
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::super::endpoints::Endpoints;
-use super::super::{Network, ResponseSettings, operator, process};
+use super::super::{Exceptions, Network, ResponseSettings, operator, process};
 use super::process::executable;
 
 /// The guard rails of blocks, as they are configured.
@@ -35,6 +36,31 @@ impl NetworkGuard {
 
     /// Why no rule may block a network, though a person may: somebody works on this host from there.
     pub(in crate::respond) fn operator(&self, network: Network) -> Option<String> {
+        let peer = self.operators().into_iter().find(|peer| network.contains(*peer))?;
+        Some(format!(
+            "{peer} has an open session with this host's sshd, which a rule must not cut; `openclaw blocklist \
+             add {network}` blocks it all the same"
+        ))
+    }
+
+    /// Why no rule may isolate the host, though a person may: those who look after it could not reach it any more.
+    pub(in crate::respond) fn lockout(&self, exceptions: &Exceptions) -> Option<String> {
+        let by_hand = "`openclaw isolate --host` does it all the same";
+        if exceptions.allow.is_empty() {
+            return Some(format!(
+                "nobody could reach this host any more: name the SOC's networks in security.response.isolation.allow; \
+                 {by_hand}"
+            ));
+        }
+        let peer = self.operators().into_iter().find(|peer| !exceptions.allows(Network::from(*peer)))?;
+        Some(format!(
+            "{peer} has an open session with this host's sshd, which a rule must not cut, and is not in \
+             security.response.isolation.allow; {by_hand}"
+        ))
+    }
+
+    /// From where somebody works on this host.
+    fn operators(&self) -> HashSet<IpAddr> {
         let servers: Vec<u32> = process::all()
             .into_iter()
             .filter(|pid| {
@@ -42,11 +68,7 @@ impl NetworkGuard {
                     .is_some_and(|runs| operator::serves_logins(runs.name()) && runs.is_installed())
             })
             .collect();
-        let peer = operator::peers(&servers).into_iter().find(|peer| network.contains(*peer))?;
-        Some(format!(
-            "{peer} has an open session with this host's sshd, which a rule must not cut; `openclaw blocklist \
-             add {network}` blocks it all the same"
-        ))
+        operator::peers(&servers)
     }
 }
 
@@ -141,7 +163,8 @@ fn hex_ipv6(text: &str) -> Option<IpAddr> {
     Some(IpAddr::V6(Ipv6Addr::from_bits(u128::from_str_radix(text, 16).ok()?)))
 }
 
-fn name_servers() -> Vec<IpAddr> {
+/// The DNS servers that this host asks.
+pub(in crate::respond) fn name_servers() -> Vec<IpAddr> {
     ["/etc/resolv.conf", "/run/systemd/resolve/resolv.conf"]
         .iter()
         .filter_map(|path| fs::read_to_string(path).ok())

@@ -1,7 +1,7 @@
 //! One answer: under the guard rails, carried out, or extended where it is in force already.
 
 use std::collections::HashSet;
-use std::ops::ControlFlow::{self, Break, Continue};
+use std::ops::ControlFlow;
 
 use super::*;
 
@@ -187,7 +187,7 @@ impl Responder {
     }
 
     /// What a person asks for, or the policy allows; else what becomes of it. What is in force already `is_news` no more.
-    fn permit(
+    pub(super) fn permit(
         &self,
         origin: &Origin<'_>,
         record: ActionRecord,
@@ -204,7 +204,13 @@ impl Responder {
         }
     }
 
-    fn record(&self, origin: &Origin<'_>, number: u64, kind: ActionKind, target: Target) -> ActionRecord {
+    pub(super) fn record(
+        &self,
+        origin: &Origin<'_>,
+        number: u64,
+        kind: ActionKind,
+        target: Target,
+    ) -> ActionRecord {
         ActionRecord {
             finding: origin.finding.map(|finding| finding.id.clone()),
             rule: origin.finding.map(|finding| finding.rule.clone()),
@@ -228,14 +234,14 @@ impl Responder {
             ActionRecord { outcome: Outcome::Done, expires: Some(clock::wall_at(expiry)), ..record.clone() };
         let made = self.attach().and_then(|()| make(self, planned, expiry));
         made.unwrap_or_else(|error| {
-            self.live.remove(&number);
+            let begun = self.live.remove(&number);
             if let Some(enforcer) = &mut self.enforcer
                 && let Err(error) = enforcer.remove_verdict(number)
             {
                 tracing::error!("a verdict that failed could not be cleared away: {error:#}");
             }
-            let tidied = self.set_blocked().and_then(|()| self.detach_if_idle());
-            if let Err(error) = tidied {
+            let taken_back = begun.map_or(Ok(()), |live| self.enforce_no_more(&live.what));
+            if let Err(error) = taken_back.and_then(|()| self.detach_if_idle()) {
                 tracing::error!("a verdict that failed could not be cleared away: {error:#}");
             }
             record.failed(format!("{error:#}"))
@@ -252,7 +258,7 @@ impl Responder {
         self.enforcer()?.set_verdict(number, encode(&record, Subject::Network(network), expiry))?;
         self.live.insert(number, Live { record: record.clone(), expiry, what: What::Block(network) });
         let done = clock::wall();
-        self.set_blocked()?;
+        self.enforcer()?.block(network, expiry)?;
         if self.enforcer()?.blocked_until(network) < expiry {
             bail!("the kernel's table of blocked networks did not keep {network}");
         }
@@ -321,8 +327,11 @@ impl Responder {
                 .context("the verdict programs are not attached")?
                 .set_verdict(number, verdict)?;
             self.extended.push(live.record.clone());
-            self.set_blocked()?;
-            self.mark_anew();
+            match live.what {
+                What::Block(network) => self.enforcer()?.block(network, expiry)?,
+                What::Isolate { .. } => self.mark_anew(),
+                What::IsolateHost => self.tell_of_isolation()?,
+            }
         }
         Ok(self.live.get(&number).map(|live| live.record.clone()))
     }
@@ -332,10 +341,23 @@ impl Responder {
         self.enforcer()?.remove_verdict(number)?;
         let live = self.live.remove(&number).context("the verdict has ended already")?;
         let record = self.keep(ActionRecord { outcome, ended: Some(clock::wall()), ..live.record });
-        self.set_blocked()?;
-        self.mark_anew();
+        self.enforce_no_more(&live.what)?;
         self.detach_if_idle()?;
         Ok(record)
+    }
+
+    /// Has the kernel let go of what no other verdict holds.
+    fn enforce_no_more(&mut self, what: &What) -> Result<()> {
+        match what {
+            What::Block(network) => {
+                self.enforcer.as_mut().map_or(Ok(()), |enforcer| enforcer.unblock(*network))
+            }
+            What::Isolate { .. } => {
+                self.mark_anew();
+                Ok(())
+            }
+            What::IsolateHost => self.tell_of_isolation(),
+        }
     }
 
     /// Gives up verdicts whose pins were removed from outside: what was undone is not to come back with the

@@ -26,7 +26,7 @@ impl Responder {
             Ok(enforcer) => {
                 self.enforcer = Some(enforcer);
                 self.uninherited = 0;
-                Ok(())
+                self.tell_of_isolation()
             }
             Err(error) => {
                 let _ = self.pins.remove_staging();
@@ -69,19 +69,20 @@ impl Responder {
         Ok(())
     }
 
-    pub(super) fn set_blocked(&mut self) -> Result<()> {
+    /// Tells programs that others were told of all that does not stand in marks.
+    pub(super) fn tell_anew(&self, enforcer: &mut Enforcer) -> Result<()> {
         let blocks: Vec<(Network, u64)> = self
             .live
             .values()
             .filter_map(|live| match live.what {
                 What::Block(network) => Some((network, live.expiry)),
-                What::Isolate { .. } => None,
+                What::Isolate { .. } | What::IsolateHost => None,
             })
             .collect();
-        match &mut self.enforcer {
-            Some(enforcer) => enforcer.set_blocked(&blocks),
-            None => Ok(()),
-        }
+        enforcer.block_only(&blocks)?;
+        let (allowed, isolation) = self.isolation();
+        enforcer.allow_only(&allowed)?;
+        enforcer.set_isolation(isolation)
     }
 
     /// Gives each mark to the isolation that lasts longest, after one has ended or been extended.

@@ -75,8 +75,9 @@ impl Responder {
                 tree.mark_anew(&mut enforcer);
             }
         }
+        self.tell_anew(&mut enforcer)?;
         self.enforcer = Some(enforcer);
-        self.set_blocked()
+        Ok(())
     }
 
     /// Enforces at the configured cgroup, where that is another one.
@@ -103,6 +104,7 @@ impl Responder {
         for (pid, mark) in old.marked_processes() {
             new.copy_mark(pid, mark)?;
         }
+        self.tell_anew(&mut new)?;
         self.pins.commit()?;
         Ok(new)
     }

@@ -96,9 +96,11 @@ impl Setup {
 
     /// Adds a channel to which alerts are posted.
     pub(crate) fn webhook(mut self, url: &str) -> Self {
+        // Plain HTTP, which some tests have go to another network namespace.
         let _ = write!(
             self.security,
-            "  alerting:\n    channels:\n      webhook:\n        url: {url}\n        headers: {{X-Test: live}}\n"
+            "  alerting:\n    channels:\n      webhook:\n        url: {url}\n        allow_insecure: true\n        headers: \
+             {{X-Test: live}}\n"
         );
         self
     }

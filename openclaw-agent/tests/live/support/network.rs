@@ -36,6 +36,16 @@ impl Namespace {
         })
     }
 
+    /// Gives it a further address of the cable's network.
+    pub(crate) fn add(&self, address: Ipv4Addr) {
+        run(&format!("ip -n {} addr add {address}/24 dev cable", self.name));
+    }
+
+    /// Has it forget who is who on the cable.
+    pub(crate) fn forget_neighbours(&self) {
+        run(&format!("ip -n {} neigh flush dev cable", self.name));
+    }
+
     pub(crate) fn v4(&self, port: u16) -> SocketAddr {
         (IpAddr::V4(self.ipv4), port).into()
     }

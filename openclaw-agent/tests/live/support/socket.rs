@@ -37,6 +37,14 @@ impl Socket {
         Ok(socket)
     }
 
+    /// A TCP connection from an address.
+    pub(crate) fn connect_tcp_from(at: SocketAddr, to: SocketAddr) -> io::Result<Self> {
+        let socket = Self::tcp(at)?;
+        rustix::net::bind(&socket.0, &at)?;
+        socket.connect(to)?;
+        Ok(socket)
+    }
+
     /// A TCP socket that listens.
     pub(crate) fn listen(at: SocketAddr) -> io::Result<Self> {
         let socket = Self::tcp(at)?;

@@ -24,7 +24,11 @@ pub(crate) struct Webhook {
 
 impl Webhook {
     pub(crate) fn new() -> Self {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        Self::on(TcpListener::bind(("127.0.0.1", 0)).unwrap())
+    }
+
+    /// One that listens elsewhere, such as in another network namespace.
+    pub(crate) fn on(listener: TcpListener) -> Self {
         let url = format!("http://{}/alerts", listener.local_addr().unwrap());
         let (sender, posts) = channel();
         // Ends with the test's process: nothing else would wake it.

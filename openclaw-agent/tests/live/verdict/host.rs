@@ -1,0 +1,231 @@
+//! The isolated host, which in these tests is a control group and a network namespace, and what isolation leaves open.
+
+use std::io::ErrorKind;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
+
+use openclaw_agent::respond::{Exceptions, Outcome, Rail, Responder, Target};
+use openclaw_detect::{Response, Scope, Severity};
+use serde_json::json;
+
+use super::session::Session;
+use super::{MINUTE, Stage, finding, layout};
+use crate::rules::RULES;
+use crate::support::agent::Setup;
+use crate::support::cgroup::Cgroup;
+use crate::support::deed::link;
+use crate::support::helper::Helper;
+use crate::support::network::{Cable, inside};
+use crate::support::skip::needs;
+use crate::support::socket::{MOMENT, Socket};
+use crate::support::webhook::Webhook;
+use crate::support::{PATIENCE, live, wait_for};
+
+/// A second address of the far side, which is allowed in these tests.
+const SOC: Ipv4Addr = Ipv4Addr::new(10, 211, 77, 9);
+const SOC_NETWORK: &str = "10.211.77.8/29";
+
+/// A responder that leaves these networks open, and loopback where something is said of it.
+fn responder(stage: &Stage, allow: &[&str], loopback: Option<bool>) -> Responder {
+    let allow = allow.iter().map(|network| network.parse().unwrap()).collect();
+    let isolation = Exceptions { allow, loopback, ..Exceptions::default() };
+    let settings = openclaw_agent::respond::ResponseSettings { isolation, ..stage.settings() };
+    Responder::new(settings, layout())
+}
+
+fn stage() -> Stage {
+    let stage = Stage::new();
+    stage.cable.far.add(SOC);
+    stage
+}
+
+fn listen(stage: &Stage, at: IpAddr) -> Socket {
+    stage.cable.far.inside(|| Socket::listen(SocketAddr::new(at, 0)).unwrap())
+}
+
+#[test]
+fn an_isolated_host_reaches_what_is_allowed_and_itself_and_nothing_else() {
+    live!();
+    needs!("ip");
+    let stage = stage();
+    let (near, far) = (&stage.cable.near, &stage.cable.far);
+    let mut helper = Helper::new(&stage.cgroup, near);
+    let session = Session::new(&stage.cable, &mut helper);
+    let mut responder = responder(&stage, &[SOC_NETWORK, &far.ipv6.to_string()], None);
+    let record = responder.isolate_host(Some("drill".to_owned()), Some(MINUTE));
+    assert_eq!((record.outcome, &record.target), (Outcome::Done, &Target::Host), "{record:?}");
+    assert!(record.verified.is_some() && record.expires.is_some());
+
+    // What was open is silenced, both ways.
+    session.assert_cut(&mut helper);
+    // Nothing new goes out or comes in.
+    let datagrams = helper.udp(near.v4(0)).unwrap();
+    let denied = helper.send_to(datagrams, far.v4(9), "out").unwrap_err();
+    assert_eq!(denied.raw_os_error(), Some(libc::EPERM));
+    let icmp = helper.icmp().unwrap();
+    assert!(helper.ping(icmp, far.ipv4.into(), MOMENT).is_err());
+    let listener = helper.listen(near.v4(7012));
+    let dropped = responder.enforced().0;
+    assert!(far.inside(|| Socket::connect_tcp(near.v4(7012))).is_err());
+    assert!(responder.enforced().0 > dropped, "a packet from outside is dropped");
+    assert_eq!(helper.accept(listener, MOMENT).unwrap_err().kind(), ErrorKind::WouldBlock);
+    // What is allowed goes, both ways, over IPv6 too, where the link has to tell who is who.
+    near.forget_neighbours();
+    for allowed in [listen(&stage, SOC.into()), listen(&stage, far.ipv6.into())] {
+        helper.connect_tcp(allowed.address()).unwrap();
+    }
+    far.inside(|| Socket::connect_tcp_from((SOC, 0).into(), near.v4(7012))).unwrap();
+    helper.accept(listener, PATIENCE).unwrap();
+    // Itself.
+    let own = helper.listen((Ipv4Addr::LOCALHOST, 7013).into());
+    helper.connect_tcp((Ipv4Addr::LOCALHOST, 7013).into()).unwrap();
+    helper.accept(own, PATIENCE).unwrap();
+    helper.connect_tcp(near.v4(7012)).unwrap();
+
+    assert_eq!(responder.undo(&record.id).unwrap().outcome, Outcome::Undone);
+    assert!(!stage.bpffs.has_pins(), "the last verdict takes its programs along");
+    session.assert_restored(&mut helper);
+    helper.ping(icmp, far.ipv4.into(), PATIENCE).unwrap();
+}
+
+#[test]
+fn an_isolated_host_has_no_loopback_where_that_is_not_wanted() {
+    live!();
+    needs!("ip");
+    let stage = stage();
+    let mut helper = Helper::new(&stage.cgroup, &stage.cable.near);
+    let mut responder = responder(&stage, &[], Some(false));
+    let record = responder.isolate_host(None, Some(MINUTE));
+    assert_eq!(record.outcome, Outcome::Done, "{record:?}");
+    let here = helper.udp((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
+    let denied = helper.send_to(here, (Ipv4Addr::LOCALHOST, 9).into(), "out").unwrap_err();
+    assert_eq!(denied.raw_os_error(), Some(libc::EPERM));
+    responder.undo_all().unwrap();
+    helper.send_to(here, (Ipv4Addr::LOCALHOST, 9).into(), "out").unwrap();
+}
+
+#[test]
+fn an_isolated_process_reaches_what_is_allowed_and_nothing_else() {
+    live!();
+    needs!("ip");
+    let stage = stage();
+    let (near, far) = (&stage.cable.near, &stage.cable.far);
+    let (soc, other) = (listen(&stage, SOC.into()), listen(&stage, far.ipv4.into()));
+    let mut helper = Helper::new(&stage.cgroup, near);
+    let before = helper.connect_tcp(soc.address()).unwrap();
+    let session = Session::new(&stage.cable, &mut helper);
+    let mut responder = responder(&stage, &[SOC_NETWORK], Some(true));
+    let record =
+        responder.isolate(helper.pid, Scope::Tree, None, Some(MINUTE), &openclaw_agent::respond::NoLookup);
+    assert_eq!(record.outcome, Outcome::Done, "{record:?}");
+
+    session.assert_cut(&mut helper);
+    helper.send(before, "still").unwrap();
+    assert_eq!(soc.accept(PATIENCE).unwrap().receive(PATIENCE).unwrap(), "still");
+    let denied = |error: std::io::Error| assert_eq!(error.raw_os_error(), Some(libc::EPERM));
+    denied(helper.connect_tcp(other.address()).unwrap_err());
+    // A socket that could send what nobody is asked about.
+    denied(helper.icmp().unwrap_err());
+    helper.connect_tcp(soc.address()).unwrap();
+    soc.accept(PATIENCE).unwrap();
+    let mut child = helper.child();
+    denied(child.connect_tcp(other.address()).unwrap_err());
+    child.connect_tcp(soc.address()).unwrap();
+    // A socket made since is cut from whoever else speaks to it.
+    let late = helper.udp(near.v4(7014)).unwrap();
+    let dropped = responder.enforced().0;
+    far.inside(|| Socket::udp(far.v4(0)).unwrap().send_to(near.v4(7014), "in")).unwrap();
+    wait_for("a packet from elsewhere is dropped", || responder.enforced().0 > dropped);
+    far.inside(|| Socket::udp((SOC, 0).into()).unwrap().send_to(near.v4(7014), "soc")).unwrap();
+    assert_eq!(helper.receive(late, PATIENCE).unwrap(), "soc");
+    // This host over loopback, where it is wanted.
+    let own = helper.listen((Ipv4Addr::LOCALHOST, 7015).into());
+    helper.connect_tcp((Ipv4Addr::LOCALHOST, 7015).into()).unwrap();
+    helper.accept(own, PATIENCE).unwrap();
+
+    responder.undo(&record.id).unwrap();
+    helper.connect_tcp(other.address()).unwrap();
+    session.assert_restored(&mut helper);
+    child.end();
+}
+
+#[test]
+fn the_isolation_of_a_host_outlives_its_agent_and_ends_on_time_without_one() {
+    live!();
+    needs!("ip");
+    let stage = stage();
+    let mut helper = Helper::new(&stage.cgroup, &stage.cable.near);
+    let mut first = responder(&stage, &[], None);
+    let seconds = std::time::Duration::from_secs(3);
+    let record = first.isolate_host(None, Some(MINUTE));
+    let socket = helper.udp(stage.cable.near.v4(0)).unwrap();
+    let to = stage.cable.far.v4(9);
+    drop(first);
+    assert!(helper.send_to(socket, to, "out").is_err());
+    // The next agent takes it over, and knows what it is.
+    let mut second = responder(&stage, &[], None);
+    let live = second.live();
+    assert_eq!((&live[0].id, &live[0].target, live[0].scope), (&record.id, &Target::Host, Some(Scope::Host)));
+    assert!(helper.send_to(socket, to, "out").is_err());
+    second.undo(&record.id).unwrap();
+    helper.send_to(socket, to, "out").unwrap();
+
+    second.isolate_host(None, Some(seconds));
+    drop(second);
+    assert!(helper.send_to(socket, to, "out").is_err());
+    wait_for("it is over with no agent", || helper.send_to(socket, to, "out").is_ok());
+}
+
+#[test]
+fn no_rule_isolates_a_host_that_nobody_could_reach_then_but_a_person_does() {
+    live!();
+    needs!("ip");
+    let stage = stage();
+    let helper = Helper::new(&stage.cgroup, &stage.cable.near);
+    let process = openclaw_detect::ProcessId { pid: helper.pid, start: 0 };
+    let response = Response { isolate: Scope::Host, ..Response::default() };
+    let found = openclaw_detect::Finding { severity: Severity::Critical, response, ..finding(process) };
+    let lookup = openclaw_agent::respond::NoLookup;
+    let mut closed = responder(&stage, &[], None);
+    let records = closed.on_finding(&found, None, &lookup);
+    assert_eq!(records.len(), 1, "{records:?}");
+    assert_eq!((records[0].outcome, records[0].refused_by), (Outcome::Refused, Some(Rail::Operator)));
+    assert!(records[0].reason.as_deref().unwrap().contains("security.response.isolation.allow"));
+    assert!(!stage.bpffs.has_pins());
+    drop(closed);
+
+    let mut open = responder(&stage, &[SOC_NETWORK, "127.0.0.0/8", "::1"], None);
+    let records = open.on_finding(&found, None, &lookup);
+    assert_eq!((records[0].outcome, &records[0].target), (Outcome::Done, &Target::Host), "{records:?}");
+    // Asked for again, it is one verdict that lasts longer.
+    let again = open.isolate_host(None, Some(MINUTE));
+    assert_eq!((again.outcome, again.verdict.as_ref()), (Outcome::Done, Some(&records[0].id)));
+    assert_eq!(open.live().len(), 1);
+    open.undo_all().unwrap();
+    assert!(!stage.bpffs.has_pins());
+}
+
+#[test]
+fn the_agent_of_an_isolated_host_still_sends_its_alerts() {
+    live!();
+    needs!("ip");
+    let (cgroup, cable) = (Cgroup::new(), Cable::new());
+    let webhook = Webhook::on(cable.far.inside(|| TcpListener::bind(cable.far.v4(0)).unwrap()));
+    let setup = Setup::new().rules(RULES).webhook(&webhook.url).observe(&cgroup).without_events();
+    // All of it is on the host that is isolated.
+    let agent = setup.start_as(|command| inside(&cable.near, cgroup.inside(command)));
+    let mut helper = Helper::new(&cgroup, &cable.near);
+    let isolated = agent.json(&["isolate", "--host", "--reason", "drill", "--output", "json"]);
+    assert_eq!((&isolated["outcome"], &isolated["target"]), (&json!("done"), &json!("host")), "{isolated}");
+    let socket = helper.udp(cable.near.v4(0)).unwrap();
+    assert!(helper.send_to(socket, cable.far.v4(9), "out").is_err());
+    let folder = tempfile::tempdir().unwrap();
+    let netcat = helper.child_as(&link(folder.path(), "nc"));
+    let finding = agent.wait_for_finding("suspicious_process", |event| event["process"]["pid"] == netcat.pid);
+    webhook.wait_for("netcat", |body| body["id"] == finding["id"]);
+    assert!(helper.send_to(socket, cable.far.v4(9), "out").is_err());
+    netcat.end();
+    let id = isolated["id"].as_str().unwrap();
+    let undone = agent.json(&["response", "undo", id, "--output", "json"]);
+    assert_eq!(undone["outcome"], "undone");
+    helper.send_to(socket, cable.far.v4(9), "out").unwrap();
+}
