@@ -15,6 +15,8 @@ pub enum Action {
     Run,
     /// Restart a service.
     Restart,
+    /// Call an endpoint of the agent's configuration, which is told the finding.
+    Webhook,
     /// Cut the remote address off, both ways.
     Block,
     /// Cut the process tree, the container or the host off from the network.
@@ -31,6 +33,7 @@ impl Action {
         Action::Alert,
         Action::Run,
         Action::Restart,
+        Action::Webhook,
         Action::Block,
         Action::Isolate,
         Action::Suspend,
@@ -43,6 +46,7 @@ impl Action {
             Action::Alert => "alert",
             Action::Run => "run",
             Action::Restart => "restart",
+            Action::Webhook => "webhook",
             Action::Block => "block",
             Action::Isolate => "isolate",
             Action::Suspend => "suspend",
@@ -58,7 +62,7 @@ impl Action {
     /// On what it may be done; nothing where it is done on no process.
     pub const fn scopes(self) -> &'static [Scope] {
         match self {
-            Action::Alert | Action::Run | Action::Restart | Action::Block => &[],
+            Action::Alert | Action::Run | Action::Restart | Action::Webhook | Action::Block => &[],
             Action::Isolate => &[Scope::Tree, Scope::Container, Scope::Host],
             Action::Suspend | Action::Kill => &[Scope::Process, Scope::Tree, Scope::Container],
         }
@@ -154,6 +158,9 @@ pub struct Response {
     /// The service of `restart`, by the name of its unit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub restart: Option<String>,
+    /// The endpoint of `webhook`, by its name in the agent's configuration.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub webhook: Option<String>,
     /// Whether its answers are carried out; as it is for every rule where this one says nothing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mode: Option<Mode>,

@@ -466,13 +466,14 @@ rules:
 
     #[test]
     fn a_rule_says_how_it_is_answered_and_an_override_changes_what_it_names_alone() {
-        let text = "rules:\n- name: a\n  condition: process.pid == 1\n  action: run_and_restart\n  response: {run: \
-                    [/bin/collect, -s], restart: nginx, mode: enforce, escalate: kill}\n- name: b\n  condition: \
+        let text = "rules:\n- name: a\n  condition: process.pid == 1\n  action: run_and_restart_and_webhook\n  response: {run: \
+                    [/bin/collect, -s], restart: nginx, webhook: contain, mode: enforce, escalate: kill}\n- name: b\n  condition: \
                     process.pid == 1\n  action: quarantine_and_alert\n  response: {for: 5m}\n";
         let site = "overrides:\n- rule: a\n  response: {mode: observe, kill: process}\n";
         let rules = RuleSet::load(&[source("a.yml", text), source("b.yml", site)]).unwrap();
         let rule = rules.get("a").unwrap();
-        assert_eq!(rule.actions, [Action::Run, Action::Restart]);
+        assert_eq!(rule.actions, [Action::Run, Action::Restart, Action::Webhook]);
+        assert_eq!(rule.response.webhook.as_deref(), Some("contain"));
         let Response { run, restart, mode, escalate, kill, .. } = &rule.response;
         assert_eq!(
             (run.join(" "), restart.as_deref()),

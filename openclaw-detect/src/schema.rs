@@ -123,6 +123,7 @@ fn response() -> Value {
             ("kill", scope(Action::Kill)),
             ("run", json!({ "type": "array", "minItems": 1, "items": { "type": "string" } })),
             ("restart", json!({ "type": "string" })),
+            ("webhook", json!({ "type": "string" })),
             ("mode", json!({ "enum": Mode::ALL.iter().map(|mode| mode.name()).collect::<Vec<_>>() })),
             (
                 "escalate",

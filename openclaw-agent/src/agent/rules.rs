@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use openclaw_detect::{Changes, Engine, RuleSet};
+use openclaw_detect::{Action, Changes, Engine, RuleSet};
 use tracing::{error, info, warn};
 
 use crate::config;
@@ -27,6 +27,8 @@ pub(super) struct Rules {
     config: config::Rules,
     /// `--rules`
     instead: Vec<PathBuf>,
+    /// The endpoints that rules may call.
+    webhooks: Vec<String>,
     engines: Engines,
     memory: Memory,
     /// Held by who reads the files and hands them on, one at a time.
@@ -51,11 +53,22 @@ impl Rules {
     pub(super) fn read(
         config: &config::Rules,
         instead: &[PathBuf],
+        webhooks: &[String],
     ) -> (Result<RuleSet, RulesError>, Vec<Stamp>) {
         let stamps = rules::stamps(config, instead);
         let rules = rules::load(config, instead, Writers::Trusted);
         for warning in rules.iter().flat_map(|rules| rules.warnings().iter()) {
             warn!("{warning}");
+        }
+        for rule in rules.iter().flat_map(RuleSet::iter) {
+            let called = rule.response.webhook.as_ref().filter(|_| rule.actions.contains(&Action::Webhook));
+            if let Some(name) = called.filter(|name| !webhooks.contains(name)) {
+                let (place, rule) = (&rule.origin, &rule.name);
+                warn!(
+                    "{place}: the rule {rule} calls `{name}`, which security.response.webhooks does not have: \
+                       its calls will be refused"
+                );
+            }
         }
         (rules, stamps)
     }
@@ -63,6 +76,7 @@ impl Rules {
     pub(super) fn new(
         config: config::Rules,
         instead: Vec<PathBuf>,
+        webhooks: Vec<String>,
         engines: Engines,
         memory: PathBuf,
         running: RuleSet,
@@ -71,7 +85,15 @@ impl Rules {
         let problem = rules::left_out(&running);
         let state = State { running, seen: stamps.clone(), stamps, problem };
         let memory = Memory::new(memory);
-        Rules { config, instead, engines, memory, reloading: Mutex::new(()), state: Mutex::new(state) }
+        Rules {
+            config,
+            instead,
+            webhooks,
+            engines,
+            memory,
+            reloading: Mutex::new(()),
+            state: Mutex::new(state),
+        }
     }
 
     /// An engine for the rules, which knows what the last agent's knew, and how far that one had read the logs.
@@ -120,7 +142,7 @@ impl Rules {
     /// The files' mistakes, or that the sensor's thread does not answer.
     pub(super) fn reload(&self) -> anyhow::Result<(u64, Changes)> {
         let _one_at_a_time = self.reloading.lock().unwrap_or_else(PoisonError::into_inner);
-        let (rules, stamps) = Self::read(&self.config, &self.instead);
+        let (rules, stamps) = Self::read(&self.config, &self.instead, &self.webhooks);
         let before = {
             let mut state = self.state();
             // What cannot be loaded is not tried again until it changes.

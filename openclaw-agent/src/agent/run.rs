@@ -63,7 +63,9 @@ pub(super) fn require_root(command: &str) -> Result<()> {
 
 async fn run_until_stopped(options: RunOptions) -> Result<()> {
     let config = &options.config;
-    let (rules, stamps) = Rules::read(&config.security.rules, &options.rules);
+    let webhooks: Vec<String> =
+        config.security.response.webhooks.iter().map(|webhook| webhook.name.clone()).collect();
+    let (rules, stamps) = Rules::read(&config.security.rules, &options.rules, &webhooks);
     let rules = rules?;
     // Before anything is attached: a second agent ends here.
     let socket = BoundSocket::bind(&options.socket)?;
@@ -132,6 +134,7 @@ async fn run_until_stopped(options: RunOptions) -> Result<()> {
     let rules = Arc::new(Rules::new(
         config.security.rules.clone(),
         options.rules.clone(),
+        webhooks,
         engines,
         memory,
         rules,

@@ -5,7 +5,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::output::{self, time};
-use crate::respond::action::{ActionKind, ActionRecord, Outcome};
+use crate::respond::action::{ActionKind, ActionRecord, Outcome, Target};
 
 /// An alert in the shape in which every channel delivers it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -89,11 +89,13 @@ impl Alert {
     pub fn of_action(action: &ActionRecord, host: &str) -> Option<Alert> {
         let (done, noun) = match action.kind {
             ActionKind::Block => ("IP Address Blocked", "Block"),
+            ActionKind::Isolate if action.target == Target::Host => ("Host Isolated", "Isolation"),
             ActionKind::Isolate => ("Process Isolated", "Isolation"),
             ActionKind::Suspend => ("Process Suspended", "Suspension"),
             ActionKind::Kill => ("Process Killed", "Kill"),
             ActionKind::Run => ("Command Run", "Command"),
             ActionKind::Restart => ("Service Restarted", "Restart"),
+            ActionKind::Webhook => ("Webhook Called", "Webhook"),
         };
         let (trigger, severity, title) = match action.outcome {
             Outcome::Done if action.kind == ActionKind::Block => {
@@ -141,7 +143,6 @@ mod tests {
     use openclaw_detect::Timestamp;
 
     use super::*;
-    use crate::respond::action::Target;
 
     fn finding(rule: &str, severity: Severity, actions: Vec<Action>, tags: &[&str]) -> Finding {
         Finding {

@@ -6,7 +6,7 @@
 mod counters;
 mod delivery;
 mod message;
-mod webhook;
+pub(crate) mod webhook;
 
 pub use delivery::{Alerts, StartError};
 pub use message::{Alert, Trigger};

@@ -1,4 +1,4 @@
-//! One attempt to post an alert.
+//! One attempt to post an alert, or what an answer tells an endpoint.
 
 use std::sync::Once;
 use std::time::Duration;
@@ -10,14 +10,14 @@ use crate::config::Webhook;
 
 /// An endpoint, with the connections to it.
 #[derive(Debug)]
-pub(super) struct Endpoint {
+pub(crate) struct Endpoint {
     client: Client,
     webhook: Webhook,
 }
 
 /// What became of an attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Attempt {
+pub(crate) enum Attempt {
     /// The endpoint accepted it.
     Delivered,
     /// It may work later, not before this time where the endpoint named one.
@@ -27,7 +27,11 @@ pub(super) enum Attempt {
 }
 
 impl Endpoint {
-    pub(super) fn new(webhook: Webhook) -> Result<Endpoint, reqwest::Error> {
+    /// An endpoint. Nothing is connected yet.
+    ///
+    /// # Errors
+    /// The system's certificates cannot be used.
+    pub(crate) fn new(webhook: Webhook) -> Result<Endpoint, reqwest::Error> {
         static PROVIDER: Once = Once::new();
         // An error says that there is one already, which is as good.
         PROVIDER.call_once(|| drop(rustls::crypto::ring::default_provider().install_default()));
@@ -44,12 +48,13 @@ impl Endpoint {
         Ok(Endpoint { client: builder.build()?, webhook })
     }
 
-    pub(super) fn webhook(&self) -> &Webhook {
+    /// How it is configured.
+    pub(crate) fn webhook(&self) -> &Webhook {
         &self.webhook
     }
 
     /// Posts a body. Reasons never hold the address or a header, which may be secret.
-    pub(super) async fn post(&self, body: Vec<u8>) -> Attempt {
+    pub(crate) async fn post(&self, body: Vec<u8>) -> Attempt {
         let mut request =
             self.client.post(self.webhook.url.clone()).header(CONTENT_TYPE, "application/json").body(body);
         for (name, value) in &self.webhook.headers {

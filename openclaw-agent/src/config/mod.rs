@@ -64,6 +64,12 @@ impl Config {
         self.security.response.never_block.iter().chain(proxies).copied().collect()
     }
 
+    /// Where alerts and answers go, as `host:port`.
+    fn endpoints(&self) -> Vec<String> {
+        let answers = &self.security.response.webhooks;
+        self.security.alerting.webhooks.iter().chain(answers).map(Webhook::host_and_port).collect()
+    }
+
     /// What the responder is told; `socket` is the agent's control socket.
     pub fn response_settings(&self, socket: &Path) -> ResponseSettings {
         let response = &self.security.response;
@@ -82,7 +88,8 @@ impl Config {
             default_duration: response.default_duration,
             protected: response.protected.clone(),
             never_block: self.never_block(),
-            alert_endpoints: self.security.alerting.webhooks.iter().map(Webhook::host_and_port).collect(),
+            webhooks: response.webhooks.clone(),
+            alert_endpoints: self.endpoints(),
             ..ResponseSettings::default()
         }
     }

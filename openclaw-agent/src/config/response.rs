@@ -10,7 +10,7 @@ use serde::{Serialize, Serializer};
 use super::node::Node;
 use super::reader::Reader;
 use super::settings::path;
-use super::{duration_text, units};
+use super::{Webhook, duration_text, units};
 use crate::respond::{BreakerLimits, Exceptions, Network, Protected};
 
 /// `security.response`
@@ -43,6 +43,9 @@ pub struct Response {
     pub isolate_on_critical: bool,
     /// What isolation leaves open.
     pub isolation: Exceptions,
+    /// The endpoints that rules may call, by their names.
+    #[serde(serialize_with = "webhooks_by_name")]
+    pub webhooks: Vec<Webhook>,
     /// What is never acted upon, besides what never is.
     pub protected: Vec<Protected>,
     /// Networks that are never blocked.
@@ -65,6 +68,7 @@ impl Default for Response {
             breaker: BreakerLimits::default(),
             isolate_on_critical: false,
             isolation: Exceptions::default(),
+            webhooks: Vec::new(),
             protected: Vec::new(),
             never_block: Vec::new(),
             release_on_exit: false,
@@ -113,6 +117,7 @@ pub(super) fn read(reader: &mut Reader<'_>, node: Option<&Node>, folder: &Path) 
         response.isolate_on_critical = reader.flag(&keys.name("isolate_on_critical"), node).unwrap_or(false);
     }
     response.isolation = isolation(reader, keys.take("isolation"));
+    response.webhooks = webhooks(reader, keys.take("webhooks"));
     if let Some(node) = keys.take("protected") {
         response.protected = reader.list(&keys.name("protected"), node, str::parse);
     }
@@ -187,6 +192,19 @@ fn isolation(reader: &mut Reader<'_>, node: Option<&Node>) -> Exceptions {
     exceptions
 }
 
+fn webhooks(reader: &mut Reader<'_>, node: Option<&Node>) -> Vec<Webhook> {
+    let mut names = reader.section("security.response.webhooks", node);
+    let named = names.take_rest().into_iter();
+    named
+        .filter_map(|(key, node)| {
+            let mut keys = reader.section(&format!("security.response.webhooks.{}", key.name), Some(node));
+            let webhook = Webhook::read(reader, &key.name, &mut keys, node);
+            keys.finish(reader);
+            webhook
+        })
+        .collect()
+}
+
 /// The most answers that a breaker counts: each is remembered for as long as they are counted.
 const MOST: u32 = 100_000;
 
@@ -195,6 +213,10 @@ fn a_second_at_least(text: &str) -> Result<Duration, String> {
         duration if duration.as_secs() == 0 => Err("write a second at least, such as 1m".to_owned()),
         duration => Ok(duration),
     }
+}
+
+fn webhooks_by_name<S: Serializer>(webhooks: &[Webhook], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(webhooks.iter().map(|webhook| (&webhook.name, webhook)))
 }
 
 fn by_name<S: Serializer>(modes: &[(String, Mode)], serializer: S) -> Result<S::Ok, S::Error> {

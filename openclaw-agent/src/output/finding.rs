@@ -82,6 +82,7 @@ pub fn sentence(action: &ActionRecord) -> String {
         ActionKind::Kill => ("killed", "kill"),
         ActionKind::Run => ("ran", "run"),
         ActionKind::Restart => ("restarted", "restart"),
+        ActionKind::Webhook => ("called", "call"),
     };
     let why = action.reason.as_deref().map(|reason| format!(": {}", Clean(reason))).unwrap_or_default();
     match action.outcome {
@@ -122,6 +123,7 @@ pub fn target(target: &Target) -> String {
         Target::Host => "this host".to_owned(),
         Target::Command(command) => Clean(command).to_string(),
         Target::Service(unit) => Clean(unit).to_string(),
+        Target::Webhook(name) => format!("webhook {}", Clean(name)),
         Target::None => "nothing (the event names no target)".to_owned(),
     }
 }

@@ -6,6 +6,7 @@
 
 mod find;
 mod losses;
+mod priority;
 mod questions;
 mod stage;
 mod thread;

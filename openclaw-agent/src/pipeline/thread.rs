@@ -17,6 +17,7 @@ use openclaw_detect::{Engine, EngineStats, EventKind, KindSet, ProcessId};
 use serde::{Deserialize, Serialize};
 
 use super::losses::LossWatch;
+use super::priority;
 use super::questions::{Bell, Question, Questions};
 use super::stage::{Counts, Outlet, Stage};
 use super::wait::{Alarm, Found, Promises};
@@ -361,13 +362,10 @@ impl<O: Outlet> Pipeline<O> {
         self.keeping = Some(Keeping { remembered, next: 0, answer });
     }
 
-    /// Where answers wait for this thread, it goes before others: the sooner it is at work, the less is done by what is to
-    /// stand still or to end.
+    /// Where answers wait for this thread, it goes before others.
     fn go_first(&self) {
-        /// Of -20 to 19, as nice(2) has it: for this thread alone, as Linux does it.
-        const NICENESS: i32 = -10;
         if self.wake_interval.is_zero()
-            && let Err(error) = rustix::process::nice(NICENESS)
+            && let Err(error) = priority::go_first()
         {
             tracing::warn!("answers take longer while the machine is busy: {error}");
         }

@@ -75,17 +75,20 @@ pub enum ActionKind {
     Run,
     /// A service is restarted.
     Restart,
+    /// An endpoint is called.
+    Webhook,
 }
 
 impl ActionKind {
     /// Every kind, in the order of declaration.
-    pub const ALL: [ActionKind; 6] = [
+    pub const ALL: [ActionKind; 7] = [
         ActionKind::Block,
         ActionKind::Isolate,
         ActionKind::Suspend,
         ActionKind::Kill,
         ActionKind::Run,
         ActionKind::Restart,
+        ActionKind::Webhook,
     ];
 
     /// The action of rules that asks for it.
@@ -97,6 +100,7 @@ impl ActionKind {
             ActionKind::Kill => Action::Kill,
             ActionKind::Run => Action::Run,
             ActionKind::Restart => Action::Restart,
+            ActionKind::Webhook => Action::Webhook,
         }
     }
 
@@ -114,6 +118,7 @@ impl ActionKind {
             ActionKind::Kill => "kill",
             ActionKind::Run => "run",
             ActionKind::Restart => "restart",
+            ActionKind::Webhook => "webhook",
         }
     }
 }
@@ -137,6 +142,8 @@ pub enum Target {
     Command(String),
     /// A service, by its unit.
     Service(String),
+    /// An endpoint, by its name in the configuration.
+    Webhook(String),
     /// Nothing that can be acted on: the event names no such target.
     None,
 }

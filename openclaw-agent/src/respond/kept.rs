@@ -46,6 +46,7 @@ pub(super) const fn prefix(kind: ActionKind) -> char {
         ActionKind::Run => 'r',
         // Of a unit.
         ActionKind::Restart => 'u',
+        ActionKind::Webhook => 'w',
     }
 }
 

@@ -136,6 +136,25 @@ impl Pins {
         if is_bpffs(&self.bpffs) { remove_folder(&self.staging()) } else { Ok(()) }
     }
 
+    /// Removes the pins of other versions than this one's, which it cannot read. Returns which.
+    pub(super) fn remove_others(&self) -> Result<Vec<String>> {
+        let base = self.base();
+        let shown = base.display();
+        let entries = fs::read_dir(&base).with_context(|| format!("cannot list {shown}"))?;
+        let mut removed = Vec::new();
+        each(entries, |entry| {
+            let entry = entry.with_context(|| format!("cannot list {shown}"))?;
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if name.split('-').next() == Some(VERSION) {
+                return Ok(());
+            }
+            remove_folder(&entry.path())?;
+            removed.push(name);
+            Ok(())
+        })?;
+        Ok(removed)
+    }
+
     /// Removes the pins of all versions.
     pub(super) fn remove_all(&self) -> Result<()> {
         let base = self.base();

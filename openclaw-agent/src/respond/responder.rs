@@ -13,7 +13,7 @@ use openclaw_common::verdict::{Counter, TICK, Verdict};
 use openclaw_detect::{Action, Finding, ProcessId, Scope, Severity};
 
 use super::enforcer::{self, Enforcer, a_link};
-use super::errand::{self, Errands};
+use super::errand::{self, Errand, Errands};
 use super::guard::{NetworkGuard, ProcessGuard};
 use super::journal::Journal;
 use super::keeper::{self, Keeper};
@@ -29,6 +29,7 @@ use super::{
 };
 
 mod answer;
+mod errands;
 mod host;
 mod programs;
 mod strikes;
@@ -277,12 +278,9 @@ impl Responder {
             Action::Isolate => {
                 Some(self.answer_isolate(finding.process, finding.response.isolate, &origin, lookup))
             }
-            Action::Run => Some(self.answer_run(&finding.response.run, ActionKind::Run, &origin)),
-            Action::Restart => {
-                let unit = finding.response.restart.clone().unwrap_or_default();
-                let words = ["/usr/bin/systemctl", "restart", "--", &unit].map(str::to_owned);
-                Some(self.answer_run(&words, ActionKind::Restart, &origin))
-            }
+            Action::Run => Some(self.answer_run(finding, &origin)),
+            Action::Restart => Some(self.answer_restart(finding, &origin)),
+            Action::Webhook => Some(self.answer_webhook(finding, &origin)),
             Action::Alert | Action::Suspend | Action::Kill => None,
         }
     }

@@ -7,6 +7,7 @@ use openclaw_detect::{Mode, ProcessId};
 
 use super::{BreakerLimits, Exceptions, Network, Protected, state_folder};
 use crate::api::socket::SYSTEM_SOCKET;
+use crate::config::Webhook;
 
 /// How to answer.
 #[derive(Debug, Clone)]
@@ -37,6 +38,8 @@ pub struct ResponseSettings {
     pub protected: Vec<Protected>,
     /// Networks that are never blocked.
     pub never_block: Vec<Network>,
+    /// The endpoints that rules may call, by their names.
+    pub webhooks: Vec<Webhook>,
     /// Where alerts go, as `host:port`: never blocked either.
     pub alert_endpoints: Vec<String>,
     /// How many isolated processes there is room for; none means as many as the machine can have.
@@ -63,6 +66,7 @@ impl Default for ResponseSettings {
             default_duration: Duration::from_secs(3600),
             protected: Vec::new(),
             never_block: Vec::new(),
+            webhooks: Vec::new(),
             alert_endpoints: Vec::new(),
             max_isolated_processes: None,
             bpffs: default_bpffs(),

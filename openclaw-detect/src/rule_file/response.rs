@@ -9,7 +9,7 @@ use crate::yaml::{Key, Node};
 use crate::{Action, Mode, Response, Scope};
 
 /// The keys of `response`.
-const KEYS: &[&str] = &["for", "isolate", "suspend", "kill", "run", "restart", "mode", "escalate"];
+const KEYS: &[&str] = &["for", "isolate", "suspend", "kill", "run", "restart", "webhook", "mode", "escalate"];
 
 /// Reads `response` into what is said of it already: an override changes what it names alone.
 pub(super) fn read(reader: &mut Reader<'_>, key: &Key, value: &Node, response: &mut Response) {
@@ -25,6 +25,7 @@ pub(super) fn read(reader: &mut Reader<'_>, key: &Key, value: &Node, response: &
             "kill" => scope(reader, key, value, Action::Kill, &mut response.kill),
             "run" => command(reader, key, value, &mut response.run),
             "restart" => response.restart = unit(reader, key, value).or(response.restart.take()),
+            "webhook" => response.webhook = endpoint(reader, key, value).or(response.webhook.take()),
             "mode" => response.mode = mode(reader, key, value).or(response.mode),
             "escalate" => response.escalate = escalation(reader, key, value),
             _ => reader.unknown_key(key, "`response`", KEYS),
@@ -73,6 +74,17 @@ fn unit(reader: &mut Reader<'_>, key: &Key, value: &Node) -> Option<String> {
     Some(name)
 }
 
+/// The name of an endpoint. Its address, and what it is called with, are the agent's: rules are no place for secrets.
+fn endpoint(reader: &mut Reader<'_>, key: &Key, value: &Node) -> Option<String> {
+    let text = reader.scalar(key, value)?;
+    if text.is_empty() || text.contains("://") {
+        let help = "write the name that security.response.webhooks gives it, such as contain: address and secrets stand there";
+        reader.error_with_help(value.span, "`webhook` is the name of an endpoint, not its address", help);
+        return None;
+    }
+    Some(text.to_owned())
+}
+
 fn mode(reader: &mut Reader<'_>, key: &Key, value: &Node) -> Option<Mode> {
     let text = reader.scalar(key, value)?;
     let mode = Mode::from_name(text);
@@ -108,6 +120,11 @@ pub(super) fn lacking(response: &Response, actions: &[Action], at: Span) -> Opti
         ("`run` has no command to run", "write response: {run: [/usr/local/bin/collect]}")
     } else if actions.contains(&Action::Restart) && response.restart.is_none() {
         ("`restart` has no service to restart", "write response: {restart: nginx.service}")
+    } else if actions.contains(&Action::Webhook) && response.webhook.is_none() {
+        (
+            "`webhook` has no endpoint to call",
+            "write response: {webhook: contain}, and its address into the configuration",
+        )
     } else {
         return None;
     };
@@ -119,6 +136,7 @@ pub(super) fn in_vain(response: &Response, actions: &[Action], at: Span) -> Opti
     let is_said = |action: Action| match action {
         Action::Run => !response.run.is_empty(),
         Action::Restart => response.restart.is_some(),
+        Action::Webhook => response.webhook.is_some(),
         Action::Isolate | Action::Suspend | Action::Kill => response.scope(action) != Scope::default(),
         Action::Alert | Action::Block => false,
     };

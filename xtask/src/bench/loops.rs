@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -38,10 +38,12 @@ pub(super) enum Activity {
     Bulk,
     /// a small crate compiled
     Compile,
+    /// a datagram sent and received
+    Datagram,
 }
 
 impl Activity {
-    /// All, in the order in which they are shown.
+    /// Those that sensors watch, in the order in which they are shown.
     pub(super) const ALL: [Activity; 7] = [
         Activity::Exec,
         Activity::OpenRead,
@@ -62,6 +64,7 @@ impl Activity {
             Activity::Connect => "TCP connect and close, loopback",
             Activity::Bulk => "1 MiB over TCP, loopback",
             Activity::Compile => "compile of a small crate",
+            Activity::Datagram => "datagram over UDP, loopback",
         }
     }
 
@@ -75,6 +78,7 @@ impl Activity {
             Activity::Connect => "connect",
             Activity::Bulk => "bulk",
             Activity::Compile => "compile",
+            Activity::Datagram => "datagram",
         }
     }
 
@@ -87,6 +91,7 @@ impl Activity {
             Activity::Connect => connections(count),
             Activity::Bulk => bulk(count),
             Activity::Compile => compiles(folder, count),
+            Activity::Datagram => datagrams(count),
         }
     }
 }
@@ -129,7 +134,14 @@ pub(super) fn command(arguments: &Arguments) -> Result<()> {
 /// # Errors
 /// Where the activity fails.
 pub(super) fn run(activity: Activity, folder: &Path, count: u32) -> Result<Taken> {
-    let group = cgroup::Cgroup::new("bench", "loop")?;
+    run_in(cgroup::Cgroup::new("bench", "loop")?, activity, folder, count)
+}
+
+/// The same in a control group that is given.
+///
+/// # Errors
+/// Where the activity fails.
+pub(super) fn run_in(group: cgroup::Cgroup, activity: Activity, folder: &Path, count: u32) -> Result<Taken> {
     let this = std::env::current_exe().context("cannot find the own program")?;
     let text = process::capture(
         group
@@ -286,6 +298,19 @@ fn bulk(count: u32) -> Result<()> {
         Ok(Ok(total)) if total == u64::from(count) * CHUNK as u64 => Ok(()),
         other => bail!("the reader of {address} read what was not sent: {other:?}"),
     }
+}
+
+/// One at a time, so that none finds its socket full.
+fn datagrams(count: u32) -> Result<()> {
+    let socket = || UdpSocket::bind("127.0.0.1:0").context("cannot have a socket on loopback");
+    let (from, to) = (socket()?, socket()?);
+    let address = to.local_addr().context("the socket has no address")?;
+    let mut buffer = [0; 16];
+    for _ in 0..count {
+        from.send_to(b"datagram", address).with_context(|| format!("cannot send to {address}"))?;
+        to.recv_from(&mut buffer).with_context(|| format!("cannot receive at {address}"))?;
+    }
+    Ok(())
 }
 
 fn compiles(folder: &Path, count: u32) -> Result<()> {

@@ -1,12 +1,14 @@
 //! `cargo xtask bench`: the numbers that the README states, measured.
 //!
 //! What one core does with rules and with records (Criterion), the time from exec to finding ([`latency`]) and to the program's end ([`kill`]), what the
-//! agent costs those it watches, beside what others cost ([`overhead`]), what it carries ([`flood`]). There is no pass
+//! agent costs those it watches, beside what others cost ([`overhead`]), what a packet costs while networks are blocked
+//! ([`blocks`]), what it carries ([`flood`]). There is no pass
 //! mark: a number depends on the machine, and this prints it with its spread. How large the kernel programs are ([`size`])
 //! and how much they execute ([`instructions`]) depends on kernel and compiler alone, and is compared with what is written
 //! down.
 
 mod agent;
+mod blocks;
 mod flood;
 mod instructions;
 mod kill;
@@ -55,6 +57,8 @@ enum Part {
     /// Each round runs loops of one activity each without a watcher and with each of them, in an order that is drawn.
     /// The processors' time is that of the loop and of the watcher, the kernel's work for both included.
     Overhead(overhead::Arguments),
+    /// What a packet costs while one network is blocked, and while thousands are (needs root)
+    Blocks(blocks::Arguments),
     /// How many events a second the whole pipeline carries without a loss (needs root)
     Flood(flood::Arguments),
     /// How large the kernel programs are, beside what docs/programs.md says (as root)
@@ -86,6 +90,7 @@ enum Live {
     Latency(latency::Arguments),
     Kill(latency::Arguments),
     Overhead(overhead::Arguments),
+    Blocks(blocks::Arguments),
     Flood(flood::Arguments),
 }
 
@@ -119,6 +124,10 @@ pub(crate) fn command(arguments: &Arguments) -> Result<()> {
                 packages::ensure(&[Purpose::Peers])?;
             }
             live(&Live::Overhead(arguments.clone()))
+        }
+        Some(Part::Blocks(arguments)) => {
+            build::build()?;
+            live(&Live::Blocks(arguments.clone()))
         }
         Some(Part::Flood(arguments)) => {
             build::build()?;
@@ -178,6 +187,7 @@ fn live(part: &Live) -> Result<()> {
         Live::Latency(arguments) => command.args(arguments.words("latency")),
         Live::Kill(arguments) => command.args(arguments.words("kill")),
         Live::Overhead(arguments) => command.args(arguments.words()),
+        Live::Blocks(arguments) => command.args(arguments.words()),
         Live::Flood(arguments) => command.args(arguments.words()),
     };
     process::run(&mut command)
@@ -189,6 +199,7 @@ fn measure(part: &Live) -> Result<()> {
         Live::Latency(arguments) => latency::measure(&folder.path, arguments.executions),
         Live::Kill(arguments) => kill::measure(&folder.path, arguments.executions),
         Live::Overhead(arguments) => overhead::measure(&folder.path, arguments),
+        Live::Blocks(arguments) => blocks::measure(&folder.path, arguments),
         Live::Flood(arguments) => flood::measure(&folder.path, arguments),
     }
 }

@@ -268,7 +268,7 @@ impl Running {
         let status = self.status()?;
         let kind = match activity {
             Activity::Exec | Activity::Compile => "process_create",
-            Activity::Connect | Activity::Bulk => "network_connection",
+            Activity::Connect | Activity::Bulk | Activity::Datagram => "network_connection",
             Activity::OpenRead | Activity::OpenWrite | Activity::Rename => "file_access",
         };
         let mut seen =

@@ -150,42 +150,6 @@ impl Responder {
         })
     }
 
-    /// Has a command run, of which a service's restart is one.
-    pub(super) fn answer_run(
-        &mut self,
-        words: &[String],
-        kind: ActionKind,
-        origin: &Origin<'_>,
-    ) -> ActionRecord {
-        let target = match (kind, words) {
-            (ActionKind::Restart, [.., unit]) => Target::Service(unit.clone()),
-            _ => Target::Command(words.join(" ")),
-        };
-        let record = self.record(origin, self.numbers.next(), kind, target);
-        let record = self.run_known(words, record, origin);
-        self.keep(record)
-    }
-
-    fn run_known(&mut self, words: &[String], record: ActionRecord, origin: &Origin<'_>) -> ActionRecord {
-        let (Some(finding), Some(program)) = (origin.finding, words.first()) else {
-            return record.refused(Rail::Target, "there is no command");
-        };
-        let record = record.past(Rail::Target);
-        if let Some(reason) = errand::untrusted(program) {
-            return record.refused(Rail::Trust, reason);
-        }
-        match self.permit(origin, record.past(Rail::Trust), true) {
-            Break(record) => record,
-            Continue(record) => {
-                let begun = ActionRecord { outcome: Outcome::Begun, ..record };
-                match self.errands.begin(begun.clone(), words, finding) {
-                    Ok(()) => begun,
-                    Err(reason) => begun.failed(reason),
-                }
-            }
-        }
-    }
-
     /// What a person asks for, or the policy allows; else what becomes of it. What is in force already `is_news` no more.
     pub(super) fn permit(
         &self,

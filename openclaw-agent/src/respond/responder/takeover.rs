@@ -11,6 +11,16 @@ impl Responder {
         self.hold = None;
         self.hold = Some(self.pins.hold()?);
         self.kept_out = None;
+        match self.pins.remove_others() {
+            Ok(others) if others.is_empty() => {}
+            Ok(others) => self.notices.push(format!(
+                "verdicts of another version of OpenClaw were ended, since this one cannot read them: {}",
+                others.join(", ")
+            )),
+            Err(error) => {
+                self.notices.push(format!("verdicts of another version of OpenClaw stay: {error:#}"))
+            }
+        }
         if let Err(error) = self.take_over() {
             self.notices.push(format!("verdicts of an earlier agent were given up: {error:#}"));
             self.live.clear();

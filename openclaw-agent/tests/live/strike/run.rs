@@ -1,4 +1,4 @@
-//! `run`
+//! `run` and `webhook`
 
 use std::os::unix::fs::PermissionsExt as _;
 
@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::{answer, rule, victim};
 use crate::support::agent::{Agent, Setup};
 use crate::support::cgroup::Cgroup;
+use crate::support::webhook::Webhook;
 use crate::support::{live, live_once, wait_for};
 
 /// An agent whose rule runs a command, given as a list of YAML.
@@ -19,10 +20,13 @@ fn running(cgroup: &Cgroup, command: &str, keys: &str) -> Agent {
 fn a_command_is_run_and_told_what_was_found_on_its_input_and_in_its_environment() {
     live!();
     let (cgroup, folder) = (Cgroup::new(), tempfile::tempdir().unwrap());
-    let file = |name: &str| folder.path().join(name);
-    let script = format!("cat > {0}/new; env > {0}/env; mv {0}/new {0}/told", folder.path().display());
+    // By process, since another test's may be found too.
+    let here = folder.path().display();
+    let script =
+        format!("cat > {here}/new; env > {here}/env-$OPENCLAW_PID; mv {here}/new {here}/told-$OPENCLAW_PID");
     let agent = running(&cgroup, &format!("[/bin/sh, -c, '{script}', \"a b; $(c)\"]"), "");
     let victim = victim(&cgroup, folder.path());
+    let file = |name: &str| folder.path().join(format!("{name}-{}", victim.pid()));
     let record = answer(&agent, victim.pid(), "done");
     assert_eq!((&record["kind"], &record["mode"]), (&"run".into(), &"enforce".into()));
     assert_eq!(record["passed"], serde_json::json!(["target", "trust", "confidence", "breaker"]));
@@ -74,4 +78,42 @@ fn in_observe_mode_a_command_is_not_run() {
     agent.json(&["response", "mode", "enforce", "--output", "json"]);
     let _second = super::victim(&cgroup, folder.path());
     wait_for("it is run then", || trace.exists());
+}
+
+#[test]
+fn an_endpoint_is_called_with_what_was_found_and_headers_that_the_rule_does_not_know() {
+    live!();
+    let (cgroup, folder, endpoint) = (Cgroup::new(), tempfile::tempdir().unwrap(), Webhook::new());
+    let keys = format!(
+        "webhooks: {{contain: {{url: '{}', headers: {{Authorization: Bearer s3cr3t}}}}}}",
+        endpoint.url
+    );
+    let rules = rule("webhook_and_alert", "{webhook: contain}");
+    let agent = Setup::new().rules(&rules).enforce_with(&cgroup, &keys).without_events().start();
+    let victim = victim(&cgroup, folder.path());
+    let record = answer(&agent, victim.pid(), "done");
+    assert_eq!((&record["kind"], &record["target"]["webhook"]), (&"webhook".into(), &"contain".into()));
+    assert_eq!(record["passed"], serde_json::json!(["target", "confidence", "breaker"]));
+    let post = endpoint.wait_for("the finding", |body| body["id"] == record["finding"]);
+    assert_eq!(post.body["event"]["process"]["pid"], victim.pid());
+    assert!(post.head.to_lowercase().contains("authorization: bearer s3cr3t"), "{}", post.head);
+    assert!(!agent.log().contains("s3cr3t"));
+}
+
+#[test]
+fn a_call_that_nobody_answers_or_that_has_no_endpoint_is_recorded_with_the_reason() {
+    live_once!();
+    let (cgroup, folder) = (Cgroup::new(), tempfile::tempdir().unwrap());
+    // Port 9 of loopback, where nobody listens.
+    let keys = "run_limit: 1s\n    webhooks: {contain: {url: 'http://127.0.0.1:9/'}}";
+    for (name, outcome, reason) in
+        [("contain", "failed", "cannot connect"), ("other", "refused", "no endpoint `other`")]
+    {
+        let rules = rule("webhook", &format!("{{webhook: {name}}}"));
+        let agent = Setup::new().rules(&rules).enforce_with(&cgroup, keys).without_events().start();
+        assert_eq!(agent.log().contains("its calls will be refused"), name == "other");
+        let victim = victim(&cgroup, folder.path());
+        let record = answer(&agent, victim.pid(), outcome);
+        assert!(record["reason"].as_str().unwrap().contains(reason), "{record}");
+    }
 }

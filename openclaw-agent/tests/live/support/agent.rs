@@ -11,6 +11,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use openclaw_common::verdict::VERSION;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -439,7 +440,7 @@ impl Agent {
 
     /// Whether verdict programs are pinned.
     pub(crate) fn has_pins(&self) -> bool {
-        self.folder().join("bpf/openclaw/v1").exists()
+        self.folder().join("bpf/openclaw").join(VERSION).exists()
     }
 
     /// Runs another command against the agent.

@@ -1,7 +1,8 @@
 //! A BPF file system of the test's own.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use openclaw_common::verdict::VERSION;
 use tempfile::TempDir;
 
 /// A folder on which the responder mounts a BPF file system; unmounted again, with whatever it pins.
@@ -16,9 +17,14 @@ impl Bpffs {
         self.0.path()
     }
 
+    /// Where verdict programs and their maps are pinned.
+    pub(crate) fn pins(&self) -> PathBuf {
+        self.path().join("openclaw").join(VERSION)
+    }
+
     /// Whether verdict programs are pinned.
     pub(crate) fn has_pins(&self) -> bool {
-        self.path().join("openclaw/v1").exists()
+        self.pins().exists()
     }
 }
 

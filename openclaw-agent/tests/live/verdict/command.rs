@@ -84,6 +84,41 @@ fn an_address_is_blocked_listed_and_unblocked_by_command() {
 }
 
 #[test]
+fn ten_thousand_networks_are_blocked_from_a_file_and_outlive_their_agent() {
+    live_once!();
+    needs!("ip");
+    let (cgroup, cable, folder) = (Cgroup::new(), Cable::new(), tempfile::tempdir().unwrap());
+    let mut agent = observing(&cgroup);
+    let mut helper = Helper::new(&cgroup, &cable.near);
+    let session = Session::new(&cable, &mut helper);
+    let file = folder.path().join("networks.txt");
+    let path = file.to_str().unwrap();
+    // A mistake in the last line: nothing of it is done.
+    std::fs::write(&file, "192.0.2.1\nexample.com\n").unwrap();
+    let refused = agent.openclaw(&["blocklist", "add", "--from", path]);
+    let errors = String::from_utf8_lossy(&refused.stderr);
+    assert!(!refused.status.success() && errors.contains("networks.txt:2: `example.com`"), "{errors}");
+    assert!(list(&agent, "blocklist list").is_empty());
+
+    let mut text = format!("{} # the far side\n", cable.far.ipv4);
+    (0..9_999).for_each(|n| text.push_str(&format!("100.64.{}.{}\n", n / 256, n % 256)));
+    std::fs::write(&file, text).unwrap();
+    let added = agent.json_lines(&["blocklist", "add", "--from", path, "--output", "json"]);
+    assert_eq!(added.iter().filter(|action| action["outcome"] == "done").count(), 10_000);
+    session.assert_cut(&mut helper);
+    agent.end(libc::SIGKILL);
+    let is_denied = |error: std::io::Error| error.raw_os_error() == Some(libc::EPERM);
+    assert!(helper.connect_tcp(cable.far.v4(1)).is_err_and(is_denied));
+    agent.start_again();
+    assert_eq!(list(&agent, "blocklist list").len(), 10_000);
+    assert!(helper.connect_tcp(cable.far.v4(1)).is_err_and(is_denied));
+    act(&agent, &format!("blocklist remove {}", cable.far.ipv4));
+    session.assert_restored(&mut helper);
+    assert_eq!(agent.openclaw(&["response", "undo", "--all"]).status.code(), Some(0));
+    assert!(!agent.has_pins());
+}
+
+#[test]
 fn a_verdict_of_either_kind_is_undone_by_its_id() {
     live_once!();
     needs!("ip");

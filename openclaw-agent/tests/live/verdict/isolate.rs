@@ -321,7 +321,7 @@ fn a_mark_goes_when_its_process_does() {
     let mut responder = stage.responder();
     isolate(&mut responder, &helper);
     let marks = || {
-        let pin = stage.bpffs.path().join("openclaw/v1/ISOLATED");
+        let pin = stage.bpffs.pins().join("ISOLATED");
         let map = aya::maps::Map::from_map_data(aya::maps::MapData::from_pin(pin).unwrap()).unwrap();
         let map: aya::maps::HashMap<_, u32, [u64; 2]> = map.try_into().unwrap();
         map.keys().count()
@@ -390,7 +390,7 @@ fn there_is_room_for_every_process_that_the_machine_can_have() {
     let helper = Helper::new(&stage.cgroup, &stage.cable.near);
     let mut responder = stage.responder();
     isolate(&mut responder, &helper);
-    let pin = stage.bpffs.path().join("openclaw/v1/ISOLATED");
+    let pin = stage.bpffs.pins().join("ISOLATED");
     let room = aya::maps::MapInfo::from_pin(pin).unwrap().max_entries();
     let limit = |name: &str| -> u32 {
         std::fs::read_to_string(format!("/proc/sys/kernel/{name}")).unwrap().trim().parse().unwrap()

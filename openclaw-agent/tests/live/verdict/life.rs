@@ -147,6 +147,24 @@ fn the_next_agent_clears_away_what_is_over() {
 }
 
 #[test]
+fn what_another_version_left_is_removed_and_said() {
+    live!();
+    let stage = Stage::new();
+    Agent::new(&stage, "block 10.211.77.0/24 60").kill();
+    // As an agent of another version would have left it.
+    let other = stage.bpffs.path().join("openclaw/v0");
+    std::fs::rename(stage.bpffs.pins(), &other).unwrap();
+    let mut helper = Helper::new(&stage.cgroup, &stage.cable.near);
+    let listener = stage.cable.far.inside(|| Socket::listen(stage.cable.far.v4(0)).unwrap());
+    assert!(helper.connect_tcp(listener.address()).is_err());
+    let responder = Responder::new(stage.settings(), super::layout());
+    let notices = responder.notices();
+    assert!(notices.len() == 1 && notices[0].ends_with("cannot read them: v0"), "{notices:?}");
+    assert!(!other.exists() && responder.live().is_empty());
+    wait_for("nothing is blocked any more", || helper.connect_tcp(listener.address()).is_ok());
+}
+
+#[test]
 fn the_next_agent_takes_over_what_is_in_force() {
     live!();
     let stage = Stage::new();

@@ -1,0 +1,43 @@
+//! A call of an endpoint, such as a function in a cloud, which is told what was found.
+
+use std::time::{Duration, Instant};
+
+use openclaw_detect::Finding;
+use tokio::runtime;
+
+use crate::alert::webhook::{Attempt, Endpoint};
+use crate::config::Webhook;
+
+/// The pause after the first failed attempt; it doubles from there.
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+
+/// Posts a finding, and again while that may help and the time is not over.
+///
+/// # Errors
+/// Why the endpoint has not taken it, as the end of a sentence.
+pub(super) fn call(webhook: Webhook, finding: &Finding, limit: Duration) -> Result<(), String> {
+    let body =
+        serde_json::to_vec(finding).map_err(|error| format!("cannot be told what happened: {error}"))?;
+    let runtime = runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| format!("cannot be called: {error}"))?;
+    runtime.block_on(post(webhook, body, Instant::now() + limit))
+}
+
+async fn post(webhook: Webhook, body: Vec<u8>, end: Instant) -> Result<(), String> {
+    let endpoint =
+        Endpoint::new(webhook).map_err(|error| format!("cannot be called: {}", error.without_url()))?;
+    let mut pause = FIRST_PAUSE;
+    loop {
+        let (reason, after) = match endpoint.post(body.clone()).await {
+            Attempt::Delivered => return Ok(()),
+            Attempt::Never { reason } => return Err(format!("has not taken it: {reason}")),
+            Attempt::Later { reason, after } => (reason, after),
+        };
+        let wait = after.unwrap_or(pause);
+        if Instant::now() + wait >= end {
+            return Err(format!("has not taken it in time (security.response.run_limit): {reason}"));
+        }
+        tokio::time::sleep(wait).await;
+        pause *= 2;
+    }
+}

@@ -1,0 +1,189 @@
+//! What a packet costs while networks are blocked: with the verdict programs not attached, with one network blocked, and
+//! with thousands.
+
+use std::net::Ipv4Addr;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+
+use super::loops::{self, Activity};
+use crate::cgroup::Cgroup;
+use crate::console::Step;
+use crate::process;
+use crate::program::Program;
+use crate::statistics::{Sample, Shuffle};
+use crate::workspace;
+
+/// How long the agent may take to begin, and to stop.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Datagrams of one run. Each is judged twice: where it is sent, and where it is received.
+const DATAGRAMS: u32 = 300_000;
+
+/// What `bench blocks` takes.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct Arguments {
+    /// Rounds, each of which runs the loop once with each number of blocked networks
+    #[arg(long, default_value_t = 20, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    rounds: u32,
+    /// Networks that are blocked where many are
+    #[arg(long, default_value_t = 10_000, value_name = "N", value_parser = clap::value_parser!(u32).range(2..=60_000))]
+    networks: u32,
+}
+
+impl Arguments {
+    /// These arguments as they are typed.
+    pub(super) fn words(&self) -> Vec<String> {
+        vec![
+            "blocks".to_owned(),
+            format!("--rounds={}", self.rounds),
+            format!("--networks={}", self.networks),
+        ]
+    }
+}
+
+/// Sends datagrams over loopback in three control groups, in which no network, one, and many are blocked; in rounds, in
+/// an order that is drawn. Prints what one datagram took of a processor.
+///
+/// # Errors
+/// Where an agent does not work, or does not block.
+pub(super) fn measure(folder: &Path, arguments: &Arguments) -> Result<()> {
+    let step = Step::begin_silent(&format!("{} networks blocked", arguments.networks));
+    let none = Cgroup::new("bench", "none")?;
+    let mut blocked = Vec::new();
+    for (name, count) in [("one", 1), ("many", arguments.networks)] {
+        blocked.push(Blocked::begin(&folder.join(name), name, count)?);
+    }
+    let added = blocked[1].added;
+    step.done(&format!("in {:.1} s", added.as_secs_f64()));
+
+    let step = Step::begin_silent(&format!("{} rounds of {DATAGRAMS} datagrams", arguments.rounds));
+    let groups = [&none, &blocked[0].group, &blocked[1].group];
+    let mut taken = [const { Vec::new() }; 3];
+    let mut shuffle = Shuffle(u64::from(std::process::id()));
+    for _ in 0..arguments.rounds {
+        for at in shuffle.order(groups.len()) {
+            let run = loops::run_in(groups[at].inner("loop")?, Activity::Datagram, folder, DATAGRAMS)?;
+            taken[at].push(run.processors.as_secs_f64() / f64::from(DATAGRAMS));
+        }
+    }
+    for agent in blocked {
+        agent.end()?;
+    }
+    step.done("");
+    let names = ["no verdict".to_owned(), "1 blocked".to_owned(), format!("{} blocked", arguments.networks)];
+    for (name, taken) in names.iter().zip(&taken) {
+        println!("{name:<16} {} a datagram of the processors' time", spread(taken, 1e9, "ns")?);
+    }
+    let ratios: Vec<f64> = taken[2].iter().zip(&taken[1]).map(|(many, one)| many / one).collect();
+    println!("{:<16} {} of that with 1", names[2], spread(&ratios, 1.0, "")?);
+    let ratios: Vec<f64> = taken[1].iter().zip(&taken[0]).map(|(one, none)| one / none).collect();
+    println!("{:<16} {} of that without a verdict", names[1], spread(&ratios, 1.0, "")?);
+    Ok(())
+}
+
+/// Median and range.
+fn spread(values: &[f64], scale: f64, unit: &str) -> Result<String> {
+    let sample = Sample::new(values.to_vec()).context("nothing was run")?;
+    let digits = if scale == 1.0 { 3 } else { 0 };
+    let show = |share| format!("{:.digits$}", sample.quantile(share) * scale);
+    let unit = if unit.is_empty() { String::new() } else { format!(" {unit}") };
+    Ok(format!("{}{unit} ({} to {})", show(0.5), show(0.0), show(1.0)))
+}
+
+/// An agent that blocks networks for who is in its control group.
+struct Blocked {
+    program: Program,
+    folder: PathBuf,
+    group: Cgroup,
+    /// How long it took to block them.
+    added: Duration,
+}
+
+impl Blocked {
+    fn begin(folder: &Path, name: &str, count: u32) -> Result<Self> {
+        let group = Cgroup::new("bench", name)?;
+        for made in [folder.to_owned(), folder.join("bpf")] {
+            std::fs::create_dir(&made).with_context(|| format!("cannot make {}", made.display()))?;
+        }
+        let write = |name: &str, text: &str| {
+            let file = folder.join(name);
+            std::fs::write(&file, text).with_context(|| format!("cannot write {}", file.display()))
+        };
+        let response = format!("security:\n  response: {{cgroup: {}}}\n", group.folder().display());
+        write("openclaw.yml", &format!("{}{response}", super::agent::CONFIGURATION))?;
+        write("rules.yml", "rules: []\n")?;
+        let networks: String = networks(count).map(|network| format!("{network}\n")).collect();
+        write("networks.txt", &networks)?;
+        let mut run = openclaw(folder, &["run"]);
+        run.arg("--rules").arg(folder.join("rules.yml")).stdout(Stdio::null());
+        let program = Program::start("the agent", &mut run, folder.join("log"), PATIENCE)?;
+        let mut blocked = Self { program, folder: folder.to_owned(), group, added: Duration::ZERO };
+        blocked.wait_until_it_answers()?;
+        let begun = Instant::now();
+        let list = folder.join("networks.txt");
+        let added =
+            process::output(openclaw(folder, &["blocklist", "add", "--for", "1d", "--from"]).arg(&list))?;
+        blocked.added = begun.elapsed();
+        ensure!(
+            added.status.success(),
+            "not all networks were blocked: {}",
+            String::from_utf8_lossy(&added.stderr)
+        );
+        Ok(blocked)
+    }
+
+    fn wait_until_it_answers(&mut self) -> Result<()> {
+        let begun = Instant::now();
+        while begun.elapsed() < PATIENCE {
+            if process::output(&mut openclaw(&self.folder, &["status"]))?.status.success() {
+                return Ok(());
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        bail!("the agent did not answer within {} s\n{}", PATIENCE.as_secs(), self.program.log_tail())
+    }
+
+    fn end(mut self) -> Result<()> {
+        process::capture(&mut openclaw(&self.folder, &["response", "undo", "--all"]))?;
+        self.program.stop("-INT")?;
+        // Mounted by the agent, inside of what is removed.
+        process::run(Command::new("umount").arg(self.folder.join("bpf")))
+    }
+}
+
+/// The agent's program, with what it keeps in this folder.
+fn openclaw(folder: &Path, words: &[&str]) -> Command {
+    let mut command = Command::new(workspace::agent());
+    command.arg("--config").arg(folder.join("openclaw.yml")).args(words);
+    command.env("OPENCLAW_BPFFS", folder.join("bpf"));
+    command
+}
+
+/// So many networks, each other than the others: single addresses and networks of 256, all over those that are given to
+/// anybody, but not 10.0.0.0/8, in which this machine's own may be.
+fn networks(count: u32) -> impl Iterator<Item = String> {
+    (0..count).map(|number| {
+        // An odd factor takes each number of 22 bits to another one.
+        let place = number.wrapping_mul(2_654_435_761) & 0x003f_ffff;
+        let bits = (place << 8) + 0x0b00_0000;
+        let address = Ipv4Addr::from_bits(bits + 7);
+        if number % 2 == 0 { address.to_string() } else { format!("{}/24", Ipv4Addr::from_bits(bits)) }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_network_is_another_one_and_none_is_this_machines() {
+        let all: BTreeSet<String> = networks(60_000).collect();
+        assert_eq!(all.len(), 60_000);
+        assert!(all.iter().all(|network| !network.starts_with("10.") && !network.starts_with("127.")));
+    }
+}
