@@ -145,7 +145,9 @@ impl Pins {
         each(entries, |entry| {
             let entry = entry.with_context(|| format!("cannot list {shown}"))?;
             let name = entry.file_name().to_string_lossy().into_owned();
-            if name.split('-').next() == Some(VERSION) {
+            let version = name.trim_end_matches("-new");
+            let is_version = version.strip_prefix('v').is_some_and(|number| number.parse::<u32>().is_ok());
+            if !is_version || version == VERSION {
                 return Ok(());
             }
             remove_folder(&entry.path())?;
