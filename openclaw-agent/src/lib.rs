@@ -17,6 +17,7 @@ pub mod logs;
 pub mod mounts;
 pub mod output;
 pub mod pipeline;
+pub mod pulse;
 pub mod queue;
 pub mod respond;
 pub mod rules;
