@@ -113,7 +113,6 @@ pub(crate) const UNITS: [(&str, &str); 5] = [
     ("shutdown.target", "[Unit]\nDefaultDependencies=no\n"),
 ];
 
-
 /// What a guest's first process is, once it has its files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Init {
