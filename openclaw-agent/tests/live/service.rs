@@ -15,6 +15,9 @@ use crate::support::{is_guest, live, wait_for};
 
 const UNIT: &str = "openclaw.service";
 
+/// The unit as it ships.
+const SHIPPED: &str = include_str!("../../../deploy/openclaw.service");
+
 /// Where the unit expects the program.
 const PROGRAM: &str = "/usr/local/bin/openclaw";
 
@@ -58,8 +61,7 @@ impl Service {
             fs::create_dir_all(folder).unwrap();
         }
         symlink(program(), PROGRAM).unwrap();
-        let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy").join(UNIT);
-        fs::copy(shipped, Path::new(UNITS).join(UNIT)).unwrap();
+        fs::write(Path::new(UNITS).join(UNIT), SHIPPED).unwrap();
         let log = service.log().display().to_string();
         fs::write(
             format!("{drop_ins}/test.conf"),
@@ -322,7 +324,7 @@ fn a_rule_restarts_a_service_and_says_why_one_cannot_be_restarted() {
 #[test]
 fn a_command_is_run_within_the_sandbox_and_one_that_systemd_runs_outside_of_it() {
     service!();
-    let trace = |name: &str| format!("/etc/openclaw-test-{name}");
+    let trace = |name: &str| format!("/etc/openclaw/{name}");
     let inside = rule("run", &format!("{{run: [/usr/bin/touch, {}]}}", trace("inside")));
     let service = Service::start(&inside, "");
     let _victim = service.victim();
@@ -335,7 +337,6 @@ fn a_command_is_run_within_the_sandbox_and_one_that_systemd_runs_outside_of_it()
     let _victim = service.victim();
     service.answer("run", "done");
     wait_for("it has run", || Path::new(&trace("outside")).exists());
-    fs::remove_file(trace("outside")).unwrap();
 }
 
 #[test]
