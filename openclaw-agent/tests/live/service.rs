@@ -122,9 +122,8 @@ impl Service {
     /// Waits until another process than that one runs, and is ready.
     #[track_caller]
     fn wait_for_another_than(&self, before: i32) {
-        wait_for("systemd has started it again", || {
-            self.show("ActiveState") == "active" && ![0, before].contains(&self.pid())
-        });
+        wait_for("it has ended", || self.pid() != before);
+        wait_for("systemd has started it again", || self.show("ActiveState") == "active" && self.pid() != 0);
     }
 
     /// What a command prints as JSON; it must succeed.
