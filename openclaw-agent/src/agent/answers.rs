@@ -15,6 +15,7 @@ use super::stdout::Stdout;
 use crate::alert::{Alert, Alerts};
 use crate::api::protocol::Isolate;
 use crate::pipeline::Processes;
+use crate::pulse::Pulse;
 use crate::queue::{Receiver, Sender, bounded};
 use crate::respond::{ActionKind, ActionRecord, Outcome, ProcessLookup, Responder, Strike};
 use crate::store::Writer;
@@ -67,6 +68,8 @@ pub(super) struct Answers {
     pub(super) in_force: Arc<AtomicU64>,
     /// What became of answers, for the status.
     pub(super) counts: Arc<ActionCounts>,
+    /// Beats while the thread goes round.
+    pub(super) pulse: Pulse,
     /// When to ask the process table again for descendants of isolated processes.
     pub(super) look_again: Option<Instant>,
 }
@@ -89,6 +92,7 @@ impl Answers {
     fn run(mut self, queue: &Receiver<Message>) {
         let mut due = Instant::now();
         loop {
+            self.pulse.beat();
             self.in_force.store(self.responder.live().len() as u64, Relaxed);
             match queue.recv_timeout(due.saturating_duration_since(Instant::now())) {
                 Ok(Message::Finding(found)) => self.answer(*found),

@@ -7,6 +7,7 @@ mod answers;
 mod control;
 mod counts;
 mod doctor;
+mod notify;
 mod options;
 mod outlet;
 mod own;

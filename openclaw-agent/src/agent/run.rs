@@ -2,7 +2,7 @@
 //! opposite one.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
@@ -12,6 +12,7 @@ use tracing::{info, warn};
 use super::answers::Answers;
 use super::control::Control;
 use super::counts::ActionCounts;
+use super::notify::ServiceManager;
 use super::options::RunOptions;
 use super::outlet::Outlet;
 use super::own;
@@ -25,6 +26,7 @@ use crate::capability::State;
 use crate::enrich::HostFacts;
 use crate::kernel::layout;
 use crate::logs::LogCounts;
+use crate::pulse::{Pulse, Pulses};
 use crate::respond::Responder;
 use crate::rules::memory;
 use crate::sensor::Witness;
@@ -63,6 +65,7 @@ pub(super) fn require_root(command: &str) -> Result<()> {
 
 async fn run_until_stopped(options: RunOptions) -> Result<()> {
     let config = &options.config;
+    let mut manager = ServiceManager::of_environment();
     let webhooks: Vec<String> =
         config.security.response.webhooks.iter().map(|webhook| webhook.name.clone()).collect();
     let (rules, stamps) = Rules::read(&config.security.rules, &options.rules, &webhooks);
@@ -107,6 +110,7 @@ async fn run_until_stopped(options: RunOptions) -> Result<()> {
         pipeline::questions().context("cannot make a way to ask the sensor")?;
     let in_force = Arc::new(AtomicU64::new(0));
     let counts = Arc::new(ActionCounts::default());
+    let answering = Pulse::default();
     let answers = Answers {
         responder,
         store: store.clone(),
@@ -116,6 +120,7 @@ async fn run_until_stopped(options: RunOptions) -> Result<()> {
         processes,
         in_force: Arc::clone(&in_force),
         counts: Arc::clone(&counts),
+        pulse: answering.clone(),
         look_again: None,
     };
     let (messages, answers_thread) = answers.start()?;
@@ -146,6 +151,14 @@ async fn run_until_stopped(options: RunOptions) -> Result<()> {
     let logs = pipeline::LogSettings { positions, counts: log_counts.clone(), ..settings.logs };
     let settings = pipeline::Settings { witness: Some(witness), logs, ..settings };
     let sensor = pipeline::start(settings, questions, outlet)?;
+    let mut pulses = Pulses::new([sensor.pulse(), answering]);
+    let status = {
+        let (rules, policy, in_force) = (Arc::clone(&rules), Arc::clone(&policy), Arc::clone(&in_force));
+        move || {
+            let (rules, mode, in_force) = (rules.count(), policy.modes().mode, in_force.load(Relaxed));
+            format!("watching: {rules} rules, mode {}, {in_force} answers in force", mode.name())
+        }
+    };
     let control = Control {
         started: Instant::now(),
         host: host.name,
@@ -175,16 +188,23 @@ async fn run_until_stopped(options: RunOptions) -> Result<()> {
     }
     let file = options.config_path.as_ref().map_or("none".to_owned(), |path| path.display().to_string());
     info!(rules = rules.count(), mode = config.security.response.mode.name(), config = file, "watching");
+    manager.ready(status());
 
     let watching = tokio::spawn(super::rules::watch(Arc::clone(&rules)));
     let mut health = tokio::time::interval(HEALTH);
     loop {
         tokio::select! {
             () = stop.wait() => break,
-            _ = health.tick() => if sensor.has_ended() || answers_thread.has_ended() { break },
+            _ = health.tick() => {
+                if sensor.has_ended() || answers_thread.has_ended() {
+                    break;
+                }
+                manager.go_on(status(), &mut pulses, Instant::now());
+            }
         }
     }
     info!("stopping");
+    manager.stopping();
     watching.abort();
     let stopped = tokio::task::spawn_blocking(move || sensor.stop()).await?;
     let answered = answers_thread.finish(config.security.response.release_on_exit);

@@ -28,6 +28,7 @@ use crate::enrich::{Clock, Environment, HostFacts, Record, Resolver, id_of};
 use crate::hash::{Hashes, Misses};
 use crate::kernel::layout::Resolved;
 use crate::logs::{LogCounts, Logs, Positions};
+use crate::pulse::Pulse;
 use crate::sensor::{LoadError, Losses, ProgramCost, RingSizes, Rings, Sensor, Witness};
 
 /// How long the thread copies what rules remember before it looks at the rings again.
@@ -155,6 +156,7 @@ pub struct Handle {
     stop: Arc<AtomicBool>,
     bell: Bell,
     snapshot: Arc<Mutex<Snapshot>>,
+    pulse: Pulse,
     thread: JoinHandle<Remembered>,
 }
 
@@ -167,6 +169,11 @@ impl Handle {
     /// A way to the snapshot that outlives this handle.
     pub fn snapshots(&self) -> Arc<Mutex<Snapshot>> {
         Arc::clone(&self.snapshot)
+    }
+
+    /// The thread's pulse.
+    pub fn pulse(&self) -> Pulse {
+        self.pulse.clone()
     }
 
     /// Whether the thread has ended, which it does by itself only when it panics.
@@ -245,14 +252,16 @@ where
     pipeline.follow_logs(settings.logs);
     let (stop, snapshot) = (Arc::new(AtomicBool::new(false)), Arc::clone(&pipeline.snapshot));
     let stopping = Arc::clone(&stop);
+    let pulse = Pulse::default();
+    let beating = pulse.clone();
     let thread = std::thread::Builder::new()
         .name("openclaw-sensor".into())
         .spawn(move || {
             pipeline.go_first();
-            pipeline.run(&stopping)
+            pipeline.run(&stopping, &beating)
         })
         .map_err(|error| LoadError::NoHook(error.to_string()))?;
-    Ok(Handle { stop, bell, snapshot, thread })
+    Ok(Handle { stop, bell, snapshot, pulse, thread })
 }
 
 struct Pipeline<O> {
@@ -371,10 +380,11 @@ impl<O: Outlet> Pipeline<O> {
         }
     }
 
-    fn run(mut self, stop: &AtomicBool) -> Remembered {
+    fn run(mut self, stop: &AtomicBool, pulse: &Pulse) -> Remembered {
         let mut due = Due::new();
         let mut promises = Promises::new(self.wake_interval, Instant::now());
         while !stop.load(Ordering::Acquire) {
+            pulse.beat();
             let found = self.drain();
             promises.renew(found, Instant::now());
             self.stage.follow_containers(&mut self.outlet);

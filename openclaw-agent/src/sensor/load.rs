@@ -125,7 +125,8 @@ impl Sensor {
             own: std::process::id(),
             reads: READS_NONE,
             connections: 0,
-            mnt_ns: mount_namespace(),
+            // 0, which no process is in, where it cannot be told.
+            mnt_ns: crate::mounts::namespace().unwrap_or_default() as u32,
             packets: 0,
             uring: 0,
             files: 0,
@@ -429,12 +430,6 @@ impl Sensor {
 fn tracepoints() -> impl std::iter::Iterator<Item = &'static Tracepoint> {
     let has_modules = std::path::Path::new("/proc/modules").exists();
     TRACEPOINTS.iter().chain(MODULE_TRACEPOINTS.iter().filter(move |_| has_modules))
-}
-
-/// Inode number of the agent's mount namespace; 0, which no process is in, where it cannot be told.
-fn mount_namespace() -> u32 {
-    use std::os::unix::fs::MetadataExt;
-    std::fs::metadata("/proc/self/ns/mnt").map_or(0, |namespace| namespace.ino() as u32)
 }
 
 fn ring(ebpf: &mut Ebpf, name: &'static str) -> Result<RingBuf<MapData>, LoadError> {

@@ -26,6 +26,7 @@ mod process;
 mod race;
 mod remember;
 mod rules;
+mod service;
 mod sigma;
 mod socket;
 mod strike;

@@ -141,6 +141,16 @@ const NEEDS: &[Need] = &[
     },
     Need {
         purpose: Purpose::VirtualMachine,
+        program: "systemctl",
+        why: "the first process of virtual machines, for the agent's service",
+        debian: "systemd",
+        fedora: "systemd",
+        arch: "systemd",
+        suse: "systemd",
+        alpine: "systemd",
+    },
+    Need {
+        purpose: Purpose::VirtualMachine,
         program: "modprobe",
         why: "finds the modules of another kernel",
         debian: "kmod",

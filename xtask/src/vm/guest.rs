@@ -45,10 +45,12 @@ cp /bin/busybox /new/run/guest/busybox
 exec switch_root /new /bin/sh /run/guest/second
 "#;
 
-/// What the first process becomes on its real root.
+/// What the first process becomes on its real root, before it does the guest's work itself or leaves that to systemd.
+///
+/// systemd knows the units of the guest's own folder, those of tests and transient ones, and none of this machine's: each
+/// of these takes its time under emulation, and none is what a test is about.
 pub(crate) const SECOND: &str = r#"
 export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
-export HOME=/root LANG=C.UTF-8 OPENCLAW_GUEST=1
 bb=/run/guest/busybox
 . /run/guest/settings
 at() { $bb mkdir -p "$2"; $bb mount -t "$1" "$1" "$2"; }
@@ -71,6 +73,20 @@ $bb hostname openclaw-guest
 for module in veth dummy bridge tun sch_ingress cls_bpf act_bpf inet_diag tcp_diag udp_diag; do
     modprobe -q $module
 done
+if [ $init = systemd ]; then
+    [ -s /etc/machine-id ] || $bb tr -d - </proc/sys/kernel/random/uuid >/etc/machine-id
+    export SYSTEMD_UNIT_PATH=/run/systemd/transient:/run/systemd/system:/run/guest/units
+    export SYSTEMD_GENERATOR_PATH=/run/guest/none SYSTEMD_ENVIRONMENT_GENERATOR_PATH=/run/guest/none
+    exec /lib/systemd/systemd --unit=guest.target --show-status=no --log-target=kmsg
+fi
+exec /bin/sh /run/guest/work
+"#;
+
+/// The guest's work: the task, and the end.
+pub(crate) const WORK: &str = r#"
+export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+export HOME=/root LANG=C.UTF-8 OPENCLAW_GUEST=1
+bb=/run/guest/busybox
 for port in /sys/class/virtio-ports/*; do
     case $($bb cat $port/name) in
     output) output=/dev/${port##*/} ;;
@@ -83,6 +99,28 @@ echo $? >$status
 $bb sync
 $bb poweroff -f
 "#;
+
+/// The units of a guest whose first process is systemd: its work, and what a service asks for by default.
+pub(crate) const UNITS: [(&str, &str); 5] = [
+    (
+        "guest.service",
+        "[Unit]\nDefaultDependencies=no\n\n[Service]\nExecStart=/bin/sh /run/guest/work\nDelegate=yes\n\
+         TasksMax=infinity\nLimitMEMLOCK=infinity\nStandardOutput=null\nStandardError=null\n",
+    ),
+    ("guest.target", "[Unit]\nDefaultDependencies=no\nWants=guest.service\n"),
+    ("sysinit.target", "[Unit]\nDefaultDependencies=no\n"),
+    ("basic.target", "[Unit]\nDefaultDependencies=no\nRequires=sysinit.target\nAfter=sysinit.target\n"),
+    ("shutdown.target", "[Unit]\nDefaultDependencies=no\n"),
+];
+
+/// What a guest's first process is, once it has its files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Init {
+    /// A script that does the guest's work, and nothing else.
+    Script,
+    /// systemd, which runs that script as a service.
+    Systemd,
+}
 
 /// What a guest is for.
 #[derive(Debug)]
@@ -132,13 +170,17 @@ impl Task {
         &self.script
     }
 
-    /// What the guest's scripts must know of this machine, as shell assignments.
-    pub(crate) fn settings(&self, kernel: &Kernel) -> String {
+    /// What the guest's scripts must know of this machine and of the guest, as shell assignments.
+    pub(crate) fn settings(&self, kernel: &Kernel, init: Init) -> String {
         format!(
-            "release={}\nmodules={}\nworkspace={}\n",
+            "release={}\nmodules={}\nworkspace={}\ninit={}\n",
             quoted(&kernel.release),
             quoted(&kernel.modules().to_string_lossy()),
             quoted(&workspace::root().to_string_lossy()),
+            match init {
+                Init::Script => "script",
+                Init::Systemd => "systemd",
+            },
         )
     }
 }

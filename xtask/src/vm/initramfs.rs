@@ -6,7 +6,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-use super::guest::{self, Task};
+use super::guest::{self, Init, Task};
 use super::kernels::Kernel;
 use super::tool;
 use crate::process;
@@ -19,10 +19,10 @@ const MODULES: [&str; 4] = ["virtio_pci", "virtio_console", "virtiofs", "overlay
 ///
 /// # Errors
 /// Where a module or busybox cannot be read.
-pub(crate) fn make(kernel: &Kernel, task: &Task) -> Result<Vec<u8>> {
+pub(crate) fn make(kernel: &Kernel, task: &Task, init: Init) -> Result<Vec<u8>> {
     let busybox = tool("busybox", "busybox-static")?;
     let mut archive = Archive::default();
-    for folder in ["bin", "dev", "modules", "new", "proc", "sys", "guest"] {
+    for folder in ["bin", "dev", "modules", "new", "proc", "sys", "guest", "guest/units"] {
         archive.add(folder, 0o040_755, b"");
     }
     archive.add("bin/busybox", 0o100_755, &read(&busybox)?);
@@ -37,7 +37,11 @@ pub(crate) fn make(kernel: &Kernel, task: &Task) -> Result<Vec<u8>> {
     archive.add("modules/order", 0o100_644, order.as_bytes());
     archive.add("init", 0o100_755, guest::FIRST.as_bytes());
     archive.add("guest/second", 0o100_755, guest::SECOND.as_bytes());
-    archive.add("guest/settings", 0o100_644, task.settings(kernel).as_bytes());
+    archive.add("guest/work", 0o100_755, guest::WORK.as_bytes());
+    for (name, unit) in guest::UNITS {
+        archive.add(&format!("guest/units/{name}"), 0o100_644, unit.as_bytes());
+    }
+    archive.add("guest/settings", 0o100_644, task.settings(kernel, init).as_bytes());
     archive.add("guest/task", 0o100_755, task.script().as_bytes());
     Ok(archive.finish())
 }

@@ -40,7 +40,12 @@ pub(crate) struct Kernel {
 impl Kernel {
     /// Whether Debian has the BPF LSM among the active ones under it: not under 5.10.
     pub(crate) fn has_bpf_lsm(&self) -> bool {
-        !self.release.starts_with("5.10.")
+        !self.is_oldest()
+    }
+
+    /// Whether it is the oldest that is supported.
+    pub(crate) fn is_oldest(&self) -> bool {
+        self.release.starts_with("5.10.")
     }
 
     fn open(folder: PathBuf) -> Result<Self> {

@@ -23,7 +23,7 @@ use crate::test::libtest::Tally;
 use crate::test::live::Plan;
 use crate::test::programs;
 use crate::{agent, kernel, process, setup};
-use guest::Task;
+use guest::{Init, Task};
 use kernels::Kernel;
 use qemu::Machine;
 use table::Column;
@@ -45,6 +45,9 @@ pub(crate) struct Arguments {
     /// Without the BPF LSM among the active ones
     #[arg(long)]
     no_bpf_lsm: bool,
+    /// The guest's first process [default: systemd, but a script under the oldest kernel]
+    #[arg(long)]
+    init: Option<Init>,
     /// Storms ten times as long
     #[arg(long)]
     full: bool,
@@ -80,6 +83,11 @@ pub(crate) fn command(arguments: &Arguments) -> Result<()> {
         memory: arguments.memory,
         limit: arguments.limit,
         bpf_lsm: if arguments.no_bpf_lsm { |_| false } else { Kernel::has_bpf_lsm },
+        init: match arguments.init {
+            Some(Init::Script) => |_| Init::Script,
+            Some(Init::Systemd) => |_| Init::Systemd,
+            None => usual_init,
+        },
         console: arguments.console,
         counting: false,
         sparing: false,
@@ -162,6 +170,8 @@ struct Settings {
     limit: u32,
     /// Whether the BPF LSM is to be active under a kernel.
     bpf_lsm: fn(&Kernel) -> bool,
+    /// The first process under a kernel.
+    init: fn(&Kernel) -> Init,
     console: bool,
     /// Whether an instruction takes a nanosecond of the guest's time.
     counting: bool,
@@ -175,6 +185,7 @@ impl Settings {
         memory: qemu::MEMORY,
         limit: qemu::LIMIT,
         bpf_lsm: Kernel::has_bpf_lsm,
+        init: usual_init,
         console: false,
         counting: false,
         sparing: false,
@@ -186,10 +197,17 @@ impl Settings {
             memory: self.memory,
             limit: self.limit,
             bpf_lsm: (self.bpf_lsm)(kernel),
+            init: (self.init)(kernel),
             console: self.console,
             counting: self.counting,
         }
     }
+}
+
+/// systemd, so that what takes a service manager is shown too; but under the oldest kernel none, so that it is also shown
+/// that nothing else takes one.
+fn usual_init(kernel: &Kernel) -> Init {
+    if kernel.is_oldest() { Init::Script } else { Init::Systemd }
 }
 
 /// Runs a command in a guest in which an instruction takes a nanosecond of the guest's time, and returns the kernel's
@@ -200,7 +218,8 @@ impl Settings {
 pub(crate) fn count_instructions(kernel: &str, command: &str) -> Result<(String, Vec<String>)> {
     ensure()?;
     let kernel = kernels::fetch(kernel)?;
-    let settings = Settings { counting: true, ..Settings::USUAL };
+    // Nobody else's instructions are to be counted.
+    let settings = Settings { counting: true, init: |_| Init::Script, ..Settings::USUAL };
     let mut lines = Vec::new();
     let status =
         settings.machine(&kernel).run(&Task::command(command), &mut |line| lines.push(line.to_owned()))?;

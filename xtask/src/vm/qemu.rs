@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
-use super::guest::Task;
+use super::guest::{Init, Task};
 use super::kernels::Kernel;
 use super::{initramfs, tool};
 use crate::console;
@@ -44,6 +44,8 @@ pub(crate) struct Machine<'a> {
     pub(crate) limit: u32,
     /// Whether the BPF LSM is among the active ones.
     pub(crate) bpf_lsm: bool,
+    /// Its first process.
+    pub(crate) init: Init,
     /// Whether the kernel's console is shown when it has ended.
     pub(crate) console: bool,
     /// Whether an instruction takes a nanosecond of the guest's time, so that its clocks count instructions.
@@ -63,7 +65,7 @@ impl Machine<'_> {
             std::fs::write(file(name), content)
                 .with_context(|| format!("cannot write {}", file(name).display()))
         };
-        write("initrd", &initramfs::make(self.kernel, task)?)?;
+        write("initrd", &initramfs::make(self.kernel, task, self.init)?)?;
         // Made by this user, so that they can be read where the machine runs as root through sudo.
         for name in ["output", "status", "console", "errors"] {
             write(name, b"")?;

@@ -3,7 +3,6 @@
 use std::fmt;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
 use std::str::FromStr;
 
 use openclaw_detect::Finding;
@@ -283,7 +282,7 @@ pub(super) fn executable(pid: u32) -> Option<Executable> {
         None => (text.as_ref(), false),
     };
     let is_of_host = if deleted {
-        same_mounts(pid)
+        crate::mounts::are_those_of(pid)
     } else {
         fs::metadata(path).is_ok_and(|host| (host.dev(), host.ino()) == (file.dev(), file.ino()))
     };
@@ -292,11 +291,6 @@ pub(super) fn executable(pid: u32) -> Option<Executable> {
         is_of_host,
         is_of_root: file.uid() == 0 && file.mode() & 0o022 == 0,
     })
-}
-
-fn same_mounts(pid: u32) -> bool {
-    let namespace = |path: &str| fs::metadata(Path::new(path)).map(|found| found.ino()).ok();
-    namespace(&format!("/proc/{pid}/ns/mnt")).is_some_and(|its| Some(its) == namespace("/proc/self/ns/mnt"))
 }
 
 #[cfg(test)]

@@ -35,10 +35,10 @@ pub(crate) use live;
 
 /// Whether a module's tests are left out in a guest that is not to run all: where its hooks are those of the machine
 /// around it. What differs is told by docs/kernels.md: how files are seen, where trampolines work, and with that what a
-/// kernel has and lacks.
+/// kernel has and lacks. Services run in guests alone.
 pub(crate) fn is_spared(module: &str) -> bool {
-    const DIFFER: [&str; 9] =
-        ["agent", "credential", "file", "filter", "input", "kernel", "object", "race", "tamper"];
+    const DIFFER: [&str; 10] =
+        ["agent", "credential", "file", "filter", "input", "kernel", "object", "race", "service", "tamper"];
     let differs = || DIFFER.iter().any(|name| module.ends_with(&format!("::{name}")));
     std::env::var_os("OPENCLAW_SPARING").is_some() && !differs()
 }
