@@ -11,10 +11,10 @@ use crate::yaml::{Key, Node, Tree};
 use crate::{Action, EventKind, KindSet, Severity, compile, literal, parser};
 
 /// Actions that the language has and this version lacks.
-const LATER_ACTIONS: &[&str] = &["deny", "webhook"];
+const LATER_ACTIONS: &[&str] = &["deny"];
 
 /// The actions, as help names them.
-const KNOWN_ACTIONS: &str = "use alert, run, restart, block, isolate, suspend, kill or quarantine";
+const KNOWN_ACTIONS: &str = "use alert, run, restart, webhook, block, isolate, suspend, kill or quarantine";
 
 /// Reads values of one file, and gathers the mistakes in them.
 pub(crate) struct Reader<'a> {

@@ -280,8 +280,8 @@ rules:
                 "4:17 `2` is no confidence [write a number from 0 to 1, such as 0.9]",
             ),
             (
-                rule("    action: alert_and_webhook"),
-                "4:13 the action `webhook` is not supported by this version [use alert, run, restart, block, isolate, suspend, kill or quarantine]",
+                rule("    action: alert_and_deny"),
+                "4:13 the action `deny` is not supported by this version [use alert, run, restart, webhook, block, isolate, suspend, kill or quarantine]",
             ),
             (rule("    action: alrt"), "4:13 there is no action `alrt` [did you mean `alert`?]"),
             (

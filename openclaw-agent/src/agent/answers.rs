@@ -8,7 +8,8 @@ use std::sync::mpsc::RecvTimeoutError;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use openclaw_detect::{Finding, ProcessId, Severity};
+use anyhow::{Result, bail};
+use openclaw_detect::{Finding, ProcessId, Scope, Severity};
 
 use super::counts::ActionCounts;
 use super::stdout::Stdout;
@@ -26,6 +27,9 @@ const QUEUE: usize = 8192;
 /// How long after an isolation the process table is asked again: who was forked while the programs were being
 /// attached is in it by then.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
+/// How long many records together may keep this thread, so that the disk comes after.
+const WRITING: Duration = Duration::from_secs(2);
 
 /// What stands in the place of a rule's name where the breaker has cut something off.
 const BREAKER: &str = "response_breaker";
@@ -93,7 +97,7 @@ impl Answers {
         let mut due = Instant::now();
         loop {
             self.pulse.beat();
-            self.in_force.store(self.responder.live().len() as u64, Relaxed);
+            self.in_force.store(self.responder.in_force(), Relaxed);
             match queue.recv_timeout(due.saturating_duration_since(Instant::now())) {
                 Ok(Message::Finding(found)) => self.answer(*found),
                 Ok(Message::Request(request)) => request(&mut self),
@@ -116,9 +120,8 @@ impl Answers {
     }
 
     fn look_after_verdicts(&mut self) {
-        for record in self.responder.tick() {
-            self.tell(record);
-        }
+        let records = self.responder.tick();
+        self.tell_all(records);
         self.tell_of_trips();
         if self.look_again.take_if(|at| Instant::now() >= *at).is_some() {
             self.responder.look_again(&Asked(&self.processes));
@@ -126,11 +129,25 @@ impl Answers {
     }
 
     /// Isolates a process tree, a container or the host because a person asks for it.
-    pub(super) fn isolate(&mut self, request: Isolate) -> ActionRecord {
+    ///
+    /// # Errors
+    /// What is asked for is neither a process nor the host.
+    pub(super) fn isolate(&mut self, request: Isolate) -> Result<ActionRecord> {
         let Isolate { pid, scope, reason, duration } = request;
-        let Some(pid) = pid else { return self.responder.isolate_host(reason, duration) };
-        self.look_again = Some(Instant::now() + LOOK_AGAIN);
-        self.responder.isolate(pid, scope, reason, duration, &Asked(&self.processes))
+        match (scope, pid) {
+            (Scope::Host, None) => Ok(self.responder.isolate_host(reason, duration)),
+            (Scope::Tree | Scope::Container, Some(pid)) => {
+                self.look_again = Some(Instant::now() + LOOK_AGAIN);
+                Ok(self.responder.isolate(pid, scope, reason, duration, &Asked(&self.processes)))
+            }
+            (Scope::Host, Some(_)) => {
+                bail!("a process was named where the host is to be isolated: name one of both")
+            }
+            (_, None) => bail!("nothing was named that is to be isolated: name a process, or the host"),
+            (Scope::Process, Some(pid)) => {
+                bail!("process {pid} cannot be isolated without its descendants: ask for its tree")
+            }
+        }
     }
 
     fn answer(&mut self, Found { finding, descendants, strike }: Found) {
@@ -208,11 +225,30 @@ impl Answers {
         self.announce(record);
     }
 
+    /// Tells of many, and gives the disk the time that it takes to write them.
+    pub(super) fn tell_all(&mut self, records: Vec<ActionRecord>) {
+        let end = Instant::now() + WRITING;
+        for record in records {
+            self.store.wait_for_room(end);
+            self.tell(record);
+        }
+    }
+
+    /// Tells of one among many that a person asks for: no alert each.
+    pub(super) fn note(&mut self, record: ActionRecord) {
+        self.counts.count(&record);
+        self.write_down(record);
+    }
+
     fn announce(&mut self, record: ActionRecord) {
-        tracing::info!(id = record.id, "{}", crate::output::sentence(&record));
         if let Some(alert) = Alert::of_action(&record, &self.host) {
             self.alerts.send(&alert);
         }
+        self.write_down(record);
+    }
+
+    fn write_down(&mut self, record: ActionRecord) {
+        tracing::info!(id = record.id, "{}", crate::output::sentence(&record));
         self.store.action(record.clone());
         self.stdout.action(record);
     }
@@ -235,7 +271,7 @@ impl AnswersThread {
     ///
     /// # Errors
     /// When the thread has panicked. Verdicts in force end by themselves.
-    pub(super) fn finish(self, release: bool) -> anyhow::Result<()> {
+    pub(super) fn finish(self, release: bool) -> Result<()> {
         // An error says that the thread has ended already, which joining shows.
         let _ = self.messages.send(Message::Finish { release });
         self.thread.join().map_err(|_| anyhow::anyhow!("the thread that answers has panicked: see the log"))

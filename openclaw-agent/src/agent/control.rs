@@ -179,8 +179,15 @@ impl api::Control for Control {
     }
 
     fn block(&self, request: Block) -> Result<ActionRecord, Refusal> {
-        self.act(move |answers| {
-            Ok(answers.responder.block(request.network, request.reason, request.duration))
+        self.ask(move |answers| {
+            let Block { network, reason, duration, among_many } = request;
+            let record = answers.responder.block(network, reason, duration);
+            if among_many {
+                answers.note(record.clone());
+            } else {
+                answers.tell(record.clone());
+            }
+            record
         })
     }
 
@@ -189,7 +196,7 @@ impl api::Control for Control {
     }
 
     fn isolate(&self, request: Isolate) -> Result<ActionRecord, Refusal> {
-        self.act(move |answers| Ok(answers.isolate(request)))
+        self.act(move |answers| answers.isolate(request))
     }
 
     fn release(&self, id: &str) -> Result<ActionRecord, Refusal> {
@@ -219,7 +226,7 @@ impl api::Control for Control {
     fn undo_all(&self) -> Result<Vec<ActionRecord>, Refusal> {
         self.ask(|answers| {
             let ended = answers.responder.undo_all()?;
-            ended.iter().cloned().for_each(|record| answers.tell(record));
+            answers.tell_all(ended.clone());
             Ok(ended)
         })?
         .map_err(refusal)

@@ -78,6 +78,9 @@ pub struct Block {
     pub reason: Option<String>,
     /// For how long; the agent's default where none is given.
     pub duration: Option<Duration>,
+    /// Whether it is one of many that are asked for together: each is on record, but no alert of its own.
+    #[serde(default)]
+    pub among_many: bool,
 }
 
 /// A person's request to isolate.
@@ -85,7 +88,7 @@ pub struct Block {
 pub struct Isolate {
     /// The root of the process tree; none where the host is meant.
     pub pid: Option<u32>,
-    /// Whether its tree is meant, or all of its container.
+    /// Whether its tree is meant, all of its container, or the host.
     #[serde(default)]
     pub scope: Scope,
     /// Why.

@@ -162,6 +162,7 @@ async fn each_request_gets_its_answer_on_one_connection() {
             network: "192.0.2.0/24".parse().unwrap(),
             reason: Some("line\nbreak".to_owned()),
             duration: Some(std::time::Duration::from_secs(1)),
+            among_many: false,
         };
         let Response::Action { action } = client.ask(&Request::Block(block)).unwrap() else { panic!() };
         assert_eq!(action.expires, Some(Timestamp(1_000_000_001)));

@@ -72,25 +72,23 @@ fn add(context: &Context, networks: &[Network], like: &Block, format: Format) ->
         return act(context, &Request::Block(like.clone()), format);
     }
     let mut agent = context.connect()?;
-    let shown = std::io::stderr().is_terminal().then(|| ProgressBar::new(networks.len() as u64));
+    // Lines on the same terminal show well enough how far it is.
+    let shows = std::io::stderr().is_terminal() && !std::io::stdout().is_terminal();
+    let bar = if shows { ProgressBar::new(networks.len() as u64) } else { ProgressBar::hidden() };
     let mut printer = Printer::stdout(format);
     let mut missed = 0;
-    for network in networks {
-        let Response::Action { action } =
-            agent.ask(&Request::Block(Block { network: *network, ..like.clone() }))?
-        else {
-            bail!(ClientError::Unexpected);
-        };
+    for (at, network) in networks.iter().enumerate() {
+        let request = Request::Block(Block { network: *network, among_many: true, ..like.clone() });
+        let answer = agent
+            .ask(&request)
+            .with_context(|| format!("{at} of {} networks were asked for", networks.len()))?;
+        let Response::Action { action } = answer else { bail!(ClientError::Unexpected) };
         missed += u64::from(action.outcome != Outcome::Done);
         printer.action(&action)?;
-        if let Some(bar) = &shown {
-            bar.inc(1);
-        }
+        bar.inc(1);
     }
     printer.flush()?;
-    if let Some(bar) = &shown {
-        bar.finish_and_clear();
-    }
+    bar.finish_and_clear();
     if missed > 0 {
         bail!("{missed} of {} networks are not blocked: the lines above say why", networks.len());
     }
@@ -126,7 +124,12 @@ pub(super) fn run(args: Args, context: &Context) -> Result<()> {
     match args.command {
         Command::Add { mut networks, from, reason, duration, output } => {
             networks.extend(from.as_deref().map_or(Ok(Vec::new()), read)?);
-            add(context, &networks, &Block { network: networks[0], reason, duration }, output)
+            add(
+                context,
+                &networks,
+                &Block { network: networks[0], reason, duration, among_many: false },
+                output,
+            )
         }
         Command::Remove { network, output } => act(context, &Request::Unblock { network }, output),
         Command::List { output } => {

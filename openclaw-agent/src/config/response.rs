@@ -34,7 +34,7 @@ pub struct Response {
     /// How long an answer that can end lasts where the rule says nothing.
     #[serde(serialize_with = "duration_text")]
     pub default_duration: Duration,
-    /// How long a command may take that an answer runs.
+    /// How long a command may take that an answer runs, and a webhook that it calls.
     #[serde(serialize_with = "duration_text")]
     pub run_limit: Duration,
     /// How many answers are not too many.
@@ -180,7 +180,17 @@ fn isolation(reader: &mut Reader<'_>, node: Option<&Node>) -> Exceptions {
     let mut exceptions = Exceptions::default();
     let mut keys = reader.section("security.response.isolation", node);
     if let Some(node) = keys.take("allow") {
-        exceptions.allow = reader.list(&keys.name("allow"), node, str::parse);
+        exceptions.allow = reader.list(&keys.name("allow"), node, |text| match text.parse::<Network>()? {
+            network if network.prefix() == 0 => {
+                Err(format!("`{text}` is every address: what is isolated would not be"))
+            }
+            network => Ok(network),
+        });
+        if exceptions.allow.len() > MOST_ALLOWED {
+            let (name, count) = (keys.name("allow"), exceptions.allow.len());
+            let message = format!("`{name}` has {count} networks: write {MOST_ALLOWED} at most, wider ones");
+            reader.problem(node.at, message);
+        }
     }
     if let Some(node) = keys.take("dns") {
         exceptions.dns = reader.flag(&keys.name("dns"), node).unwrap_or(false);
@@ -204,6 +214,9 @@ fn webhooks(reader: &mut Reader<'_>, node: Option<&Node>) -> Vec<Webhook> {
         })
         .collect()
 }
+
+/// The most networks that isolation leaves open: the kernel's table has room for some more, such as DNS servers.
+const MOST_ALLOWED: usize = 2000;
 
 /// The most answers that a breaker counts: each is remembered for as long as they are counted.
 const MOST: u32 = 100_000;

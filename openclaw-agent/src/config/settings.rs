@@ -254,6 +254,36 @@ mod tests {
         (name == "WEBHOOK_TOKEN").then(|| "s3cr3t".to_owned())
     }
 
+    #[test]
+    fn isolation_leaves_open_what_is_named_and_endpoints_keep_their_secrets() {
+        let text = "security:\n  response:\n    isolation: {allow: [192.0.2.0/28, '2001:db8::/64'], dns: true}\n    \
+                    webhooks:\n      contain: {url: 'https://example.com/s3cr3t', headers: {Authorization: 'Bearer \
+                    ${WEBHOOK_TOKEN}'}}\n";
+        let (config, warnings) = good(text);
+        assert!(warnings.is_empty(), "{warnings:?}");
+        let told = config.response_settings(Path::new("/run/x.sock"));
+        assert_eq!(
+            (told.isolation.allow.len(), told.isolation.dns, told.isolation.loopback),
+            (2, true, None)
+        );
+        assert_eq!((told.webhooks[0].name.as_str(), told.webhooks.len()), ("contain", 1));
+        assert_eq!(told.alert_endpoints, ["example.com:443"]);
+        let shown = serde_json::to_string(&config).unwrap();
+        assert!(shown.contains("contain") && !shown.contains("s3cr3t"), "{shown}");
+
+        for (keys, message) in [
+            ("isolation: {allow: [0.0.0.0/0]}", "is every address"),
+            ("isolation: {allow: [example.com]}", "is no address or network"),
+            ("isolation: {alow: []}", "allow"),
+            ("webhooks: {contain: {url: 'http://example.com/'}}", "allow_insecure"),
+            ("webhooks: {contain: {}}", "url"),
+        ] {
+            let text = format!("security:\n  response:\n    {keys}\n");
+            let problems = read(&text, Path::new("/etc/openclaw"), &environment).unwrap_err();
+            assert!(problems.iter().any(|problem| problem.message.contains(message)), "{keys}: {problems:?}");
+        }
+    }
+
     fn good(text: &str) -> (Config, Vec<Problem>) {
         read(text, Path::new("/etc/openclaw"), &environment).unwrap()
     }

@@ -18,7 +18,7 @@ use aya::{Ebpf, EbpfLoader};
 use openclaw_common::Layout;
 use openclaw_common::layout::MISSING;
 use openclaw_common::verdict::{
-    Allowed, Blocked, Counter, Fork, Isolation, ProcessMark, SocketMark, Verdict,
+    Allowed, BLOCK, Blocked, Counter, Fork, Isolation, ProcessMark, SocketMark, Verdict,
 };
 
 use super::Network;
@@ -179,9 +179,11 @@ impl Enforcer {
     /// Ends a verdict at once. The marks that name it lose their force.
     pub(super) fn remove_verdict(&mut self, number: u64) -> Result<()> {
         let gone = "cannot remove the verdict from the kernel";
+        // What a block is on bears no marks, and looking through those of a large machine takes its time.
+        let may_have_marks = self.verdicts.get(&number, 0).is_ok_and(|Plain(verdict)| verdict.kind != BLOCK);
         absent_is_fine(self.expiries.remove(&number)).context(gone)?;
         absent_is_fine(self.verdicts.remove(&number)).context(gone)?;
-        for (pid, mark) in self.marked_processes() {
+        for (pid, mark) in if may_have_marks { self.marked_processes() } else { Vec::new() } {
             if mark.verdict == number {
                 absent_is_fine(self.isolated.remove(&pid)).context("cannot unmark a process")?;
             }
@@ -191,11 +193,11 @@ impl Enforcer {
 
     /// Ends every verdict at once.
     pub(super) fn clear(&mut self) -> Result<()> {
-        let emptied = self.block_only(&[]).and_then(|()| self.set_isolation(Isolation::default()));
-        for number in self.verdicts().into_keys() {
-            self.remove_verdict(number)?;
-        }
-        emptied
+        let opened = self.set_isolation(Isolation::default());
+        let unblocked = self.block_only(&[]);
+        let removed =
+            self.verdicts().into_keys().map(|number| self.remove_verdict(number)).fold(Ok(()), Result::and);
+        opened.and(unblocked).and(removed)
     }
 
     /// When a verdict ends, in nanoseconds since boot; 0 where there is none.
@@ -257,9 +259,7 @@ impl Enforcer {
     /// Leaves exactly these networks open to the isolated.
     pub(super) fn allow_only(&mut self, allowed: &BTreeMap<Network, Allowed>) -> Result<()> {
         for (network, what) in allowed {
-            if self.allowed.first(*network) != Some(*what) {
-                self.allowed.set(*network, *what)?;
-            }
+            self.allowed.set(*network, *what)?;
         }
         let others = self.allowed.all().into_iter().filter(|network| !allowed.contains_key(network));
         others.collect::<Vec<_>>().into_iter().try_for_each(|network| self.allowed.remove(network))

@@ -8,6 +8,7 @@ use openclaw_detect::{ProcessId, Scope};
 use rustix::process::Signal;
 use serde::{Deserialize, Serialize};
 
+use super::freezer::Freezer;
 use super::process::{self, Held, Stat};
 use super::stilled::Stilled;
 use crate::enrich::container_of;
@@ -39,6 +40,10 @@ pub(super) struct Group {
     root: ProcessId,
     /// The container, where all of it is meant: the path of its control group.
     container: Option<String>,
+    /// The container's freezer, where it is switched on because of this group, and whether it was before.
+    frozen: Option<(Freezer, bool)>,
+    /// Whether that was refused.
+    cannot_freeze: bool,
     /// Where it is noted who stands still because of it.
     stilled: Stilled,
     members: BTreeMap<u32, (Member, Held)>,
@@ -51,18 +56,39 @@ impl Group {
     pub(super) fn new(scope: Scope, root: ProcessId, stilled: Stilled) -> Self {
         let container = (scope == Scope::Container).then(|| container_of(root.pid)).flatten();
         let scope = if scope == Scope::Container && container.is_none() { Scope::Tree } else { scope };
-        Group { scope, root, container, stilled, members: BTreeMap::new(), unheld: 0 }
+        Group::nobody(scope, root, container, stilled)
     }
 
-    /// What an earlier agent kept of a group: those of it that still live.
+    fn nobody(scope: Scope, root: ProcessId, container: Option<String>, stilled: Stilled) -> Self {
+        Group {
+            scope,
+            root,
+            container,
+            frozen: None,
+            cannot_freeze: false,
+            stilled,
+            members: BTreeMap::new(),
+            unheld: 0,
+        }
+    }
+
+    /// What an earlier agent kept of a group: those of it that still live. `was_frozen` where it switched on the container's
+    /// freezer.
     pub(super) fn of(
         scope: Scope,
         root: ProcessId,
         container: Option<String>,
+        was_frozen: Option<bool>,
         members: &[Member],
         stilled: Stilled,
     ) -> Self {
-        let mut group = Group { scope, root, container, stilled, members: BTreeMap::new(), unheld: 0 };
+        let freezer = container.as_deref().and_then(Freezer::of);
+        let frozen = freezer.zip(was_frozen);
+        if let Some((freezer, was_frozen)) = &frozen {
+            stilled.take_over_container(freezer, *was_frozen);
+        }
+        let mut group = Group::nobody(scope, root, container, stilled);
+        group.frozen = frozen;
         for member in members {
             let Some(held) = Held::process(member.pid, member.start) else { continue };
             group.stilled.take_over(member.pid, member.start, member.was_stopped);
@@ -167,6 +193,32 @@ impl Group {
         reasons
     }
 
+    /// Freezes the container, where all of it is meant; `note` is told before. What can be stopped by signals alone stays so.
+    pub(super) fn freeze(&mut self, note: impl FnOnce(&Group)) {
+        if self.cannot_freeze {
+            return;
+        }
+        if self.frozen.is_none() {
+            let Some(container) = self.container.as_deref() else { return };
+            let Some(freezer) = Freezer::of(container).filter(|freezer| !freezer.holds_others(container))
+            else {
+                return;
+            };
+            let was_frozen = self.stilled.hold_container(&freezer);
+            self.frozen = Some((freezer, was_frozen));
+            note(self);
+        }
+        let Some((freezer, _)) = &self.frozen else { return };
+        if !freezer.is_on()
+            && let Err(error) = freezer.switch_on()
+        {
+            tracing::warn!("a suspended container is held by signals alone: it cannot be frozen: {error}");
+            self.stilled.release_container(freezer, || {});
+            self.frozen = None;
+            self.cannot_freeze = true;
+        }
+    }
+
     /// Sends all of them a signal.
     pub(super) fn signal(&self, signal: Signal) {
         self.members.keys().for_each(|pid| self.signal_one(*pid, signal));
@@ -183,6 +235,9 @@ impl Group {
     /// Lets go of them: those go on that did before, but for those that another answer holds. Who stood still before goes on
     /// standing still.
     pub(super) fn resume(mut self) {
+        if let Some((freezer, _)) = self.frozen.take() {
+            self.stilled.release_container(&freezer, || freezer.switch_off());
+        }
         for (member, held) in std::mem::take(&mut self.members).into_values() {
             self.stilled.release(member.pid, member.start, || {
                 if let Err(error) = held.signal(Signal::CONT) {
@@ -251,6 +306,11 @@ impl Group {
         self.root
     }
 
+    /// Whether the container was frozen before, where it is because of this group.
+    pub(super) fn was_frozen(&self) -> Option<bool> {
+        self.frozen.as_ref().map(|(_, was_frozen)| *was_frozen)
+    }
+
     pub(super) fn container(&self) -> Option<&str> {
         self.container.as_deref()
     }
@@ -259,6 +319,9 @@ impl Group {
 /// A group that is over, or was never begun, holds nobody: it lets nobody go on either.
 impl Drop for Group {
     fn drop(&mut self) {
+        if let Some((freezer, _)) = &self.frozen {
+            self.stilled.release_container(freezer, || {});
+        }
         for (member, _) in self.members.values() {
             self.stilled.release(member.pid, member.start, || {});
         }

@@ -26,6 +26,9 @@ pub(super) struct Entry {
     pub(super) record: ActionRecord,
     /// The container, where all of it is meant: the path of its control group.
     pub(super) container: Option<String>,
+    /// Whether that was frozen before, where it is by this answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    was_frozen: Option<bool>,
     /// The processes that were found by then.
     pub(super) members: Vec<Member>,
     /// When it ends, in nanoseconds since boot; of what ends processes, when that is to be done by somebody else.
@@ -39,6 +42,7 @@ impl Entry {
         Entry {
             record: record.clone(),
             container: group.container().map(str::to_owned),
+            was_frozen: group.was_frozen(),
             members: group.members(),
             expiry,
             boot: boot(),
@@ -49,7 +53,8 @@ impl Entry {
     pub(super) fn group(&self, stilled: &Stilled) -> Option<Group> {
         let Target::Process { id, .. } = self.record.target else { return None };
         let scope = self.record.scope.unwrap_or_default();
-        Some(Group::of(scope, id, self.container.clone(), &self.members, stilled.clone()))
+        let container = self.container.clone();
+        Some(Group::of(scope, id, container, self.was_frozen, &self.members, stilled.clone()))
     }
 }
 
@@ -186,7 +191,7 @@ mod tests {
         let record = ActionRecord::asked(id.to_owned(), ActionKind::Suspend, target, Timestamp(1));
         let record = ActionRecord { outcome: Outcome::Begun, ..record };
         let members = vec![Member { pid: 7, start: 8, was_stopped: true }];
-        Entry { record, container: None, members, expiry: 9, boot: boot() }
+        Entry { record, container: None, was_frozen: None, members, expiry: 9, boot: boot() }
     }
 
     #[test]

@@ -12,6 +12,7 @@ mod endpoints;
 mod enforcer;
 mod errand;
 pub mod exceptions;
+mod freezer;
 mod group;
 mod guard;
 mod journal;

@@ -272,12 +272,14 @@ impl Responder {
         let origin = Origin { finding: Some(finding), reason: None, duration, escalates };
         match action {
             Action::Block => Some(self.answer_block(finding.remote.map(Network::from), &origin)),
-            Action::Isolate if finding.response.isolate == Scope::Host => {
-                Some(self.answer_isolate_host(&origin))
-            }
-            Action::Isolate => {
-                Some(self.answer_isolate(finding.process, finding.response.isolate, &origin, lookup))
-            }
+            Action::Isolate => Some(match finding.response.isolate {
+                Scope::Host if finding.actions.contains(&action) || origin.escalates.is_some() => {
+                    self.answer_isolate_host(&origin)
+                }
+                // The rule does not ask for it: `isolate_on_critical` does, of the process.
+                Scope::Host => self.answer_isolate(finding.process, Scope::Tree, &origin, lookup),
+                scope => self.answer_isolate(finding.process, scope, &origin, lookup),
+            }),
             Action::Run => Some(self.answer_run(finding, &origin)),
             Action::Restart => Some(self.answer_restart(finding, &origin)),
             Action::Webhook => Some(self.answer_webhook(finding, &origin)),
@@ -422,6 +424,11 @@ impl Responder {
             return Err(error);
         }
         Ok(ended)
+    }
+
+    /// How many answers are in force.
+    pub fn in_force(&self) -> u64 {
+        (self.live.len() + self.suspensions().count()) as u64
     }
 
     /// The answers in force, in the order in which they were asked for.

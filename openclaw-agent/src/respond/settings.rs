@@ -20,7 +20,7 @@ pub struct ResponseSettings {
     pub label_modes: Vec<(String, Mode)>,
     /// For so long after the start nothing that a finding asks for is done.
     pub warm_up: Duration,
-    /// How long a command may take that an answer runs.
+    /// How long a command may take that an answer runs, and a webhook that it calls.
     pub run_limit: Duration,
     /// How many answers are not too many.
     pub breaker: BreakerLimits,
@@ -40,7 +40,7 @@ pub struct ResponseSettings {
     pub never_block: Vec<Network>,
     /// The endpoints that rules may call, by their names.
     pub webhooks: Vec<Webhook>,
-    /// Where alerts go, as `host:port`: never blocked either.
+    /// Where alerts and webhooks go, as `host:port`: never blocked either.
     pub alert_endpoints: Vec<String>,
     /// How many isolated processes there is room for; none means as many as the machine can have.
     pub max_isolated_processes: Option<u32>,

@@ -4,14 +4,20 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::freezer::Freezer;
 use super::process;
 
-/// The processes that answers hold. Shared by the threads that answer.
+/// The processes and containers that answers hold. Shared by the threads that answer.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Stilled(Arc<Mutex<HashMap<Key, Still>>>);
 
-/// Number and start, in clock ticks since boot.
-type Key = (u32, u64);
+/// Who is held.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum Key {
+    /// Number and start, in clock ticks since boot.
+    Process(u32, u64),
+    Container(Freezer),
+}
 
 #[derive(Debug)]
 struct Still {
@@ -23,30 +29,48 @@ struct Still {
 impl Stilled {
     /// One more answer holds a process. Returns whether it stood still before any did.
     pub(super) fn hold(&self, pid: u32, start: u64) -> bool {
-        self.hold_as(pid, start, || process::was_stopped(pid))
+        self.hold_as(Key::Process(pid, start), || process::was_stopped(pid))
     }
 
     /// The same of what an earlier agent held: whether it stood still before is known from then.
     pub(super) fn take_over(&self, pid: u32, start: u64, was_stopped: bool) {
-        self.hold_as(pid, start, || was_stopped);
+        self.hold_as(Key::Process(pid, start), || was_stopped);
     }
 
-    fn hold_as(&self, pid: u32, start: u64, was_stopped: impl FnOnce() -> bool) -> bool {
+    /// One more answer holds a container. Returns whether it was frozen before any did.
+    pub(super) fn hold_container(&self, freezer: &Freezer) -> bool {
+        self.hold_as(Key::Container(freezer.clone()), || freezer.is_on())
+    }
+
+    /// The same of what an earlier agent held.
+    pub(super) fn take_over_container(&self, freezer: &Freezer, was_frozen: bool) {
+        self.hold_as(Key::Container(freezer.clone()), || was_frozen);
+    }
+
+    fn hold_as(&self, key: Key, was_stopped: impl FnOnce() -> bool) -> bool {
         let mut held = self.lock();
-        let still =
-            held.entry((pid, start)).or_insert_with(|| Still { was_stopped: was_stopped(), holders: 0 });
+        let still = held.entry(key).or_insert_with(|| Still { was_stopped: was_stopped(), holders: 0 });
         still.holders += 1;
         still.was_stopped
     }
 
     /// An answer holds a process no longer; `go_on` lets it go on, where no other one does and it did before.
     pub(super) fn release(&self, pid: u32, start: u64, go_on: impl FnOnce()) {
+        self.release_as(Key::Process(pid, start), go_on);
+    }
+
+    /// The same of a container.
+    pub(super) fn release_container(&self, freezer: &Freezer, go_on: impl FnOnce()) {
+        self.release_as(Key::Container(freezer.clone()), go_on);
+    }
+
+    fn release_as(&self, key: Key, go_on: impl FnOnce()) {
         let mut held = self.lock();
-        let Some(still) = held.get_mut(&(pid, start)) else { return };
+        let Some(still) = held.get_mut(&key) else { return };
         still.holders -= 1;
         if still.holders == 0 {
             let was_stopped = still.was_stopped;
-            held.remove(&(pid, start));
+            held.remove(&key);
             // Before another answer looks at it, which would take it for one that stood still.
             if !was_stopped {
                 go_on();

@@ -79,6 +79,13 @@ impl Writer {
         self.queue(Record::Action(Box::new(action)));
     }
 
+    /// Waits while half of the queue is taken, but no longer than until `end`: for who has many to hand over.
+    pub fn wait_for_room(&self, end: Instant) {
+        while self.waiting() >= QUEUE as u64 / 2 && Instant::now() < end {
+            thread::sleep(Duration::from_millis(1));
+        }
+    }
+
     /// How many records wait for the disk.
     pub fn waiting(&self) -> u64 {
         self.queue.waiting()

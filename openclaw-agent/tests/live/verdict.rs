@@ -39,6 +39,12 @@ impl Stage {
         Stage { bpffs: Bpffs::new(), cgroup: Cgroup::new(), cable: Cable::new(), state }
     }
 
+    /// One whose kernel's own sockets are within the reach of verdicts, as they are on a host.
+    fn with_kernel() -> Self {
+        let (cgroup, state) = (Cgroup::new(), tempfile::tempdir().unwrap());
+        Stage { bpffs: Bpffs::new(), cable: Cable::of(&cgroup), cgroup, state }
+    }
+
     fn settings(&self) -> ResponseSettings {
         ResponseSettings {
             mode: Mode::Enforce,

@@ -1,7 +1,8 @@
 //! The maps of the verdicts. All of them are pinned while a verdict lives.
 
 use aya_ebpf::bindings::{
-    BPF_F_CLONE, BPF_F_NO_PREALLOC, BPF_SK_STORAGE_GET_F_CREATE, bpf_map_type::BPF_MAP_TYPE_SK_STORAGE, bpf_sock,
+    BPF_F_CLONE, BPF_F_NO_PREALLOC, BPF_SK_STORAGE_GET_F_CREATE, bpf_map_type::BPF_MAP_TYPE_SK_STORAGE,
+    bpf_sock,
 };
 use aya_ebpf::helpers::{bpf_ktime_get_boot_ns, generated::bpf_sk_storage_get};
 use aya_ebpf::macros::{btf_map, map};
@@ -138,12 +139,12 @@ impl Address {
         }
     }
 
-    /// Whether it is 127.0.0.0/8 or ::1.
+    /// Whether it is 127.0.0.0/8 or ::1, or the unspecified address, by which a connection is one to these.
     #[inline(always)]
     pub(crate) fn is_loopback(self) -> bool {
         match self {
-            Address::V4(address) => address[0] == 127,
-            Address::V6(address) => u128::from_be_bytes(address) == 1,
+            Address::V4(address) => address[0] == 127 || address == [0; 4],
+            Address::V6(address) => u128::from_be_bytes(address) <= 1,
         }
     }
 }

@@ -71,11 +71,14 @@ fn is_cut_off(ctx: &SkBuffContext, remote: Remote, address: Option<Address>) -> 
         return !may_pass(ctx, remote, address, OWN_LOOPBACK);
     }
     let Some(isolation) = isolation() else { return false };
-    isolation.host_until != 0
-        && isolation.host_until > now()
-        && mark != Some(AGENT)
-        && !may_pass(ctx, remote, address, HOST_LOOPBACK)
-        && !keeps_the_link(ctx)
+    // What has no address is let pass: an error here must not cut a host off from those who allow themselves in.
+    address.is_some_and(|there| {
+        isolation.host_until != 0
+            && isolation.host_until > now()
+            && mark != Some(AGENT)
+            && !may_pass(ctx, remote, address, HOST_LOOPBACK)
+            && !keeps_the_link(ctx, there)
+    })
 }
 
 /// Whether isolation leaves open where the packet goes to or comes from. `loopback` is what says so of loopback.
@@ -130,25 +133,49 @@ fn transport(ctx: &SkBuffContext) -> Option<(u8, usize)> {
 }
 
 /// Whether the host would lose its link or its address without it: who is who on the link (RFC 4861), what the link's
-/// switches are told of that (RFC 2710, RFC 3810), and the lease of an address (RFC 2131, RFC 8415).
+/// switches are told of that (RFC 2710, RFC 3810), and the lease of an address (RFC 2131, RFC 8415). Nothing of it leads to
+/// who is not on the link: a lease is renewed by asking everybody there.
 #[inline(always)]
-fn keeps_the_link(ctx: &SkBuffContext) -> bool {
-    keeps(ctx).unwrap_or(false)
+fn keeps_the_link(ctx: &SkBuffContext, there: Address) -> bool {
+    let keeps = match there {
+        Address::V4(address) => keeps_lease(ctx, address),
+        Address::V6(address) => keeps_link(ctx, address),
+    };
+    keeps.unwrap_or(false)
 }
 
 #[inline(always)]
-fn keeps(ctx: &SkBuffContext) -> Option<bool> {
+fn keeps_lease(ctx: &SkBuffContext, there: [u8; 4]) -> Option<bool> {
+    let (protocol, at) = transport(ctx)?;
+    if protocol != UDP {
+        return Some(false);
+    }
+    let ports = ctx.load::<[u16; 2]>(at).ok()?.map(u16::from_be);
+    Some(ports == [67, 68] || (ports == [68, 67] && there == [255; 4]))
+}
+
+#[inline(always)]
+fn keeps_link(ctx: &SkBuffContext, there: [u8; 16]) -> Option<bool> {
+    /// The hop limit of what no router has passed on (RFC 4861, section 7.1).
+    const OF_THE_LINK: u8 = 255;
     let (mut protocol, mut at) = transport(ctx)?;
-    if version(ctx)? == 6 && protocol == HOP_BY_HOP {
+    if protocol == HOP_BY_HOP {
         // Reports of listeners come behind a router alert, which is as short as such a header can be.
         protocol = ctx.load(at).ok()?;
         at += 8;
     }
+    // fe80::/10, and the groups of one link (RFC 4291).
+    let is_on_link =
+        (there[0] == 0xfe && there[1] & 0xc0 == 0x80) || (there[0] == 0xff && there[1] & 0x0f == 2);
     match protocol {
-        ICMPV6 => Some(matches!(ctx.load::<u8>(at).ok()?, 130..=137 | 143)),
+        ICMPV6 => match ctx.load::<u8>(at).ok()? {
+            133..=137 => Some(ctx.load::<u8>(7).ok()? == OF_THE_LINK),
+            130..=132 | 143 => Some(is_on_link),
+            _ => Some(false),
+        },
         UDP => {
-            let [from, to] = ctx.load::<[u16; 2]>(at).ok()?.map(u16::from_be);
-            Some(matches!((from, to), (68, 67) | (67, 68) | (546, 547) | (547, 546)))
+            let ports = ctx.load::<[u16; 2]>(at).ok()?.map(u16::from_be);
+            Some(is_on_link && (ports == [546, 547] || ports == [547, 546]))
         }
         _ => Some(false),
     }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 
-use super::loops::{self, Activity};
+use super::loops;
 use crate::cgroup::Cgroup;
 use crate::console::Step;
 use crate::process;
@@ -19,8 +19,11 @@ use crate::workspace;
 /// How long the agent may take to begin, and to stop.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Datagrams of one run. Each is judged twice: where it is sent, and where it is received.
+/// Datagrams of one run. Each is judged three times: by the call, where it is sent, and where it is received.
 const DATAGRAMS: u32 = 300_000;
+
+/// The most networks that there are here.
+const MOST: u32 = 16_000;
 
 /// What `bench blocks` takes.
 #[derive(Debug, Clone, clap::Args)]
@@ -29,7 +32,7 @@ pub(crate) struct Arguments {
     #[arg(long, default_value_t = 20, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     rounds: u32,
     /// Networks that are blocked where many are
-    #[arg(long, default_value_t = 10_000, value_name = "N", value_parser = clap::value_parser!(u32).range(2..=60_000))]
+    #[arg(long, default_value_t = 10_000, value_name = "N", value_parser = clap::value_parser!(u32).range(2..=i64::from(MOST)))]
     networks: u32,
 }
 
@@ -51,6 +54,7 @@ impl Arguments {
 /// Where an agent does not work, or does not block.
 pub(super) fn measure(folder: &Path, arguments: &Arguments) -> Result<()> {
     let step = Step::begin_silent(&format!("{} networks blocked", arguments.networks));
+    let namespace = Namespace::new()?;
     let none = Cgroup::new("bench", "none")?;
     let mut blocked = Vec::new();
     for (name, count) in [("one", 1), ("many", arguments.networks)] {
@@ -65,7 +69,7 @@ pub(super) fn measure(folder: &Path, arguments: &Arguments) -> Result<()> {
     let mut shuffle = Shuffle(u64::from(std::process::id()));
     for _ in 0..arguments.rounds {
         for at in shuffle.order(groups.len()) {
-            let run = loops::run_in(groups[at].inner("loop")?, Activity::Datagram, folder, DATAGRAMS)?;
+            let run = loops::run_at(&groups[at].inner("loop")?, &namespace.enter(), THERE, DATAGRAMS)?;
             taken[at].push(run.processors.as_secs_f64() / f64::from(DATAGRAMS));
         }
     }
@@ -154,6 +158,32 @@ impl Blocked {
     }
 }
 
+/// A network namespace whose loopback has the address that datagrams go to; removed with this.
+struct Namespace(String);
+
+impl Namespace {
+    fn new() -> Result<Self> {
+        let namespace = Namespace(format!("openclaw-bench-{}", std::process::id()));
+        let name = namespace.0.as_str();
+        let ip = |words: &[&str]| process::run(Command::new("ip").args(words));
+        ip(&["netns", "add", name])?;
+        ip(&["-n", name, "address", "add", &format!("{THERE}/32"), "dev", "lo"])?;
+        ip(&["-n", name, "link", "set", "lo", "up"])?;
+        Ok(namespace)
+    }
+
+    /// The words before a command that runs in it.
+    fn enter(&self) -> [&str; 4] {
+        ["ip", "netns", "exec", &self.0]
+    }
+}
+
+impl Drop for Namespace {
+    fn drop(&mut self) {
+        let _ = process::output(Command::new("ip").args(["netns", "del", &self.0]));
+    }
+}
+
 /// The agent's program, with what it keeps in this folder.
 fn openclaw(folder: &Path, words: &[&str]) -> Command {
     let mut command = Command::new(workspace::agent());
@@ -162,16 +192,24 @@ fn openclaw(folder: &Path, words: &[&str]) -> Command {
     command
 }
 
-/// So many networks, each other than the others: single addresses and networks of 256, all over those that are given to
-/// anybody, but not 10.0.0.0/8, in which this machine's own may be.
+/// Where the datagrams go: amid what is blocked, so that the kernel looks as deep as it ever does before it finds nothing.
+const THERE: Ipv4Addr = Ipv4Addr::new(50, 32, 1, 5);
+
+/// So many networks, each other than the others: the neighbours of [`THERE`], and networks and addresses all over
+/// 50.0.0.0/10.
 fn networks(count: u32) -> impl Iterator<Item = String> {
-    (0..count).map(|number| {
-        // An odd factor takes each number of 22 bits to another one.
-        let place = number.wrapping_mul(2_654_435_761) & 0x003f_ffff;
-        let bits = (place << 8) + 0x0b00_0000;
-        let address = Ipv4Addr::from_bits(bits + 7);
-        if number % 2 == 0 { address.to_string() } else { format!("{}/24", Ipv4Addr::from_bits(bits)) }
-    })
+    let near = [4, 6, 7, 1, 13, 21, 37, 69, 133].map(|last| Ipv4Addr::new(50, 32, 1, last).to_string());
+    let own = THERE.to_bits() >> 8;
+    let far = (0..1 << 14_u32).filter_map(move |number: u32| {
+        // An odd factor takes each number of 14 bits to another one.
+        let place = (50 << 16) + (number.wrapping_mul(2_654_435_761) & 0x3fff);
+        let is_narrow = number % 2 == 0;
+        (place != own).then(|| match is_narrow {
+            true => Ipv4Addr::from_bits((place << 8) + 7).to_string(),
+            false => format!("{}/24", Ipv4Addr::from_bits(place << 8)),
+        })
+    });
+    near.into_iter().chain(far).take(count as usize)
 }
 
 #[cfg(test)]
@@ -181,9 +219,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_network_is_another_one_and_none_is_this_machines() {
-        let all: BTreeSet<String> = networks(60_000).collect();
-        assert_eq!(all.len(), 60_000);
-        assert!(all.iter().all(|network| !network.starts_with("10.") && !network.starts_with("127.")));
+    fn every_network_is_another_one_and_none_holds_where_the_datagrams_go() {
+        let all: BTreeSet<String> = networks(MOST).collect();
+        assert_eq!(all.len(), MOST as usize);
+        assert!(!all.contains("50.32.1.5") && !all.contains("50.32.1.0/24"));
     }
 }

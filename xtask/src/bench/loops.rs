@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream, UdpSocket};
+use std::net::{Ipv4Addr, TcpListener, TcpStream, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -91,7 +91,7 @@ impl Activity {
             Activity::Connect => connections(count),
             Activity::Bulk => bulk(count),
             Activity::Compile => compiles(folder, count),
-            Activity::Datagram => datagrams(count),
+            Activity::Datagram => datagrams(Ipv4Addr::LOCALHOST, count),
         }
     }
 }
@@ -113,6 +113,9 @@ pub(crate) struct Arguments {
     count: u32,
     folder: PathBuf,
     group: PathBuf,
+    /// Where datagrams go
+    #[arg(long, default_value_t = Ipv4Addr::LOCALHOST)]
+    at: Ipv4Addr,
 }
 
 /// Runs a loop in this process, and prints the microseconds that it took, and those on processors.
@@ -122,7 +125,10 @@ pub(crate) struct Arguments {
 pub(super) fn command(arguments: &Arguments) -> Result<()> {
     let before = cgroup::usage(&arguments.group)?;
     let started = Instant::now();
-    arguments.activity.run(&arguments.folder, arguments.count)?;
+    match arguments.activity {
+        Activity::Datagram => datagrams(arguments.at, arguments.count),
+        activity => activity.run(&arguments.folder, arguments.count),
+    }?;
     let time = started.elapsed();
     let processors = cgroup::usage(&arguments.group)?.saturating_sub(before);
     println!("{} {}", time.as_micros(), processors.as_micros());
@@ -143,17 +149,35 @@ pub(super) fn run(activity: Activity, folder: &Path, count: u32) -> Result<Taken
 /// Where the activity fails.
 pub(super) fn run_in(group: cgroup::Cgroup, activity: Activity, folder: &Path, count: u32) -> Result<Taken> {
     let this = std::env::current_exe().context("cannot find the own program")?;
-    let text = process::capture(
+    taken(
         group
             .command(&this)
             .args(["bench", "loop", activity.word(), &count.to_string()])
             .arg(folder)
             .arg(group.folder()),
-    )?;
+    )
+}
+
+/// Sends datagrams to an address of this machine in a control group that is given; `through` are the words of a command that
+/// runs another.
+///
+/// # Errors
+/// Where they do not arrive.
+pub(super) fn run_at(group: &cgroup::Cgroup, through: &[&str], at: Ipv4Addr, count: u32) -> Result<Taken> {
+    let this = std::env::current_exe().context("cannot find the own program")?;
+    let program = process::find(through[0]).with_context(|| format!("there is no program {}", through[0]))?;
+    let word = Activity::Datagram.word();
+    let mut command = group.command(&program);
+    command.args(&through[1..]).arg(this).args(["bench", "loop", word, &count.to_string()]);
+    taken(command.arg(group.folder()).arg(group.folder()).args(["--at", &at.to_string()]))
+}
+
+fn taken(command: &mut Command) -> Result<Taken> {
+    let text = process::capture(command)?;
     let mut micros = text.split_whitespace().map(|word| word.parse().map(Duration::from_micros));
     match (micros.next(), micros.next()) {
         (Some(Ok(time)), Some(Ok(processors))) => Ok(Taken { time, processors }),
-        _ => bail!("the loop `{}` said what is no measurement: {text}", activity.word()),
+        _ => bail!("a loop said what is no measurement: {text}"),
     }
 }
 
@@ -301,8 +325,8 @@ fn bulk(count: u32) -> Result<()> {
 }
 
 /// One at a time, so that none finds its socket full.
-fn datagrams(count: u32) -> Result<()> {
-    let socket = || UdpSocket::bind("127.0.0.1:0").context("cannot have a socket on loopback");
+fn datagrams(at: Ipv4Addr, count: u32) -> Result<()> {
+    let socket = || UdpSocket::bind((at, 0)).with_context(|| format!("cannot have a socket at {at}"));
     let (from, to) = (socket()?, socket()?);
     let address = to.local_addr().context("the socket has no address")?;
     let mut buffer = [0; 16];

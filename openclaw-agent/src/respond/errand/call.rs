@@ -11,6 +11,9 @@ use crate::config::Webhook;
 /// The pause after the first failed attempt; it doubles from there.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 
+/// What an endpoint had to be in.
+const IN_TIME: &str = "in time (security.response.run_limit)";
+
 /// Posts a finding, and again while that may help and the time is not over.
 ///
 /// # Errors
@@ -20,7 +23,12 @@ pub(super) fn call(webhook: Webhook, finding: &Finding, limit: Duration) -> Resu
         serde_json::to_vec(finding).map_err(|error| format!("cannot be told what happened: {error}"))?;
     let runtime = runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| format!("cannot be called: {error}"))?;
-    runtime.block_on(post(webhook, body, Instant::now() + limit))
+    // A runtime without one task but this: what is dropped with it ends with it.
+    let posted = runtime.block_on(async {
+        let end = Instant::now() + limit;
+        tokio::time::timeout_at(end.into(), post(webhook, body, end)).await
+    });
+    posted.unwrap_or_else(|_| Err(format!("has not taken it {IN_TIME}: it did not answer")))
 }
 
 async fn post(webhook: Webhook, body: Vec<u8>, end: Instant) -> Result<(), String> {
@@ -35,7 +43,7 @@ async fn post(webhook: Webhook, body: Vec<u8>, end: Instant) -> Result<(), Strin
         };
         let wait = after.unwrap_or(pause);
         if Instant::now() + wait >= end {
-            return Err(format!("has not taken it in time (security.response.run_limit): {reason}"));
+            return Err(format!("has not taken it {IN_TIME}: {reason}"));
         }
         tokio::time::sleep(wait).await;
         pause *= 2;

@@ -12,6 +12,7 @@ use super::process::executable;
 #[derive(Debug)]
 pub(in crate::respond) struct NetworkGuard {
     never_block: Vec<Network>,
+    exceptions: Exceptions,
     endpoints: Endpoints,
 }
 
@@ -19,6 +20,7 @@ impl NetworkGuard {
     pub(in crate::respond) fn new(settings: &ResponseSettings) -> Self {
         NetworkGuard {
             never_block: settings.never_block.clone(),
+            exceptions: settings.isolation.clone(),
             endpoints: Endpoints::new(&settings.alert_endpoints),
         }
     }
@@ -30,21 +32,30 @@ impl NetworkGuard {
         never.extend(own_addresses().into_iter().map(|ip| (ip.into(), "this host's own address")));
         never.extend(gateways().into_iter().map(|ip| (ip.into(), "the default gateway")));
         never.extend(name_servers().into_iter().map(|ip| (ip.into(), "a DNS server of resolv.conf")));
-        never.extend(self.endpoints.addresses().into_iter().map(|ip| (ip.into(), "where alerts go")));
+        never.extend(
+            self.endpoints.addresses().into_iter().map(|ip| (ip.into(), "where alerts or webhooks go")),
+        );
         forbidden(network, &never)
     }
 
     /// Why no rule may block a network, though a person may: somebody works on this host from there.
     pub(in crate::respond) fn operator(&self, network: Network) -> Option<String> {
+        let by_hand = format!("`openclaw blocklist add {network}` blocks it all the same");
+        if let Some(soc) = self.exceptions.allow.iter().find(|soc| soc.overlaps(network)) {
+            return Some(format!(
+                "{soc} is to be reached even by who is isolated (security.response.isolation.allow), so a rule must not \
+                 block it; {by_hand}"
+            ));
+        }
         let peer = self.operators().into_iter().find(|peer| network.contains(*peer))?;
         Some(format!(
-            "{peer} has an open session with this host's sshd, which a rule must not cut; `openclaw blocklist \
-             add {network}` blocks it all the same"
+            "{peer} has an open session with this host's sshd, which a rule must not cut; {by_hand}"
         ))
     }
 
     /// Why no rule may isolate the host, though a person may: those who look after it could not reach it any more.
-    pub(in crate::respond) fn lockout(&self, exceptions: &Exceptions) -> Option<String> {
+    pub(in crate::respond) fn lockout(&self) -> Option<String> {
+        let exceptions = &self.exceptions;
         let by_hand = "`openclaw isolate --host` does it all the same";
         if exceptions.allow.is_empty() {
             return Some(format!(

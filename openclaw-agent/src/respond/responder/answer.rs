@@ -283,13 +283,13 @@ impl Responder {
     pub(super) fn try_extend(&mut self, number: u64, expiry: u64) -> Result<Option<ActionRecord>> {
         let Some(live) = self.live.get_mut(&number) else { return Ok(None) };
         if expiry > live.expiry {
-            live.expiry = expiry;
-            live.record.expires = Some(clock::wall_at(expiry));
-            let verdict = encode(&live.record, live.what.subject(), expiry);
+            let record = ActionRecord { expires: Some(clock::wall_at(expiry)), ..live.record.clone() };
+            let verdict = encode(&record, live.what.subject(), expiry);
             self.enforcer
                 .as_mut()
                 .context("the verdict programs are not attached")?
                 .set_verdict(number, verdict)?;
+            (live.expiry, live.record) = (expiry, record);
             self.extended.push(live.record.clone());
             match live.what {
                 What::Block(network) => self.enforcer()?.block(network, expiry)?,
@@ -304,9 +304,14 @@ impl Responder {
     pub(super) fn end(&mut self, number: u64, outcome: Outcome) -> Result<ActionRecord> {
         self.enforcer()?.remove_verdict(number)?;
         let live = self.live.remove(&number).context("the verdict has ended already")?;
+        if let Err(error) = self.enforce_no_more(&live.what) {
+            self.live.insert(number, live);
+            return Err(error);
+        }
         let record = self.keep(ActionRecord { outcome, ended: Some(clock::wall()), ..live.record });
-        self.enforce_no_more(&live.what)?;
-        self.detach_if_idle()?;
+        if let Err(error) = self.detach_if_idle() {
+            tracing::error!("programs that are without effect by now could not be removed: {error:#}");
+        }
         Ok(record)
     }
 

@@ -20,7 +20,7 @@ impl Responder {
         }
         let mut record = record.past(Rail::Reach);
         if origin.finding.is_some() {
-            if let Some(reason) = self.networks.lockout(&self.settings.isolation) {
+            if let Some(reason) = self.networks.lockout() {
                 return record.refused(Rail::Operator, reason);
             }
             record = record.past(Rail::Operator);
@@ -60,6 +60,10 @@ impl Responder {
     pub(super) fn tell_of_isolation(&mut self) -> Result<()> {
         let (allowed, isolation) = self.isolation();
         let Some(enforcer) = &mut self.enforcer else { return Ok(()) };
+        if isolation.host_until == 0 {
+            // Whatever becomes of the rest.
+            enforcer.set_isolation(isolation)?;
+        }
         enforcer.allow_only(&allowed)?;
         enforcer.set_isolation(isolation)
     }

@@ -130,7 +130,12 @@ impl Responder {
     /// Stops the rest of a group, each of which is noted before. Returns why some were left alone.
     fn take_rest(&self, record: &ActionRecord, group: &mut Group, expiry: u64) -> Vec<String> {
         let forbidden = |pid: u32, stat: &Stat| self.processes.descendant(pid, stat);
-        group.stop_all(forbidden, |group| self.note(record, group, expiry))
+        let left_alone = group.stop_all(forbidden, |group| self.note(record, group, expiry));
+        // The freezer spares nobody.
+        if record.kind == ActionKind::Suspend && left_alone.is_empty() {
+            group.freeze(|group| self.note(record, group, expiry));
+        }
+        left_alone
     }
 
     /// Its effect is there.

@@ -7,7 +7,8 @@ use serde_json::Value;
 use super::{answer, enforcing, has_ended, herd, stands_still, victim};
 use crate::support::agent::{Agent, Setup};
 use crate::support::cgroup::Cgroup;
-use crate::support::deed::{Deed, command, program};
+use crate::support::deed::Deed;
+use crate::support::socket::MOMENT;
 use crate::support::{PATIENCE, live, live_once, wait_for};
 
 /// A tree that is suspended: the agent, the parent and its children, and what is said of it.
@@ -123,11 +124,53 @@ fn what_comes_into_a_suspended_container_stands_still_too() {
     let victim = victim(&container, folder.path());
     wait_for("it stands still", || stands_still(victim.pid()));
     answer(&agent, victim.pid(), "done");
-    let mut late = Deed::of(container.inside(command(program(), "wait")));
-    wait_for("who came later stands still", || stands_still(late.pid()));
+    let frozen =
+        || std::fs::read_to_string(container.path().join("cgroup.events")).unwrap().contains("frozen 1");
+    wait_for("it is frozen", frozen);
+    let (ticks, mut late) = ticker(&container, folder.path());
+    std::thread::sleep(MOMENT);
+    assert!(!ticks.exists(), "who came later stands still");
     agent.json(&["response", "undo", "--all", "--output", "json"]);
-    assert_eq!(late.hear(), "ready");
-    drop((late, victim));
+    wait_for("it goes on", || ticks.exists());
+    wait_for("the container is as it was", || !frozen());
+    late.kill().unwrap();
+    late.wait().unwrap();
+    drop(victim);
+}
+
+/// A process that writes again and again how far it has counted, and where.
+fn ticker(cgroup: &Cgroup, folder: &std::path::Path) -> (std::path::PathBuf, std::process::Child) {
+    let file = folder.join("ticks");
+    // It enters by itself: who is frozen before it runs would never be known to have been started.
+    let script = r#"echo $$ > "$1/cgroup.procs"; n=0; while :; do n=$((n+1)); echo $n > "$0.new"; mv "$0.new" "$0"; done"#;
+    let mut command = std::process::Command::new("sh");
+    let child = command.args(["-c", script]).arg(&file).arg(cgroup.path()).spawn().unwrap();
+    (file, child)
+}
+
+#[test]
+fn nobody_in_a_suspended_container_is_resumed_by_a_signal_and_the_agent_need_not_live_to_end_it() {
+    live!();
+    let (cgroup, folder) = (Cgroup::new(), tempfile::tempdir().unwrap());
+    let container = cgroup.container();
+    let mut agent = enforcing(&cgroup, "suspend", "{suspend: container, for: 12s}");
+    let (ticks, mut ticker) = ticker(&container, folder.path());
+    wait_for("it counts", || ticks.exists());
+    let victim = victim(&container, folder.path());
+    answer(&agent, victim.pid(), "done");
+    let count = || std::fs::read_to_string(&ticks).unwrap();
+    let before = count();
+    for _ in 0..5 {
+        // SAFETY: a process that the test began.
+        unsafe { libc::kill(ticker.id() as i32, libc::SIGCONT) };
+        std::thread::sleep(MOMENT / 5);
+    }
+    assert_eq!(count(), before, "it does not move");
+    agent.end(libc::SIGKILL);
+    wait_for("it goes on when its time is over", || count() != before);
+    ticker.kill().unwrap();
+    ticker.wait().unwrap();
+    drop(victim);
 }
 
 #[test]

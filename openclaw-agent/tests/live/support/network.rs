@@ -6,6 +6,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
+use super::cgroup::Cgroup;
 use super::socket::Socket;
 use super::{run, unique, wait_for};
 
@@ -39,6 +40,11 @@ impl Namespace {
     /// Gives it a further address of the cable's network.
     pub(crate) fn add(&self, address: Ipv4Addr) {
         run(&format!("ip -n {} addr add {address}/24 dev cable", self.name));
+    }
+
+    /// Has it reach an address over the cable.
+    pub(crate) fn route_over_cable(&self, to: Ipv4Addr) {
+        run(&format!("ip -n {} route replace {to}/32 dev cable", self.name));
     }
 
     /// Has it forget who is who on the cable.
@@ -79,10 +85,22 @@ pub(crate) struct Cable {
 
 impl Cable {
     pub(crate) fn new() -> Self {
+        Self::made_by(|command| command)
+    }
+
+    /// One whose kernel's own sockets, such as those that ask who is who on a link, belong to a control group: to that of
+    /// who made the namespaces.
+    pub(crate) fn of(cgroup: &Cgroup) -> Self {
+        Self::made_by(|command| cgroup.inside(command))
+    }
+
+    fn made_by(maker: impl Fn(Command) -> Command) -> Self {
         let number = unique();
         let namespace = |end: u8| {
             let name = format!("oc{}-{number}-{end}", std::process::id());
-            run(&format!("ip netns add {name}"));
+            let mut command = Command::new("ip");
+            command.args(["netns", "add", &name]);
+            assert!(maker(command).status().unwrap().success(), "ip netns add {name}");
             Namespace {
                 name,
                 ipv4: Ipv4Addr::new(10, 211, 77, end),

@@ -56,6 +56,7 @@ impl Socket {
     /// A UDP socket.
     pub(crate) fn udp(at: SocketAddr) -> io::Result<Self> {
         let socket = rustix::net::socket(family(at), SocketType::DGRAM, None)?;
+        rustix::net::sockopt::set_socket_broadcast(&socket, true)?;
         rustix::net::bind(&socket, &at)?;
         Ok(Socket(socket))
     }

@@ -101,7 +101,7 @@ fn ten_thousand_networks_are_blocked_from_a_file_and_outlive_their_agent() {
     assert!(list(&agent, "blocklist list").is_empty());
 
     let mut text = format!("{} # the far side\n", cable.far.ipv4);
-    (0..9_999).for_each(|n| text.push_str(&format!("100.64.{}.{}\n", n / 256, n % 256)));
+    (0..9_999).for_each(|n| text.push_str(&format!("198.18.{}.{}\n", n / 256, n % 256)));
     std::fs::write(&file, text).unwrap();
     let added = agent.json_lines(&["blocklist", "add", "--from", path, "--output", "json"]);
     assert_eq!(added.iter().filter(|action| action["outcome"] == "done").count(), 10_000);

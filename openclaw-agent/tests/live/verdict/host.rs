@@ -15,7 +15,7 @@ use crate::support::cgroup::Cgroup;
 use crate::support::deed::link;
 use crate::support::helper::Helper;
 use crate::support::network::{Cable, inside};
-use crate::support::skip::needs;
+use crate::support::skip::{needs, skip};
 use crate::support::socket::{MOMENT, Socket};
 use crate::support::webhook::Webhook;
 use crate::support::{PATIENCE, live, wait_for};
@@ -33,7 +33,7 @@ fn responder(stage: &Stage, allow: &[&str], loopback: Option<bool>) -> Responder
 }
 
 fn stage() -> Stage {
-    let stage = Stage::new();
+    let stage = Stage::with_kernel();
     stage.cable.far.add(SOC);
     stage
 }
@@ -75,6 +75,15 @@ fn an_isolated_host_reaches_what_is_allowed_and_itself_and_nothing_else() {
     }
     far.inside(|| Socket::connect_tcp_from((SOC, 0).into(), near.v4(7012))).unwrap();
     helper.accept(listener, PATIENCE).unwrap();
+    // A lease is renewed by asking everybody on the link, and nobody else.
+    let lease = helper.udp(near.v4(68)).unwrap();
+    let server = far.inside(|| Socket::udp((Ipv4Addr::UNSPECIFIED, 67).into()).unwrap());
+    helper.send_to(lease, (Ipv4Addr::BROADCAST, 67).into(), "renew").unwrap();
+    assert_eq!(server.receive(PATIENCE).unwrap(), "renew");
+    server.send_to(near.v4(68), "lease").unwrap();
+    assert_eq!(helper.receive(lease, PATIENCE).unwrap(), "lease");
+    let denied = helper.send_to(lease, far.v4(67), "out").unwrap_err();
+    assert_eq!(denied.raw_os_error(), Some(libc::EPERM));
     // Itself.
     let own = helper.listen((Ipv4Addr::LOCALHOST, 7013).into());
     helper.connect_tcp((Ipv4Addr::LOCALHOST, 7013).into()).unwrap();
@@ -85,6 +94,59 @@ fn an_isolated_host_reaches_what_is_allowed_and_itself_and_nothing_else() {
     assert!(!stage.bpffs.has_pins(), "the last verdict takes its programs along");
     session.assert_restored(&mut helper);
     helper.ping(icmp, far.ipv4.into(), PATIENCE).unwrap();
+}
+
+#[test]
+fn what_is_left_open_is_what_the_next_agent_is_configured_to() {
+    live!();
+    needs!("ip");
+    let stage = stage();
+    let soc = listen(&stage, SOC.into());
+    let mut helper = Helper::new(&stage.cgroup, &stage.cable.near);
+    // Wider, narrower, elsewhere: each with the same beginning as the one before, or none.
+    for (allow, is_open) in
+        [("10.211.77.9", true), ("10.211.77.8/29", true), ("10.211.77.8", false), ("10.211.77.8/29", true)]
+    {
+        let mut responder = responder(&stage, &[allow], None);
+        if responder.live().is_empty() {
+            responder.isolate_host(None, Some(MINUTE));
+        }
+        assert_eq!(helper.connect_tcp(soc.address()).is_ok(), is_open, "{allow}");
+    }
+}
+
+#[test]
+fn the_isolated_may_ask_the_dns_servers_where_that_is_wanted_and_nobody_else() {
+    live!();
+    needs!("ip");
+    let stage = stage();
+    let isolation = Exceptions { dns: true, ..Exceptions::default() };
+    let servers = std::fs::read_to_string("/etc/resolv.conf").unwrap_or_default();
+    let server =
+        servers.lines().find_map(|line| line.strip_prefix("nameserver")?.trim().parse::<Ipv4Addr>().ok());
+    let Some(server) = server.filter(|server| !server.is_loopback()) else {
+        skip!("resolv.conf names no DNS server of IPv4 that is elsewhere");
+    };
+    // It is at the far end of the cable here.
+    stage.cable.far.add(server);
+    stage.cable.near.route_over_cable(server);
+    let settings = openclaw_agent::respond::ResponseSettings { isolation, ..stage.settings() };
+    let mut responder = Responder::new(settings, layout());
+    let mut helper = Helper::new(&stage.cgroup, &stage.cable.near);
+    let far = stage.cable.far.inside(|| Socket::udp((server, 53).into()).unwrap());
+    responder.isolate(helper.pid, Scope::Tree, None, Some(MINUTE), &openclaw_agent::respond::NoLookup);
+    let socket = helper.udp(stage.cable.near.v4(7016)).unwrap();
+    helper.send_to(socket, (server, 53).into(), "query").unwrap();
+    assert_eq!(far.receive(PATIENCE).unwrap(), "query");
+    far.send_to(stage.cable.near.v4(7016), "answer").unwrap();
+    assert_eq!(helper.receive(socket, PATIENCE).unwrap(), "answer");
+    let denied = helper.send_to(socket, (server, 54).into(), "other").unwrap_err();
+    assert_eq!(denied.raw_os_error(), Some(libc::EPERM));
+    let dropped = responder.enforced().0;
+    let other = stage.cable.far.inside(|| Socket::udp((server, 54).into()).unwrap());
+    other.send_to(stage.cable.near.v4(7016), "other").unwrap();
+    wait_for("what another port sends is dropped", || responder.enforced().0 > dropped);
+    responder.undo_all().unwrap();
 }
 
 #[test]
@@ -193,7 +255,7 @@ fn no_rule_isolates_a_host_that_nobody_could_reach_then_but_a_person_does() {
     assert!(!stage.bpffs.has_pins());
     drop(closed);
 
-    let mut open = responder(&stage, &[SOC_NETWORK, "127.0.0.0/8", "::1"], None);
+    let mut open = responder(&stage, &["0.0.0.0/1", "128.0.0.0/1", "::/1", "8000::/1"], None);
     let records = open.on_finding(&found, None, &lookup);
     assert_eq!((records[0].outcome, &records[0].target), (Outcome::Done, &Target::Host), "{records:?}");
     // Asked for again, it is one verdict that lasts longer.
