@@ -124,7 +124,7 @@ impl Answers {
         self.tell_all(records);
         self.tell_of_trips();
         if self.look_again.take_if(|at| Instant::now() >= *at).is_some() {
-            self.responder.look_again(&Asked(&self.processes));
+            self.responder.look_again(&Asked(&self.processes, &self.pulse));
         }
     }
 
@@ -138,7 +138,7 @@ impl Answers {
             (Scope::Host, None) => Ok(self.responder.isolate_host(reason, duration)),
             (Scope::Tree | Scope::Container, Some(pid)) => {
                 self.look_again = Some(Instant::now() + LOOK_AGAIN);
-                Ok(self.responder.isolate(pid, scope, reason, duration, &Asked(&self.processes)))
+                Ok(self.responder.isolate(pid, scope, reason, duration, &Asked(&self.processes, &self.pulse)))
             }
             (Scope::Host, Some(_)) => {
                 bail!("a process was named where the host is to be isolated: name one of both")
@@ -278,11 +278,12 @@ impl AnswersThread {
     }
 }
 
-/// The process table, asked when it is needed.
-struct Asked<'a>(&'a Processes);
+/// The process table, asked when it is needed. Each question may take its time, and is a sign of life.
+struct Asked<'a>(&'a Processes, &'a Pulse);
 
 impl ProcessLookup for Asked<'_> {
     fn descendants(&self, of: ProcessId) -> Vec<ProcessId> {
+        self.1.beat();
         self.0.descendants(of)
     }
 

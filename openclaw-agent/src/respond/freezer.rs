@@ -2,7 +2,7 @@
 //! who comes in later.
 
 use std::fs;
-use std::io;
+use std::io::{self, Write as _};
 use std::path::PathBuf;
 
 use super::cgroup;
@@ -21,11 +21,15 @@ impl Freezer {
         freezer.0.is_file().then_some(freezer)
     }
 
-    /// Whether others than this container's processes are in it, such as those of containers inside of it.
+    /// Whether others than this container's processes are in it, such as those of containers inside of it, or may be.
     pub(super) fn holds_others(&self, container: &str) -> bool {
         let mut folders = vec![self.0.with_file_name("")];
         while let Some(folder) = folders.pop() {
-            let procs = fs::read_to_string(folder.join("cgroup.procs")).unwrap_or_default();
+            let procs = match fs::read_to_string(folder.join("cgroup.procs")) {
+                Ok(procs) => procs,
+                Err(error) if is_gone(&error) => continue,
+                Err(_) => return true,
+            };
             let is_other = |pid: &str| {
                 let other = pid.parse().ok().and_then(container_of);
                 other.is_some_and(|other| other != container)
@@ -34,11 +38,8 @@ impl Freezer {
                 return true;
             }
             let inner = fs::read_dir(&folder).into_iter().flatten().flatten();
-            folders.extend(
-                inner
-                    .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))
-                    .map(|entry| entry.path()),
-            );
+            let folders_in_it = inner.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
+            folders.extend(folders_in_it.map(|entry| entry.path()));
         }
         false
     }
@@ -48,21 +49,41 @@ impl Freezer {
         fs::read_to_string(&self.0).is_ok_and(|text| text.trim_end() == "1")
     }
 
-    /// Has everybody in it stand still.
-    ///
-    /// # Errors
-    /// The folder is gone, or may not be written.
-    pub(super) fn switch_on(&self) -> io::Result<()> {
-        fs::write(&self.0, "1")
+    /// Whether everybody in it stands still by now.
+    pub(super) fn holds_all(&self) -> bool {
+        let events = fs::read_to_string(self.0.with_file_name("cgroup.events"));
+        events.is_ok_and(|events| events.lines().any(|line| line == "frozen 1"))
     }
 
-    /// Lets everybody in it go on. There is nobody in a folder that is gone.
-    pub(super) fn switch_off(&self) {
-        if let Err(error) = fs::write(&self.0, "0")
-            && error.kind() != io::ErrorKind::NotFound
-            && error.raw_os_error() != Some(libc::ENODEV)
+    /// Has everybody in it stand still. There may be nobody: its folder may be gone.
+    ///
+    /// # Errors
+    /// It may not be written.
+    pub(super) fn switch_on(&self) -> io::Result<()> {
+        self.write("1")
+    }
+
+    /// Lets everybody in it go on.
+    ///
+    /// # Errors
+    /// It may not be written.
+    pub(super) fn switch_off(&self) -> io::Result<()> {
+        self.write("0")
+    }
+
+    fn write(&self, text: &str) -> io::Result<()> {
+        match fs::OpenOptions::new()
+            .write(true)
+            .open(&self.0)
+            .and_then(|mut file| file.write_all(text.as_bytes()))
         {
-            tracing::error!("{} cannot be switched off: {error}", self.0.display());
+            Err(error) if is_gone(&error) => Ok(()),
+            written => written,
         }
     }
+}
+
+/// Whether the folder has been removed.
+fn is_gone(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::NotFound || error.raw_os_error() == Some(libc::ENODEV)
 }

@@ -1,6 +1,7 @@
 //! The processes that an answer stops or ends: found, held so that none is mistaken for another, stopped, resumed, ended.
 
 use std::collections::{BTreeMap, HashSet};
+use std::io;
 use std::time::{Duration, Instant};
 
 use openclaw_common::verdict::TICK;
@@ -193,30 +194,46 @@ impl Group {
         reasons
     }
 
-    /// Freezes the container, where all of it is meant; `note` is told before. What can be stopped by signals alone stays so.
-    pub(super) fn freeze(&mut self, note: impl FnOnce(&Group)) {
-        if self.cannot_freeze {
-            return;
+    /// Freezes the container, where all of it is meant; `note` is told before, and says whether it took note. What cannot be
+    /// frozen is held by signals alone: where others are inside of it, or nobody could be told to let it go on.
+    pub(super) fn freeze(&mut self, note: impl FnOnce(&Group) -> bool) {
+        let Some(container) = self.container.as_deref().filter(|_| !self.cannot_freeze) else { return };
+        let Some(freezer) = Freezer::of(container) else { return };
+        if freezer.holds_others(container) {
+            return self.thaw();
         }
         if self.frozen.is_none() {
-            let Some(container) = self.container.as_deref() else { return };
-            let Some(freezer) = Freezer::of(container).filter(|freezer| !freezer.holds_others(container))
-            else {
-                return;
-            };
             let was_frozen = self.stilled.hold_container(&freezer);
-            self.frozen = Some((freezer, was_frozen));
-            note(self);
+            self.frozen = Some((freezer.clone(), was_frozen));
+            if !note(self) {
+                self.stilled.release_container(&freezer, || {});
+                self.frozen = None;
+                return;
+            }
         }
-        let Some((freezer, _)) = &self.frozen else { return };
         if !freezer.is_on()
             && let Err(error) = freezer.switch_on()
         {
             tracing::warn!("a suspended container is held by signals alone: it cannot be frozen: {error}");
-            self.stilled.release_container(freezer, || {});
+            self.stilled.release_container(&freezer, || {});
             self.frozen = None;
             self.cannot_freeze = true;
         }
+    }
+
+    /// Has the freezer let the container go on: from here on signals alone hold its processes.
+    pub(super) fn thaw(&mut self) {
+        if let Err(error) = self.try_thaw() {
+            tracing::error!("a container stays frozen in which others are: {error}");
+        }
+    }
+
+    fn try_thaw(&mut self) -> io::Result<()> {
+        let mut thawed = Ok(());
+        if let Some((freezer, _)) = self.frozen.take() {
+            self.stilled.release_container(&freezer, || thawed = freezer.switch_off());
+        }
+        thawed
     }
 
     /// Sends all of them a signal.
@@ -234,10 +251,11 @@ impl Group {
 
     /// Lets go of them: those go on that did before, but for those that another answer holds. Who stood still before goes on
     /// standing still.
-    pub(super) fn resume(mut self) {
-        if let Some((freezer, _)) = self.frozen.take() {
-            self.stilled.release_container(&freezer, || freezer.switch_off());
-        }
+    ///
+    /// # Errors
+    /// The container stays frozen.
+    pub(super) fn resume(mut self) -> io::Result<()> {
+        let thawed = self.try_thaw();
         for (member, held) in std::mem::take(&mut self.members).into_values() {
             self.stilled.release(member.pid, member.start, || {
                 if let Err(error) = held.signal(Signal::CONT) {
@@ -245,6 +263,7 @@ impl Group {
                 }
             });
         }
+        thawed
     }
 
     /// Those that do not stand still within this time.
@@ -257,6 +276,7 @@ impl Group {
                 .filter(|(pid, (member, held))| {
                     member.stat().is_some()
                         && !process::stands_still(**pid)
+                        && !self.is_frozen(**pid)
                         && !held.has_ended_within(Duration::ZERO)
                 })
                 .map(|(pid, _)| *pid)
@@ -266,6 +286,13 @@ impl Group {
             }
             std::thread::sleep(Duration::from_millis(1));
         }
+    }
+
+    /// Whether the container's freezer holds a process, which then bears no sign of it: it may have been frozen before it came to
+    /// take its signal.
+    fn is_frozen(&self, pid: u32) -> bool {
+        let Some((freezer, _)) = &self.frozen else { return false };
+        freezer.holds_all() && container_of(pid) == self.container
     }
 
     /// Those that have not ended within this time.
@@ -343,7 +370,7 @@ mod tests {
             .unwrap();
         let mut child = child;
         let mut ready = [0; 6];
-        std::io::Read::read_exact(child.stdout.as_mut().unwrap(), &mut ready).unwrap();
+        io::Read::read_exact(child.stdout.as_mut().unwrap(), &mut ready).unwrap();
         let start = process::stat(child.id()).unwrap().start * TICK;
         let id = ProcessId { pid: child.id(), start };
         (child, id)
@@ -364,7 +391,7 @@ mod tests {
         assert!(group.running_after(Duration::from_secs(10)).is_empty());
         let members = group.members();
         assert!(members.iter().all(|member| !member.was_stopped));
-        group.resume();
+        group.resume().unwrap();
         let end = Instant::now() + Duration::from_secs(10);
         while process::stands_still(root.pid) {
             assert!(Instant::now() < end, "it resumes");
@@ -390,7 +417,7 @@ mod tests {
         group.stop_all(|_, _| None, |_| {});
         assert!(group.running_after(Duration::from_secs(10)).is_empty());
         let others: Vec<_> = group.members().into_iter().filter(|member| member.pid != root.pid).collect();
-        group.resume();
+        group.resume().unwrap();
         std::thread::sleep(Duration::from_millis(50));
         assert!(process::stands_still(root.pid), "it was stopped by somebody else");
         assert!(!process::stands_still(others[0].pid));
@@ -437,10 +464,10 @@ mod tests {
         };
         let (first, second) = (of(Scope::Tree), of(Scope::Process));
         assert!(second.members().iter().all(|member| !member.was_stopped));
-        first.resume();
+        first.resume().unwrap();
         std::thread::sleep(Duration::from_millis(50));
         assert!(process::stands_still(root.pid), "the other one holds it");
-        second.resume();
+        second.resume().unwrap();
         let end = Instant::now() + Duration::from_secs(10);
         while process::stands_still(root.pid) {
             assert!(Instant::now() < end, "it goes on");

@@ -19,8 +19,9 @@ use super::{ActionKind, ActionRecord, Outcome, clock};
 /// The command of the program that is a keeper.
 pub const COMMAND: &str = "keep-suspended";
 
-/// The file that a keeper holds locked.
-const LOCK: &str = "keeper.lock";
+/// The file that a keeper holds locked. Its number is that of the notes' format: an earlier version's keeper does not know how
+/// to end what these say.
+const LOCK: &str = "keeper-2.lock";
 
 /// How long a keeper sleeps at most: another suspension may end earlier than those that it knows.
 const NAP: Duration = Duration::from_secs(1);
@@ -87,9 +88,9 @@ pub(super) fn resume_all(folder: &Path) -> io::Result<Vec<ActionRecord>> {
     let stilled = Stilled::default();
     let entries = journal.read()?;
     let groups: Vec<Option<Group>> = entries.iter().map(|entry| entry.group(&stilled)).collect();
-    groups.into_iter().flatten().for_each(Group::resume);
-    for entry in entries {
-        match journal.remove(&entry.record.id) {
+    for (entry, group) in entries.into_iter().zip(groups) {
+        let resumed_it = group.map_or(Ok(()), Group::resume);
+        match resumed_it.and_then(|()| journal.remove(&entry.record.id)) {
             Ok(_) => resumed.push(ActionRecord {
                 outcome: Outcome::Undone,
                 ended: Some(clock::wall()),
@@ -109,17 +110,18 @@ fn end_what_is_over(journal: &Journal) -> io::Result<Option<Duration>> {
     // Who is in another suspension goes on standing still.
     let held = Stilled::default();
     let _others: Vec<Option<Group>> = others.iter().map(|entry| entry.group(&held)).collect();
-    for entry in &over {
-        if let Some(group) = entry.group(&held) {
-            match entry.record.kind {
-                // The agent would have, and did not live to do it.
-                ActionKind::Kill => group.signal(Signal::KILL),
-                _ => group.resume(),
-            }
+    let end = |entry: &&Entry| {
+        let Some(group) = entry.group(&held) else { return true };
+        match entry.record.kind {
+            // The agent would have, and did not live to do it.
+            ActionKind::Kill => group.signal(Signal::KILL),
+            _ => return group.resume().is_ok(),
         }
-    }
+        true
+    };
+    let ended: Vec<&Entry> = over.iter().filter(end).collect();
     // In this order: what ends in between is done once more, rather than never. So is what cannot be removed.
-    let removed = over.iter().filter(|entry| journal.remove(&entry.record.id).is_ok()).count();
+    let removed = ended.iter().filter(|entry| journal.remove(&entry.record.id).is_ok()).count();
     let next = others.iter().map(|entry| Duration::from_nanos(entry.expiry - now)).min();
     Ok(if removed < over.len() { Some(NAP) } else { next })
 }

@@ -5,6 +5,7 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::{Command, Output};
 
+use openclaw_common::verdict::VERSION;
 use serde_json::Value;
 
 use crate::support::agent::{Setup, program};
@@ -367,7 +368,7 @@ fn a_service_that_is_stopped_ends_cleanly_and_leaves_its_verdicts_in_force() {
     service.systemctl("stop");
     let ended = ["ActiveState", "Result", "ExecMainStatus"].map(|property| service.show(property));
     assert_eq!(ended, ["inactive", "success", "0"], "{}", service.picture());
-    assert!(Path::new("/sys/fs/bpf/openclaw/v1").is_dir(), "what is in force is pinned");
+    assert!(Path::new("/sys/fs/bpf/openclaw").join(VERSION).is_dir(), "what is in force is pinned");
     service.systemctl("start");
     assert_eq!(service.json("response list")[0]["id"], block["id"]);
 }

@@ -39,8 +39,10 @@ fn scope(reader: &mut Reader<'_>, key: &Key, value: &Node, action: Action, scope
         Some(named) => *scope = named,
         None => {
             let names: Vec<_> = action.scopes().iter().map(|scope| scope.name()).collect();
+            let last_of = names.len().saturating_sub(1);
+            let (first, last) = names.split_at(last_of);
             let problem = Problem::error(value.span, format!("`{action}` is done on no `{text}`"))
-                .help(format!("write {}", names.join(" or ")));
+                .help(format!("write {} or {}", first.join(", "), last.concat()));
             reader.problems.push(problem);
         }
     }

@@ -99,30 +99,57 @@ pub(crate) fn in_force(verdict: u64) -> bool {
     }
 }
 
-/// A remote address, in network order.
+/// A remote address, in network order. Of bytes that are always there: the verifier does not let an `Option` of it be passed
+/// on, in whose place of nothing there is nothing.
 #[derive(Clone, Copy)]
-pub(crate) enum Address {
-    V4([u8; 4]),
-    V6([u8; 16]),
+pub(crate) struct Address {
+    /// 4, 6, or 0 for none.
+    family: u8,
+    /// IPv4 in the first four.
+    bytes: [u8; 16],
 }
 
 impl Address {
+    /// Of what has no address, or none that can be read.
+    pub(crate) const NONE: Address = Address { family: 0, bytes: [0; 16] };
+
+    #[inline(always)]
+    pub(crate) fn v4([a, b, c, d]: [u8; 4]) -> Address {
+        Address { family: 4, bytes: [a, b, c, d, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0] }
+    }
+
     /// An IPv6 address as four words. One that stands for an IPv4 address is that.
     #[inline(always)]
     pub(crate) fn of_words(words: [u32; 4]) -> Address {
         if words[0] == 0 && words[1] == 0 && words[2] == 0xffff_u32.to_be() {
-            return Address::V4(words[3].to_ne_bytes());
+            return Address::v4(words[3].to_ne_bytes());
         }
         // SAFETY: both are sixteen bytes without padding, and every pattern of bits is valid.
-        Address::V6(unsafe { core::mem::transmute::<[u32; 4], [u8; 16]>(words) })
+        Address { family: 6, bytes: unsafe { core::mem::transmute::<[u32; 4], [u8; 16]>(words) } }
+    }
+
+    #[inline(always)]
+    pub(crate) fn is_v4(self) -> bool {
+        self.family == 4
+    }
+
+    #[inline(always)]
+    pub(crate) fn is_none(self) -> bool {
+        self.family == 0
+    }
+
+    #[inline(always)]
+    fn first_four(self) -> [u8; 4] {
+        [self.bytes[0], self.bytes[1], self.bytes[2], self.bytes[3]]
     }
 
     /// Whether it is blocked.
     #[inline(always)]
     pub(crate) fn is_blocked(self) -> bool {
-        let blocked = match self {
-            Address::V4(address) => BLOCKED4.get(Key::new(32, address)),
-            Address::V6(address) => BLOCKED6.get(Key::new(128, address)),
+        let blocked = match self.family {
+            4 => BLOCKED4.get(Key::new(32, self.first_four())),
+            6 => BLOCKED6.get(Key::new(128, self.bytes)),
+            _ => None,
         };
         match blocked {
             Some(blocked) => blocked.expiry > now(),
@@ -133,19 +160,35 @@ impl Address {
     /// What the isolated may reach of it.
     #[inline(always)]
     pub(crate) fn allowed(self) -> Option<Allowed> {
-        match self {
-            Address::V4(address) => ALLOWED4.get(Key::new(32, address)).copied(),
-            Address::V6(address) => ALLOWED6.get(Key::new(128, address)).copied(),
+        match self.family {
+            4 => ALLOWED4.get(Key::new(32, self.first_four())).copied(),
+            6 => ALLOWED6.get(Key::new(128, self.bytes)).copied(),
+            _ => None,
         }
     }
 
     /// Whether it is 127.0.0.0/8 or ::1, or the unspecified address, by which a connection is one to these.
     #[inline(always)]
     pub(crate) fn is_loopback(self) -> bool {
-        match self {
-            Address::V4(address) => address[0] == 127 || address == [0; 4],
-            Address::V6(address) => u128::from_be_bytes(address) <= 1,
+        match self.family {
+            4 => self.bytes[0] == 127 || self.first_four() == [0; 4],
+            6 => u128::from_be_bytes(self.bytes) <= 1,
+            _ => false,
         }
+    }
+
+    /// Whether it is that of everybody on an IPv4 link.
+    #[inline(always)]
+    pub(crate) fn is_broadcast(self) -> bool {
+        self.family == 4 && self.first_four() == [255; 4]
+    }
+
+    /// Whether it is of one IPv6 link alone: fe80::/10, or one of its groups (RFC 4291).
+    #[inline(always)]
+    pub(crate) fn is_of_link(self) -> bool {
+        let [first, second, ..] = self.bytes;
+        self.family == 6
+            && ((first == 0xfe && second & 0xc0 == 0x80) || (first == 0xff && second & 0x0f == 2))
     }
 }
 

@@ -29,10 +29,12 @@ struct Remote {
     ipv6: usize,
     /// The port in a header of TCP or UDP.
     port: usize,
+    /// Whether the packet goes there.
+    is_destination: bool,
 }
 
-const DESTINATION: Remote = Remote { ipv4: 16, ipv6: 24, port: 2 };
-const SOURCE: Remote = Remote { ipv4: 12, ipv6: 8, port: 0 };
+const DESTINATION: Remote = Remote { ipv4: 16, ipv6: 24, port: 2, is_destination: true };
+const SOURCE: Remote = Remote { ipv4: 12, ipv6: 8, port: 0, is_destination: false };
 
 /// Packets that a socket sends. Since 4.10; storage of sockets since 5.2.
 #[cgroup_skb(egress)]
@@ -48,12 +50,12 @@ pub fn verdict_ingress(ctx: SkBuffContext) -> i32 {
 
 #[inline(always)]
 fn judge(ctx: &SkBuffContext, remote: Remote) -> i32 {
-    let address = address(ctx, remote);
+    let address = address(ctx, remote).unwrap_or(Address::NONE);
     if is_cut_off(ctx, remote, address) {
         count(Counter::IsolatedPackets);
         return DROP;
     }
-    if address.is_some_and(Address::is_blocked) {
+    if address.is_blocked() {
         count(Counter::BlockedPackets);
         return DROP;
     }
@@ -62,7 +64,7 @@ fn judge(ctx: &SkBuffContext, remote: Remote) -> i32 {
 
 /// Whether isolation, of its socket or of the host, stops the packet.
 #[inline(always)]
-fn is_cut_off(ctx: &SkBuffContext, remote: Remote, address: Option<Address>) -> bool {
+fn is_cut_off(ctx: &SkBuffContext, remote: Remote, address: Address) -> bool {
     let mark = full_socket(ctx).and_then(mark_of);
     if let Some(verdict) = mark
         && verdict != AGENT
@@ -72,24 +74,23 @@ fn is_cut_off(ctx: &SkBuffContext, remote: Remote, address: Option<Address>) -> 
     }
     let Some(isolation) = isolation() else { return false };
     // What has no address is let pass: an error here must not cut a host off from those who allow themselves in.
-    address.is_some_and(|there| {
-        isolation.host_until != 0
-            && isolation.host_until > now()
-            && mark != Some(AGENT)
-            && !may_pass(ctx, remote, address, HOST_LOOPBACK)
-            && !keeps_the_link(ctx, there)
-    })
+    isolation.host_until != 0
+        && isolation.host_until > now()
+        && !address.is_none()
+        && mark != Some(AGENT)
+        && !may_pass(ctx, remote, address, HOST_LOOPBACK)
+        && !keeps_the_link(ctx, remote, address)
 }
 
 /// Whether isolation leaves open where the packet goes to or comes from. `loopback` is what says so of loopback.
 #[inline(always)]
-fn may_pass(ctx: &SkBuffContext, remote: Remote, address: Option<Address>, loopback: u32) -> bool {
+fn may_pass(ctx: &SkBuffContext, remote: Remote, address: Address, loopback: u32) -> bool {
     let Some(isolation) = isolation() else { return false };
     // SAFETY: the context is the kernel's; the verifier checks the read.
     if isolation.open & loopback != 0 && unsafe { (*ctx.skb.skb).ifindex } == LOOPBACK {
         return true;
     }
-    match address.and_then(Address::allowed) {
+    match address.allowed() {
         Some(allowed) => allowed.port == 0 || port(ctx, remote) == Some(allowed.port),
         None => false,
     }
@@ -98,7 +99,7 @@ fn may_pass(ctx: &SkBuffContext, remote: Remote, address: Option<Address>, loopb
 #[inline(always)]
 fn address(ctx: &SkBuffContext, remote: Remote) -> Option<Address> {
     match version(ctx)? {
-        4 => Some(Address::V4(ctx.load(remote.ipv4).ok()?)),
+        4 => Some(Address::v4(ctx.load(remote.ipv4).ok()?)),
         6 => Some(Address::of_words(ctx.load(remote.ipv6).ok()?)),
         _ => None,
     }
@@ -133,29 +134,26 @@ fn transport(ctx: &SkBuffContext) -> Option<(u8, usize)> {
 }
 
 /// Whether the host would lose its link or its address without it: who is who on the link (RFC 4861), what the link's
-/// switches are told of that (RFC 2710, RFC 3810), and the lease of an address (RFC 2131, RFC 8415). Nothing of it leads to
-/// who is not on the link: a lease is renewed by asking everybody there.
+/// switches are told of that (RFC 2710, RFC 3810), and the lease of an address (RFC 2131, RFC 8415). A lease is asked for of
+/// everybody on the link, and so leads to nobody beyond; what says who is who could be sent further by a raw socket alone.
 #[inline(always)]
-fn keeps_the_link(ctx: &SkBuffContext, there: Address) -> bool {
-    let keeps = match there {
-        Address::V4(address) => keeps_lease(ctx, address),
-        Address::V6(address) => keeps_link(ctx, address),
-    };
+fn keeps_the_link(ctx: &SkBuffContext, remote: Remote, there: Address) -> bool {
+    let keeps = if there.is_v4() { keeps_lease(ctx, remote, there) } else { keeps_link(ctx, there) };
     keeps.unwrap_or(false)
 }
 
 #[inline(always)]
-fn keeps_lease(ctx: &SkBuffContext, there: [u8; 4]) -> Option<bool> {
+fn keeps_lease(ctx: &SkBuffContext, remote: Remote, there: Address) -> Option<bool> {
     let (protocol, at) = transport(ctx)?;
     if protocol != UDP {
         return Some(false);
     }
     let ports = ctx.load::<[u16; 2]>(at).ok()?.map(u16::from_be);
-    Some(ports == [67, 68] || (ports == [68, 67] && there == [255; 4]))
+    Some(if remote.is_destination { ports == [68, 67] && there.is_broadcast() } else { ports == [67, 68] })
 }
 
 #[inline(always)]
-fn keeps_link(ctx: &SkBuffContext, there: [u8; 16]) -> Option<bool> {
+fn keeps_link(ctx: &SkBuffContext, there: Address) -> Option<bool> {
     /// The hop limit of what no router has passed on (RFC 4861, section 7.1).
     const OF_THE_LINK: u8 = 255;
     let (mut protocol, mut at) = transport(ctx)?;
@@ -164,18 +162,15 @@ fn keeps_link(ctx: &SkBuffContext, there: [u8; 16]) -> Option<bool> {
         protocol = ctx.load(at).ok()?;
         at += 8;
     }
-    // fe80::/10, and the groups of one link (RFC 4291).
-    let is_on_link =
-        (there[0] == 0xfe && there[1] & 0xc0 == 0x80) || (there[0] == 0xff && there[1] & 0x0f == 2);
     match protocol {
         ICMPV6 => match ctx.load::<u8>(at).ok()? {
             133..=137 => Some(ctx.load::<u8>(7).ok()? == OF_THE_LINK),
-            130..=132 | 143 => Some(is_on_link),
+            130..=132 | 143 => Some(there.is_of_link()),
             _ => Some(false),
         },
         UDP => {
             let ports = ctx.load::<[u16; 2]>(at).ok()?.map(u16::from_be);
-            Some(is_on_link && (ports == [546, 547] || ports == [547, 546]))
+            Some(there.is_of_link() && (ports == [546, 547] || ports == [547, 546]))
         }
         _ => Some(false),
     }

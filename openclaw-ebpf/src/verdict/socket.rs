@@ -70,7 +70,7 @@ pub fn verdict_send6(ctx: SockAddrContext) -> i32 {
 fn judge4(ctx: &SockAddrContext) -> i32 {
     // SAFETY: the context is the kernel's; the verifier checks the read.
     let address = unsafe { (&raw const (*ctx.sock_addr).user_ip4).read_volatile() };
-    judge(ctx, Address::V4(address.to_ne_bytes()))
+    judge(ctx, Address::v4(address.to_ne_bytes()))
 }
 
 #[inline(always)]

@@ -23,11 +23,12 @@ pub(super) fn call(webhook: Webhook, finding: &Finding, limit: Duration) -> Resu
         serde_json::to_vec(finding).map_err(|error| format!("cannot be told what happened: {error}"))?;
     let runtime = runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| format!("cannot be called: {error}"))?;
-    // A runtime without one task but this: what is dropped with it ends with it.
     let posted = runtime.block_on(async {
         let end = Instant::now() + limit;
         tokio::time::timeout_at(end.into(), post(webhook, body, end)).await
     });
+    // Not waited for: a name that is being looked up cannot be called off.
+    runtime.shutdown_background();
     posted.unwrap_or_else(|_| Err(format!("has not taken it {IN_TIME}: it did not answer")))
 }
 

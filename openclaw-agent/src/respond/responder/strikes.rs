@@ -130,10 +130,15 @@ impl Responder {
     /// Stops the rest of a group, each of which is noted before. Returns why some were left alone.
     fn take_rest(&self, record: &ActionRecord, group: &mut Group, expiry: u64) -> Vec<String> {
         let forbidden = |pid: u32, stat: &Stat| self.processes.descendant(pid, stat);
-        let left_alone = group.stop_all(forbidden, |group| self.note(record, group, expiry));
-        // The freezer spares nobody.
-        if record.kind == ActionKind::Suspend && left_alone.is_empty() {
-            group.freeze(|group| self.note(record, group, expiry));
+        let left_alone = group.stop_all(forbidden, |group| {
+            self.note(record, group, expiry);
+        });
+        match record.kind {
+            ActionKind::Suspend if left_alone.is_empty() => {
+                group.freeze(|group| self.note(record, group, expiry))
+            }
+            // The freezer spares nobody.
+            _ => group.thaw(),
         }
         left_alone
     }
@@ -265,7 +270,12 @@ impl Responder {
 
     /// Ends a suspension: who went on before goes on.
     fn resume(&mut self, struck: Struck, outcome: Outcome, reason: Option<String>) -> ActionRecord {
-        struck.group.resume();
+        if let Err(error) = struck.group.resume() {
+            // The note stays: who comes after tries again.
+            let ended = Some(clock::wall());
+            let reason = format!("the container stays frozen: {error}");
+            return self.keep(ActionRecord { ended, ..struck.record.failed(reason) });
+        }
         self.forget(&struck.record.id);
         let reason = reason.or(struck.record.reason);
         self.keep(ActionRecord { outcome, reason, ended: Some(clock::wall()), ..struck.record })
@@ -335,8 +345,8 @@ impl Responder {
         let phase = Phase::Still { next: 0 };
         if group.is_empty() {
             let outcome = if is_suspension { Outcome::Expired } else { Outcome::Done };
-            self.forget(&record.id);
-            self.keep(ActionRecord { outcome, ended: Some(clock::wall()), ..record })
+            // Who has come into its container since may be frozen.
+            self.resume(Struck { record, group, expiry, phase }, outcome, None)
         } else if is_suspension && expiry <= clock::since_boot() {
             self.resume(Struck { record, group, expiry, phase }, Outcome::Expired, None)
         } else if !is_suspension && !self.policy.expects_answers() {
@@ -356,11 +366,14 @@ impl Responder {
         }
     }
 
-    fn note(&self, record: &ActionRecord, group: &Group, expiry: u64) {
-        if let Err(error) = self.journal.write(&Entry::new(record, group, expiry)) {
+    /// Whether it is noted.
+    fn note(&self, record: &ActionRecord, group: &Group, expiry: u64) -> bool {
+        let noted = self.journal.write(&Entry::new(record, group, expiry));
+        if let Err(error) = &noted {
             let id = &record.id;
             tracing::error!("should this agent end, it is not known of {id} what it was done to: {error}");
         }
+        noted.is_ok()
     }
 
     fn forget(&self, id: &str) {

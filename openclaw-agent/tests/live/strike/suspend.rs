@@ -128,6 +128,9 @@ fn what_comes_into_a_suspended_container_stands_still_too() {
         || std::fs::read_to_string(container.path().join("cgroup.events")).unwrap().contains("frozen 1");
     wait_for("it is frozen", frozen);
     let (ticks, mut late) = ticker(&container, folder.path());
+    let procs = || std::fs::read_to_string(container.path().join("cgroup.procs")).unwrap();
+    wait_for("it has come", || procs().lines().any(|pid| pid == late.id().to_string()));
+    wait_for("it is frozen with who came later", frozen);
     std::thread::sleep(MOMENT);
     assert!(!ticks.exists(), "who came later stands still");
     agent.json(&["response", "undo", "--all", "--output", "json"]);
@@ -153,7 +156,7 @@ fn nobody_in_a_suspended_container_is_resumed_by_a_signal_and_the_agent_need_not
     live!();
     let (cgroup, folder) = (Cgroup::new(), tempfile::tempdir().unwrap());
     let container = cgroup.container();
-    let mut agent = enforcing(&cgroup, "suspend", "{suspend: container, for: 12s}");
+    let mut agent = enforcing(&cgroup, "suspend", "{suspend: container, for: 20s}");
     let (ticks, mut ticker) = ticker(&container, folder.path());
     wait_for("it counts", || ticks.exists());
     let victim = victim(&container, folder.path());
@@ -202,4 +205,26 @@ fn a_suspension_is_over_when_its_processes_have_ended() {
     assert!(victim.ended_within(PATIENCE).is_some());
     wait_for("nothing is in force", || list(&agent).is_empty());
     assert!(victim.ended_within(Duration::ZERO).is_some());
+}
+
+#[test]
+fn a_frozen_container_is_taken_over_and_goes_on_by_command_where_no_agent_runs() {
+    live_once!();
+    let (cgroup, folder) = (Cgroup::new(), tempfile::tempdir().unwrap());
+    let container = cgroup.container();
+    let mut agent = enforcing(&cgroup, "suspend", "{suspend: container, for: 55s}");
+    let victim = victim(&container, folder.path());
+    let record = answer(&agent, victim.pid(), "done");
+    agent.end(libc::SIGKILL);
+    let (ticks, mut late) = ticker(&container, folder.path());
+    agent.start_again();
+    let now = agent.json(&["response", "show", record["id"].as_str().unwrap(), "--output", "json"]);
+    assert_eq!(now["outcome"], "done", "who was frozen by another agent stands still: {now}");
+    assert!(!ticks.exists());
+    agent.end(libc::SIGKILL);
+    agent.json(&["response", "undo", "--all", "--output", "json"]);
+    wait_for("it goes on", || ticks.exists());
+    late.kill().unwrap();
+    late.wait().unwrap();
+    drop(victim);
 }

@@ -84,6 +84,9 @@ fn an_isolated_host_reaches_what_is_allowed_and_itself_and_nothing_else() {
     assert_eq!(helper.receive(lease, PATIENCE).unwrap(), "lease");
     let denied = helper.send_to(lease, far.v4(67), "out").unwrap_err();
     assert_eq!(denied.raw_os_error(), Some(libc::EPERM));
+    let serving = helper.udp(near.v4(67)).unwrap();
+    let denied = helper.send_to(serving, far.v4(68), "out").unwrap_err();
+    assert_eq!(denied.raw_os_error(), Some(libc::EPERM));
     // Itself.
     let own = helper.listen((Ipv4Addr::LOCALHOST, 7013).into());
     helper.connect_tcp((Ipv4Addr::LOCALHOST, 7013).into()).unwrap();
