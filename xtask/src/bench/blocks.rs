@@ -203,7 +203,7 @@ fn networks(count: u32) -> impl Iterator<Item = String> {
     let far = (0..1 << 14_u32).filter_map(move |number: u32| {
         // An odd factor takes each number of 14 bits to another one.
         let place = (50 << 16) + (number.wrapping_mul(2_654_435_761) & 0x3fff);
-        let is_narrow = number % 2 == 0;
+        let is_narrow = number.is_multiple_of(2);
         (place != own).then(|| match is_narrow {
             true => Ipv4Addr::from_bits((place << 8) + 7).to_string(),
             false => format!("{}/24", Ipv4Addr::from_bits(place << 8)),
