@@ -172,9 +172,9 @@ impl Namespace {
         Ok(namespace)
     }
 
-    /// The words before a command that runs in it.
-    fn enter(&self) -> [&str; 4] {
-        ["ip", "netns", "exec", &self.0]
+    /// The words before a command that runs in it. Not by `ip netns exec`, which hides control groups.
+    fn enter(&self) -> [String; 2] {
+        ["nsenter".to_owned(), format!("--net=/run/netns/{}", self.0)]
     }
 }
 

@@ -163,9 +163,10 @@ pub(super) fn run_in(group: cgroup::Cgroup, activity: Activity, folder: &Path, c
 ///
 /// # Errors
 /// Where they do not arrive.
-pub(super) fn run_at(group: &cgroup::Cgroup, through: &[&str], at: Ipv4Addr, count: u32) -> Result<Taken> {
+pub(super) fn run_at(group: &cgroup::Cgroup, through: &[String], at: Ipv4Addr, count: u32) -> Result<Taken> {
     let this = std::env::current_exe().context("cannot find the own program")?;
-    let program = process::find(through[0]).with_context(|| format!("there is no program {}", through[0]))?;
+    let program =
+        process::find(&through[0]).with_context(|| format!("there is no program {}", through[0]))?;
     let word = Activity::Datagram.word();
     let mut command = group.command(&program);
     command.args(&through[1..]).arg(this).args(["bench", "loop", word, &count.to_string()]);
