@@ -139,11 +139,15 @@ impl Service {
 
     /// A program that the rule finds, and that waits.
     fn victim(&self) -> Deed {
+        self.victim_in(&self.cgroup)
+    }
+
+    fn victim_in(&self, cgroup: &Cgroup) -> Deed {
         let program = self.folder.path().join("victim");
         if !program.exists() {
             link(self.folder.path(), "victim");
         }
-        Deed::of(self.cgroup.inside(command(program, "wait")))
+        Deed::of(cgroup.inside(command(program, "wait")))
     }
 
     /// The last answer of that kind, once it has come to that.
@@ -190,10 +194,6 @@ fn systemctl(line: &str) {
 fn show(unit: &str, property: &str) -> String {
     let output = command_of("systemctl", &["show", "--value", "--property", property, unit]);
     String::from_utf8_lossy(&output.stdout).trim().to_owned()
-}
-
-fn stands_still(pid: u32) -> bool {
-    fs::read_to_string(format!("/proc/{pid}/stat")).unwrap().contains(") T ")
 }
 
 /// The hooks of a status, and their states.
@@ -286,15 +286,20 @@ fn a_service_that_hangs_is_ended_by_the_watchdog_and_comes_back() {
 #[test]
 fn a_suspension_ends_on_time_though_its_service_was_killed_and_does_not_come_back() {
     service!();
-    let service = Service::start(&rule("suspend", "{for: 15s}"), "Restart=no");
-    let mut victim = service.victim();
-    wait_for("the victim stands still", || stands_still(victim.pid()));
+    let service = Service::start(&rule("suspend", "{suspend: container, for: 25s}"), "Restart=no");
+    let container = service.cgroup.container();
+    let is_frozen =
+        || fs::read_to_string(container.path().join("cgroup.events")).unwrap().contains("frozen 1");
+    let mut victim = service.victim_in(&container);
     service.answer("suspend", "done");
+    wait_for("its container is frozen, from within the sandbox", is_frozen);
     service.signal(libc::SIGKILL);
     wait_for("the service has failed", || service.show("ActiveState") == "failed");
-    assert!(stands_still(victim.pid()), "it outlives the agent");
+    assert!(is_frozen(), "it outlives the agent");
     assert_eq!(victim.hear(), "ready", "the keeper lets it go on");
+    assert!(!is_frozen());
     assert_eq!(service.show("ActiveState"), "failed");
+    drop(victim);
 }
 
 #[test]

@@ -40,10 +40,19 @@ pub(crate) struct Helper {
 impl Helper {
     /// Starts one in a cgroup and a network namespace.
     pub(crate) fn new(cgroup: &Cgroup, namespace: &Namespace) -> Self {
+        Self::start(namespace, |command| cgroup.inside(command))
+    }
+
+    /// Starts one in a network namespace, and the cgroup of the test.
+    pub(crate) fn at(namespace: &Namespace) -> Self {
+        Self::start(namespace, |command| command)
+    }
+
+    fn start(namespace: &Namespace, change: impl FnOnce(Command) -> Command) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("control");
         let listener = UnixListener::bind(&path).unwrap();
-        let mut command = inside(namespace, cgroup.inside(command(executable(), &path)));
+        let mut command = inside(namespace, change(command(executable(), &path)));
         let child = command.spawn().unwrap();
         Self::meet(&listener, Some(child))
     }

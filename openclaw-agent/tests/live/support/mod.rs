@@ -12,13 +12,34 @@ pub(crate) mod pins;
 pub(crate) mod skip;
 pub(crate) mod socket;
 pub(crate) mod torn;
+pub(crate) mod turn;
 pub(crate) mod webhook;
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-/// Leaves the test unless live tests are asked for.
+/// Leaves the test unless live tests are asked for. It runs beside others.
 macro_rules! live {
+    () => {
+        $crate::support::live_if_asked!();
+        let _turn = $crate::support::turn::share();
+    };
+}
+pub(crate) use live;
+
+/// The same, but with the machine for itself: it does something to all of it, and so only in a guest.
+macro_rules! live_alone {
+    () => {
+        $crate::support::live_if_asked!();
+        if !$crate::support::is_guest() {
+            $crate::support::skip::skip!("it is done to the whole machine: `cargo xtask vm` runs it");
+        }
+        let _turn = $crate::support::turn::alone();
+    };
+}
+pub(crate) use live_alone;
+
+macro_rules! live_if_asked {
     () => {
         if std::env::var_os("OPENCLAW_LIVE").is_none_or(|value| value != "1") {
             eprintln!("skipped: live tests need root, and OPENCLAW_LIVE=1");
@@ -31,7 +52,7 @@ macro_rules! live {
         }
     };
 }
-pub(crate) use live;
+pub(crate) use live_if_asked;
 
 /// Whether a module's tests are left out in a guest that is not to run all: where its hooks are those of the machine
 /// around it. What differs is told by docs/kernels.md: how files are seen, where trampolines work, and with that what a

@@ -3,7 +3,7 @@
 use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 
-use openclaw_agent::respond::{Exceptions, Outcome, Rail, Responder, Target};
+use openclaw_agent::respond::{Exceptions, Network, Outcome, Rail, Responder, Target};
 use openclaw_detect::{Response, Scope, Severity};
 use serde_json::json;
 
@@ -18,7 +18,7 @@ use crate::support::network::{Cable, inside};
 use crate::support::skip::{needs, skip};
 use crate::support::socket::{MOMENT, Socket};
 use crate::support::webhook::Webhook;
-use crate::support::{PATIENCE, live, wait_for};
+use crate::support::{PATIENCE, live, live_alone, wait_for};
 
 /// A second address of the far side, which is allowed in these tests.
 const SOC: Ipv4Addr = Ipv4Addr::new(10, 211, 77, 9);
@@ -97,6 +97,33 @@ fn an_isolated_host_reaches_what_is_allowed_and_itself_and_nothing_else() {
     assert!(!stage.bpffs.has_pins(), "the last verdict takes its programs along");
     session.assert_restored(&mut helper);
     helper.ping(icmp, far.ipv4.into(), PATIENCE).unwrap();
+}
+
+#[test]
+fn all_of_a_machine_is_isolated_and_keeps_its_link() {
+    live_alone!();
+    needs!("ip");
+    let stage = stage();
+    let (near, far) = (&stage.cable.near, &stage.cable.far);
+    // The far side is of the same machine, and is let answer the near one.
+    let ends: [IpAddr; 3] = [far.ipv6.into(), near.ipv4.into(), near.ipv6.into()];
+    let allow = ends.into_iter().map(Network::from).chain([SOC_NETWORK.parse().unwrap()]).collect();
+    let isolation = Exceptions { allow, ..Exceptions::default() };
+    let settings = openclaw_agent::respond::ResponseSettings { isolation, cgroup: None, ..stage.settings() };
+    let mut responder = Responder::new(settings, layout());
+    // Where this test is itself.
+    let mut helper = Helper::at(near);
+    let (soc, v6) = (listen(&stage, SOC.into()), listen(&stage, far.ipv6.into()));
+    let record = responder.isolate_host(None, Some(MINUTE));
+    assert_eq!(record.outcome, Outcome::Done, "{record:?}");
+    near.forget_neighbours();
+    far.forget_neighbours();
+    helper.connect_tcp(soc.address()).unwrap();
+    helper.connect_tcp(v6.address()).unwrap();
+    let socket = helper.udp(near.v4(0)).unwrap();
+    assert_eq!(helper.send_to(socket, far.v4(9), "out").unwrap_err().raw_os_error(), Some(libc::EPERM));
+    responder.undo(&record.id).unwrap();
+    helper.send_to(socket, far.v4(9), "out").unwrap();
 }
 
 #[test]
