@@ -65,6 +65,27 @@ pub struct Blocked {
     pub expiry: u64,
 }
 
+/// Bits of `NEAR` for IPv4: one for all addresses that share the first twenty bits.
+pub const NEAR4: u32 = 1 << 20;
+
+/// Bits of `NEAR` for IPv6, after those for IPv4: one for all addresses whose first 32 bits are of one class.
+pub const NEAR6: u32 = 1 << 16;
+
+/// How many words of 64 bits `NEAR` has. A bit is set where something is blocked that shares it.
+pub const NEAR_WORDS: u32 = (NEAR4 + NEAR6) / 64;
+
+/// The bit of an IPv4 address, in network order.
+#[inline(always)]
+pub const fn near4(address: [u8; 4]) -> u32 {
+    u32::from_be_bytes(address) >> 12
+}
+
+/// The bit of an IPv6 address, by its first 32 bits in the processor's order.
+#[inline(always)]
+pub const fn near6(first: u32) -> u32 {
+    NEAR4 + ((first ^ (first >> 16)) & (NEAR6 - 1))
+}
+
 /// What isolation leaves open, and whether the host is isolated: the one value of `ISOLATION`.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

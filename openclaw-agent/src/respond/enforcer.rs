@@ -18,10 +18,11 @@ use aya::{Ebpf, EbpfLoader};
 use openclaw_common::Layout;
 use openclaw_common::layout::MISSING;
 use openclaw_common::verdict::{
-    Allowed, BLOCK, Blocked, Counter, Fork, Isolation, ProcessMark, SocketMark, Verdict,
+    Allowed, BLOCK, Blocked, Counter, Fork, Isolation, NEAR_WORDS, ProcessMark, SocketMark, Verdict,
 };
 
 use super::Network;
+use super::near::{self, Near};
 use super::pins::{self, Pins};
 use super::plan::Plan;
 use networks::Networks;
@@ -71,6 +72,9 @@ pub(super) struct Enforcer {
     /// What `blocked` is to hold.
     plan: Plan,
     blocked: Networks<Blocked>,
+    /// What `near_words` are to hold.
+    near: Near,
+    near_words: Array<MapData, u64>,
     allowed: Networks<Allowed>,
     isolation: Array<MapData, Plain<Isolation>>,
     isolated: HashMap<MapData, u32, Plain<ProcessMark>>,
@@ -134,6 +138,8 @@ impl Enforcer {
                 map("BLOCKED6")?.try_into()?,
                 "blocked networks",
             ),
+            near: Near::default(),
+            near_words: map("NEAR")?.try_into()?,
             allowed: Networks::new(
                 map("ALLOWED4")?.try_into()?,
                 map("ALLOWED6")?.try_into()?,
@@ -207,6 +213,10 @@ impl Enforcer {
 
     /// Has the kernel drop what goes to a network and what comes from it, until then, in nanoseconds since boot.
     pub(super) fn block(&mut self, network: Network, expiry: u64) -> Result<()> {
+        if !self.plan.has(network) {
+            let words = self.near.add(network);
+            self.write_near(words)?;
+        }
         let changed = self.plan.block(network, expiry);
         self.write_blocked(changed)
     }
@@ -214,25 +224,54 @@ impl Enforcer {
     /// Has it let pass again what nothing else blocks.
     pub(super) fn unblock(&mut self, network: Network) -> Result<()> {
         // What is in it first, so that nothing that stays blocked passes in between.
+        let was_blocked = self.plan.has(network);
         let changed = self.plan.unblock(network);
         self.write_blocked(changed)?;
-        self.blocked.remove(network)
+        self.blocked.remove(network)?;
+        let words = if was_blocked { self.near.remove(network) } else { Vec::new() };
+        self.write_near(words)
     }
 
     /// Has it block exactly these.
     pub(super) fn block_only(&mut self, blocks: &[(Network, u64)]) -> Result<()> {
-        self.plan = Plan::default();
+        (self.plan, self.near) = (Plan::default(), Near::default());
+        for (network, _) in blocks {
+            self.near.add(*network);
+        }
+        // What is blocked already stays near until it is known what is not to be.
+        self.write_near_words(|before, now| before | now)?;
         // The wide ones first: what is in them never gets an earlier end than it has.
         let mut ordered = blocks.to_vec();
         ordered.sort_by_key(|(network, _)| network.prefix());
         for (network, expiry) in ordered {
-            self.block(network, expiry)?;
+            let changed = self.plan.block(network, expiry);
+            self.write_blocked(changed)?;
         }
         let mut others = self.blocked.all();
         for (network, _) in blocks {
             others.remove(network);
         }
-        others.into_iter().try_for_each(|network| self.blocked.remove(network))
+        others.into_iter().try_for_each(|network| self.blocked.remove(network))?;
+        self.write_near_words(|_, now| now)
+    }
+
+    /// Writes each word by what it was and what it is to be.
+    fn write_near_words(&mut self, wanted: impl Fn(u64, u64) -> u64) -> Result<()> {
+        let word = |place| {
+            let before = self.near_words.get(&place, 0).unwrap_or(0);
+            let wanted = wanted(before, self.near.word(place));
+            (wanted != before).then_some((place, wanted))
+        };
+        let changed = (0..NEAR_WORDS).filter_map(word).collect();
+        self.write_near(changed)
+    }
+
+    fn write_near(&mut self, words: Vec<near::Word>) -> Result<()> {
+        words.into_iter().try_for_each(|(place, word)| {
+            self.near_words
+                .set(place, word, 0)
+                .context("cannot tell the kernel near which addresses something is blocked")
+        })
     }
 
     fn write_blocked(&mut self, entries: Vec<(Network, u64)>) -> Result<()> {

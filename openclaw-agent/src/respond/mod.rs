@@ -18,6 +18,7 @@ mod guard;
 mod journal;
 mod keeper;
 mod kept;
+mod near;
 pub mod network;
 mod operator;
 mod pins;

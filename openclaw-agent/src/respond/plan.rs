@@ -22,6 +22,11 @@ impl Plan {
         self.entries_in(network)
     }
 
+    /// Whether a network is blocked, and not merely one around it.
+    pub(super) fn has(&self, network: Network) -> bool {
+        self.blocks.contains_key(&network)
+    }
+
     /// Ends the block of a network, which has no entry any more. Returns those that are other than before, or may be.
     pub(super) fn unblock(&mut self, network: Network) -> Vec<(Network, u64)> {
         self.blocks.remove(&network);

@@ -8,7 +8,7 @@ use aya_ebpf::helpers::{bpf_ktime_get_boot_ns, generated::bpf_sk_storage_get};
 use aya_ebpf::macros::{btf_map, map};
 use aya_ebpf::maps::{Array, HashMap, LpmTrie, LruHashMap, PerCpuArray, lpm_trie::Key};
 use openclaw_common::verdict::{
-    Allowed, Blocked, Counter, Fork, Isolation, ProcessMark, SocketMark, Verdict,
+    Allowed, Blocked, Counter, Fork, Isolation, NEAR_WORDS, ProcessMark, SocketMark, Verdict, near4, near6,
 };
 
 /// How many verdicts there can be, and how many blocked networks of a family.
@@ -29,6 +29,11 @@ static BLOCKED4: LpmTrie<[u8; 4], Blocked> = LpmTrie::with_max_entries(VERDICTS_
 /// Blocked IPv6 networks, in network order.
 #[map]
 static BLOCKED6: LpmTrie<[u8; 16], Blocked> = LpmTrie::with_max_entries(VERDICTS_AT_MOST, 0);
+
+/// Near which addresses something is blocked, a bit for each class of them: most packets are near nothing, and need not ask for
+/// the longest prefix.
+#[map]
+static NEAR: Array<u64> = Array::with_max_entries(NEAR_WORDS, 0);
 
 /// What isolation leaves open, and whether the host is isolated.
 #[map]
@@ -146,6 +151,9 @@ impl Address {
     /// Whether it is blocked.
     #[inline(always)]
     pub(crate) fn is_blocked(self) -> bool {
+        if !self.is_near() {
+            return false;
+        }
         let blocked = match self.family {
             4 => BLOCKED4.get(Key::new(32, self.first_four())),
             6 => BLOCKED6.get(Key::new(128, self.bytes)),
@@ -155,6 +163,18 @@ impl Address {
             Some(blocked) => blocked.expiry > now(),
             None => false,
         }
+    }
+
+    /// Whether something is blocked near it, itself perhaps.
+    #[inline(always)]
+    fn is_near(self) -> bool {
+        let bit = match self.family {
+            4 => near4(self.first_four()),
+            6 => near6(u32::from_be_bytes(self.first_four())),
+            _ => return false,
+        };
+        // A word that is not there cannot say that nothing is.
+        NEAR.get(bit / u64::BITS).is_none_or(|word| *word >> (bit % u64::BITS) & 1 == 1)
     }
 
     /// What the isolated may reach of it.
