@@ -47,8 +47,9 @@ impl Arguments {
     }
 }
 
-/// Sends datagrams over loopback in three control groups, in which no network, one, and many are blocked; in rounds, in
-/// an order that is drawn. Prints what one datagram took of a processor.
+/// Sends datagrams over loopback in three control groups, in which no network, one, and many are blocked, to an address that
+/// is amid these and to one that is elsewhere; in rounds, in an order that is drawn. Prints what one datagram took of a
+/// processor.
 ///
 /// # Errors
 /// Where an agent does not work, or does not block.
@@ -65,12 +66,14 @@ pub(super) fn measure(folder: &Path, arguments: &Arguments) -> Result<()> {
 
     let step = Step::begin_silent(&format!("{} rounds of {DATAGRAMS} datagrams", arguments.rounds));
     let groups = [&none, &blocked[0].group, &blocked[1].group];
-    let mut taken = [const { Vec::new() }; 3];
+    let mut taken = [const { [const { Vec::new() }; 3] }; 2];
     let mut shuffle = Shuffle(u64::from(std::process::id()));
     for _ in 0..arguments.rounds {
-        for at in shuffle.order(groups.len()) {
-            let run = loops::run_at(&groups[at].inner("loop")?, &namespace.enter(), THERE, DATAGRAMS)?;
-            taken[at].push(run.processors.as_secs_f64() / f64::from(DATAGRAMS));
+        for draw in shuffle.order(groups.len() * PLACES.len()) {
+            let (place, group) = (draw / groups.len(), draw % groups.len());
+            let (_, address) = PLACES[place];
+            let run = loops::run_at(&groups[group].inner("loop")?, &namespace.enter(), address, DATAGRAMS)?;
+            taken[place][group].push(run.processors.as_secs_f64() / f64::from(DATAGRAMS));
         }
     }
     for agent in blocked {
@@ -78,13 +81,17 @@ pub(super) fn measure(folder: &Path, arguments: &Arguments) -> Result<()> {
     }
     step.done("");
     let names = ["no verdict".to_owned(), "1 blocked".to_owned(), format!("{} blocked", arguments.networks)];
-    for (name, taken) in names.iter().zip(&taken) {
-        println!("{name:<16} {} a datagram of the processors' time", spread(taken, 1e9, "ns")?);
+    for ((place, address), taken) in PLACES.iter().zip(&taken) {
+        println!("a datagram to {address}, {place}, of the processors' time");
+        for (name, taken) in names.iter().zip(taken) {
+            println!("  {name:<16} {}", spread(taken, 1e9, "ns")?);
+        }
+        for (more, less) in [(1, 0), (2, 1)] {
+            let ratios: Vec<f64> =
+                taken[more].iter().zip(&taken[less]).map(|(more, less)| more / less).collect();
+            println!("  {:<16} {} of that with {}", names[more], spread(&ratios, 1.0, "")?, names[less]);
+        }
     }
-    let ratios: Vec<f64> = taken[2].iter().zip(&taken[1]).map(|(many, one)| many / one).collect();
-    println!("{:<16} {} of that with 1", names[2], spread(&ratios, 1.0, "")?);
-    let ratios: Vec<f64> = taken[1].iter().zip(&taken[0]).map(|(one, none)| one / none).collect();
-    println!("{:<16} {} of that without a verdict", names[1], spread(&ratios, 1.0, "")?);
     Ok(())
 }
 
@@ -167,7 +174,9 @@ impl Namespace {
         let name = namespace.0.as_str();
         let ip = |words: &[&str]| process::run(Command::new("ip").args(words));
         ip(&["netns", "add", name])?;
-        ip(&["-n", name, "address", "add", &format!("{THERE}/32"), "dev", "lo"])?;
+        for (_, address) in PLACES {
+            ip(&["-n", name, "address", "add", &format!("{address}/32"), "dev", "lo"])?;
+        }
         ip(&["-n", name, "link", "set", "lo", "up"])?;
         Ok(namespace)
     }
@@ -192,14 +201,18 @@ fn openclaw(folder: &Path, words: &[&str]) -> Command {
     command
 }
 
-/// Where the datagrams go: amid what is blocked, so that the kernel looks as deep as it ever does before it finds nothing.
-const THERE: Ipv4Addr = Ipv4Addr::new(50, 32, 1, 5);
+/// Where the datagrams go.
+const PLACES: [(&str, Ipv4Addr); 2] =
+    [("elsewhere than what is blocked", Ipv4Addr::new(198, 51, 100, 5)), ("amid what is blocked", AMID)];
 
-/// So many networks, each other than the others: the neighbours of [`THERE`], and networks and addresses all over
+/// Amid what is blocked: the kernel looks as deep as it ever does before it finds nothing.
+const AMID: Ipv4Addr = Ipv4Addr::new(50, 32, 1, 5);
+
+/// So many networks, each other than the others: the neighbours of [`AMID`], and networks and addresses all over
 /// 50.0.0.0/10.
 fn networks(count: u32) -> impl Iterator<Item = String> {
     let near = [4, 6, 7, 1, 13, 21, 37, 69, 133].map(|last| Ipv4Addr::new(50, 32, 1, last).to_string());
-    let own = THERE.to_bits() >> 8;
+    let own = AMID.to_bits() >> 8;
     let far = (0..1 << 14_u32).filter_map(move |number: u32| {
         // An odd factor takes each number of 14 bits to another one.
         let place = (50 << 16) + (number.wrapping_mul(2_654_435_761) & 0x3fff);
