@@ -243,6 +243,9 @@ pub struct Evidence {
     /// How much a threshold counted: events, different values, or a sum.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub count: Option<u64>,
+    /// How much the threshold demands.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub threshold: Option<u64>,
     /// How many firings of the same were not told since the last one that was.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub suppressed: u64,

@@ -40,8 +40,17 @@ pub(crate) const KEYS: &[&str] = &[
 ];
 
 /// The keys of an override.
-pub(crate) const OVERRIDE_KEYS: &[&str] =
-    &["rule", "severity", "confidence", "action", "response", "suppress", "exceptions", "enabled"];
+pub(crate) const OVERRIDE_KEYS: &[&str] = &[
+    "rule",
+    "severity",
+    "confidence",
+    "action",
+    "response",
+    "threshold",
+    "suppress",
+    "exceptions",
+    "enabled",
+];
 
 /// Keys that the language has and this version lacks.
 const LATER_KEYS: &[&str] = &["playbook"];
@@ -208,11 +217,25 @@ impl Draft {
         let Tree::Mapping(entries) = &node.value else { return Vec::new() };
         let mut reader = Reader::new(file, definitions);
         for (key, value) in entries {
-            if key.name != "rule" && !self.change_key(key, value, &mut reader) {
+            if key.name == "threshold" {
+                self.change_threshold(key, value, &mut reader);
+            } else if key.name != "rule" && !self.change_key(key, value, &mut reader) {
                 reader.unknown_key(key, "an override", OVERRIDE_KEYS);
             }
         }
         reader.problems
+    }
+
+    /// How much is enough, within which time: what is counted stays as the rule has it.
+    fn change_threshold(&mut self, key: &Key, value: &Node, reader: &mut Reader<'_>) {
+        match &mut self.stateful {
+            Some(Stateful::Threshold(threshold)) => reader.other_threshold(key, value, threshold),
+            _ => reader.error_with_help(
+                key.span,
+                "the rule counts nothing, so it has no threshold",
+                "write a rule of your own, and disable this one with `enabled: false`",
+            ),
+        }
     }
 
     /// A key that overrides have too. Whether it is one.

@@ -163,7 +163,8 @@ pub(crate) mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::{Action, Diagnostic, EventKind, Mode, Response, Scope, Severity};
+    use crate::rule::When;
+    use crate::{Action, Diagnostic, EventKind, Field, Mode, Response, Scope, Severity};
 
     /// The rules of the issue that asked for them, as written there.
     pub(crate) const THREE: &str = r#"lists:
@@ -430,7 +431,11 @@ rules:
             ),
             (
                 rule("overrides: [{rule: a, name: b}]"),
-                "4:23 unknown key `name` [an override has the keys rule, severity, confidence, action, response, suppress, exceptions, enabled]",
+                "4:23 unknown key `name` [an override has the keys rule, severity, confidence, action, response, threshold, suppress, exceptions, enabled]",
+            ),
+            (
+                rule("overrides: [{rule: a, threshold: {at_least: 5}}]"),
+                "4:23 the rule counts nothing, so it has no threshold [write a rule of your own, and disable this one with `enabled: false`]",
             ),
             ("overrides: [{severity: low}]".to_owned(), "1:13 this override names no `rule` []"),
         ] {
@@ -489,7 +494,8 @@ rules:
     #[test]
     fn a_later_file_adds_to_lists_and_changes_rules_of_earlier_ones() {
         let site = "lists: {authorized_processes: {append: [cron]}}\noverrides:\n- rule: suspicious_process\n  severity: low\n  \
-                    action: alert\n  exceptions: [{name: ours, condition: process.uid == 7}]\n- {rule: data_exfiltration, enabled: false}\n";
+                    action: alert\n  exceptions: [{name: ours, condition: process.uid == 7}]\n- {rule: data_exfiltration, enabled: false}\n\
+                    - {rule: failed_auth_spike, threshold: {at_least: 7, within: 30s}}\n";
         let mut sources = Source::shipped();
         sources.push(source("site.yml", site));
         let rules = RuleSet::load(&sources).unwrap();
@@ -497,6 +503,9 @@ rules:
         assert_eq!((rule.severity, &rule.actions[..]), (Severity::Low, &[Action::Alert][..]));
         assert_eq!(rule.exceptions.last().map(|exception| exception.name.as_str()), Some("ours"));
         assert!(rules.get("data_exfiltration").is_none() && rules.disabled() == 1);
+        let When::Threshold(spike) = &rules.get("failed_auth_spike").unwrap().when else { panic!() };
+        assert_eq!(spike.to_string(), "7 events within 30s");
+        assert_eq!(spike.by, [Field::ServiceName], "what is counted stays");
     }
 
     #[test]

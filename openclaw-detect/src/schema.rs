@@ -159,9 +159,15 @@ fn changeable() -> Vec<(&'static str, Value)> {
 }
 
 fn over_ride() -> Value {
-    let mut keys = vec![("rule", json!({ "type": "string" }))];
+    let threshold = object(&[("at_least", amount()), ("within", time())], &[]);
+    let mut keys = vec![("rule", json!({ "type": "string" })), ("threshold", threshold)];
     keys.extend(changeable());
     object(&keys, &["rule"])
+}
+
+/// A number, or a size with its unit.
+fn amount() -> Value {
+    json!({ "type": ["integer", "string"] })
 }
 
 /// YAML 1.1 spells them in more ways, and the reader takes all of these.
@@ -171,13 +177,12 @@ fn boolean() -> Value {
 
 fn rule() -> Value {
     let text = || json!({ "type": "string" });
-    let amount = json!({ "type": ["integer", "string"] });
     let plain = || json!({ "$ref": "#/$defs/plain_field" });
     let step = || json!({ "$ref": "#/$defs/step" });
     let threshold = [
         ("distinct", plain()),
         ("sum", json!({ "$ref": "#/$defs/number_field" })),
-        ("at_least", amount),
+        ("at_least", amount()),
         ("within", time()),
         ("by", by()),
     ];
@@ -247,6 +252,10 @@ mod tests {
             (&schema, loader::FILE_KEYS),
             (rule, rule_file::KEYS),
             (&schema["properties"]["overrides"]["items"], rule_file::OVERRIDE_KEYS),
+            (
+                &schema["properties"]["overrides"]["items"]["properties"]["threshold"],
+                stateful::OTHER_THRESHOLD_KEYS,
+            ),
             (&schema["properties"]["pack"], pack::KEYS),
             (&rule["properties"]["threshold"], stateful::THRESHOLD_KEYS),
             (&rule["properties"]["sequence"], stateful::SEQUENCE_KEYS),

@@ -103,7 +103,7 @@ pub(super) fn see<E: Event + ?Sized>(
     let at_least = threshold.at_least;
     let reached = windows.with(key_bytes, make, |window| window.add(slices, now, amount, value, at_least))?;
     let evidence = key.evidence(threshold.by.iter().copied(), reached.since);
-    Some(Evidence { count: Some(reached.amount), ..evidence })
+    Some(Evidence { count: Some(reached.amount), threshold: Some(at_least), ..evidence })
 }
 
 impl Window {

@@ -56,6 +56,8 @@ pub(super) struct New {
 }
 
 pub(crate) const THRESHOLD_KEYS: &[&str] = &["distinct", "sum", "at_least", "within", "by"];
+/// The keys of `threshold` in an override.
+pub(crate) const OTHER_THRESHOLD_KEYS: &[&str] = &["at_least", "within"];
 pub(crate) const SEQUENCE_KEYS: &[&str] = &["steps", "ordered", "within", "by", "until"];
 pub(crate) const STEP_KEYS: &[&str] = &["condition", "event", "by"];
 pub(crate) const NEW_KEYS: &[&str] = &["field", "by", "learn"];
@@ -96,6 +98,33 @@ impl Reader<'_> {
             }
         };
         let (at_least, span) = at_least?;
+        let at_least = self.enough(at_least, span, measure)?;
+        Some(Stateful::Threshold(Threshold { measure, measured, at_least, within: within?, by: by? }))
+    }
+
+    /// What an override says of a rule's threshold.
+    pub(super) fn other_threshold(&mut self, key: &Key, value: &Node, threshold: &mut Threshold) {
+        let Some(entries) = self.mapping(key, value, "write threshold: {at_least: 5, within: 1m}") else {
+            return;
+        };
+        for (key, value) in entries {
+            match key.name.as_str() {
+                "at_least" => {
+                    let amount = self.amount(key, value);
+                    let enough = amount.and_then(|amount| self.enough(amount, value.span, threshold.measure));
+                    threshold.at_least = enough.unwrap_or(threshold.at_least);
+                }
+                "within" => {
+                    let within = self.duration(key, value, MILLISECOND, "write 10s, 5m or 1h");
+                    threshold.within = within.unwrap_or(threshold.within);
+                }
+                _ => self.unknown_key(key, "the `threshold` of an override", OTHER_THRESHOLD_KEYS),
+            }
+        }
+    }
+
+    /// An amount that a rule may wait for.
+    fn enough(&mut self, at_least: u64, span: Span, measure: Measure) -> Option<u64> {
         let least = if matches!(measure, Measure::Sum(_)) { 1 } else { 2 };
         if at_least < least {
             let help = "leave `threshold` out to fire at the first event";
@@ -107,7 +136,7 @@ impl Reader<'_> {
             self.error(span, message);
             return None;
         }
-        Some(Stateful::Threshold(Threshold { measure, measured, at_least, within: within?, by: by? }))
+        Some(at_least)
     }
 
     /// `sequence`
