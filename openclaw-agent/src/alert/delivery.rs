@@ -14,7 +14,7 @@ use super::Alert;
 use super::counters::Counters;
 use super::webhook::{Attempt, Endpoint};
 use crate::api::status::AlertCounts;
-use crate::config::Alerting;
+use crate::config::{Alerting, ChannelKind};
 
 /// How many alerts a channel holds while its endpoint is slow or down.
 const QUEUE: usize = 1024;
@@ -63,8 +63,9 @@ impl Alerts {
         let counters = Arc::new(Counters::default());
         let closing = watch::Sender::new(false);
         let mut channels = Vec::new();
-        for webhook in config.webhooks.iter().filter(|_| config.enabled) {
-            let name = webhook.name.clone();
+        for channel in config.channels.iter().filter(|_| config.enabled) {
+            let name = channel.name.clone();
+            let ChannelKind::Webhook(webhook) = &channel.kind;
             let endpoint = Endpoint::new(webhook.clone())
                 .map_err(|source| StartError { channel: name.clone(), source: source.without_url() })?;
             let (queue, alerts) = mpsc::channel(QUEUE);

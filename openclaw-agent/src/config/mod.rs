@@ -4,6 +4,8 @@
 //! taken in `snake_case` and `camelCase`. An unknown key is an error with its place and the nearest right name,
 //! a key of a part that this version does not have is a warning.
 
+mod alerting;
+mod channel;
 mod file;
 pub(crate) mod node;
 mod reader;
@@ -24,6 +26,8 @@ use crate::enrich::{DEFAULT_ENVIRONMENT, Roots};
 use crate::respond::{Network, ResponseSettings, state_folder};
 use crate::sensor::RingSizes;
 
+pub use alerting::Alerting;
+pub use channel::{Channel, ChannelKind};
 pub use file::{ConfigError, Loaded, candidates, find, load, parse};
 pub use node::Place;
 pub use openclaw_detect::Mode;
@@ -67,7 +71,8 @@ impl Config {
     /// Where alerts and answers go, as `host:port`.
     fn endpoints(&self) -> Vec<String> {
         let answers = &self.security.response.webhooks;
-        self.security.alerting.webhooks.iter().chain(answers).map(Webhook::host_and_port).collect()
+        let alerts = self.security.alerting.channels.iter().filter_map(Channel::host_and_port);
+        alerts.chain(answers.iter().map(Webhook::host_and_port)).collect()
     }
 
     /// What the responder is told; `socket` is the agent's control socket.
@@ -178,22 +183,6 @@ pub struct Rules {
 impl Default for Rules {
     fn default() -> Rules {
         Rules { shipped: true, folders: Vec::new() }
-    }
-}
-
-/// `security.alerting`. Channels that are switched off are not in it.
-#[derive(Debug, Clone, Serialize)]
-pub struct Alerting {
-    /// Whether alerts are delivered at all. Findings are printed, logged and stored either way.
-    pub enabled: bool,
-    /// The webhooks: `channels.webhook`, and channels of other names whose `type` is `webhook`.
-    #[serde(rename = "channels", serialize_with = "webhook::by_name")]
-    pub webhooks: Vec<Webhook>,
-}
-
-impl Default for Alerting {
-    fn default() -> Alerting {
-        Alerting { enabled: true, webhooks: Vec::new() }
     }
 }
 

@@ -5,13 +5,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::node::{Node, Tree};
-use super::reader::{Environment, Problem, Reader, Section, snake_case};
-use super::webhook::{self, Webhook};
-use super::{Alerting, Api, Config, Rules, Security, Sensor, Store, response, sources, units};
+use super::reader::{Environment, Problem, Reader, Section};
+use super::{Api, Config, Rules, Security, Sensor, Store, alerting, response, sources, units};
 use crate::enrich::Roots;
-
-/// Kinds of channel that are known by name but that this version cannot deliver to.
-const CHANNELS_NOT_BUILT: [&str; 6] = ["telegram", "slack", "email", "alertmanager", "syslog", "file"];
 
 /// Reads the text of a configuration file. Relative paths in it start at `folder`.
 ///
@@ -56,7 +52,7 @@ fn security(reader: &mut Reader<'_>, node: Option<&Node>, folder: &Path) -> Secu
         sources: sources::read(reader, keys.take("sources"), folder),
         rules: rules(reader, keys.take("rules"), folder),
         response: response::read(reader, keys.take("response"), folder),
-        alerting: alerting(reader, keys.take("alerting")),
+        alerting: alerting::read(reader, keys.take("alerting")),
     };
     keys.not_built(reader, &["dependency_scanner", "image_scanner"]);
     keys.finish(reader);
@@ -147,69 +143,6 @@ fn rules(reader: &mut Reader<'_>, node: Option<&Node>, folder: &Path) -> Rules {
     rules
 }
 
-fn alerting(reader: &mut Reader<'_>, node: Option<&Node>) -> Alerting {
-    let mut alerting = Alerting::default();
-    let mut keys = reader.section("security.alerting", node);
-    if let Some(node) = keys.take("enabled") {
-        alerting.enabled = reader.flag(&keys.name("enabled"), node).unwrap_or(true);
-    }
-    let mut channels = reader.section("security.alerting.channels", keys.take("channels"));
-    for (key, node) in channels.take_rest() {
-        if let Some(webhook) = channel(reader, &key.name, key.at, node, alerting.enabled) {
-            alerting.webhooks.push(webhook);
-        }
-    }
-    keys.not_built(reader, &["triggers", "throttle", "routes", "timezone"]);
-    keys.finish(reader);
-    alerting
-}
-
-/// One channel, where it is switched on. Its type is its key, unless `type` says another.
-fn channel(
-    reader: &mut Reader<'_>,
-    name: &str,
-    at: super::Place,
-    node: &Node,
-    alerting_enabled: bool,
-) -> Option<Webhook> {
-    let mut keys = reader.section(&format!("security.alerting.channels.{name}"), Some(node));
-    let kind = match keys.take("type") {
-        Some(node) => reader.text(&keys.name("type"), node)?,
-        None => snake_case(name),
-    };
-    if CHANNELS_NOT_BUILT.contains(&kind.as_str()) {
-        let message = format!(
-            "`security.alerting.channels.{name}` has no effect: this version of OpenClaw does not have {kind} channels"
-        );
-        reader.warnings.push(Problem { at, message });
-        return None;
-    }
-    if kind != "webhook" {
-        let known = CHANNELS_NOT_BUILT.into_iter().chain(["webhook"]);
-        let hint = super::nearest(&kind, known).map(|right| format!(": did you mean `{right}`?"));
-        let message = format!(
-            "`{kind}` is no kind of channel{}",
-            hint.unwrap_or(": write `webhook`, or give its `type`".to_owned())
-        );
-        reader.problem(at, message);
-        return None;
-    }
-    let enabled = match keys.take("enabled") {
-        Some(node) => reader.flag(&keys.name("enabled"), node).unwrap_or(false),
-        None => true,
-    };
-    let webhook = if alerting_enabled && enabled {
-        Webhook::read(reader, name, &mut keys, node)
-    } else {
-        for key in webhook::KEYS {
-            keys.take(key);
-        }
-        None
-    };
-    keys.finish(reader);
-    webhook
-}
-
 fn store(reader: &mut Reader<'_>, node: Option<&Node>, folder: &Path) -> Store {
     let mut store = Store::default();
     let mut keys = reader.section("store", node);
@@ -248,7 +181,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::config::Mode;
+    use crate::config::{ChannelKind, Mode};
 
     fn environment(name: &str) -> Option<String> {
         (name == "WEBHOOK_TOKEN").then(|| "s3cr3t".to_owned())
@@ -354,9 +287,10 @@ api: { socket: /run/x.sock }
             [PathBuf::from("/etc/openclaw/rules"), "/opt/rules".into()]
         );
         assert_eq!(config.store.path.as_deref(), Some(Path::new("/etc/openclaw/findings.db")));
-        let webhooks = &config.security.alerting.webhooks;
-        assert_eq!(webhooks[0].headers[0].1.to_str().unwrap(), "Bearer s3cr3t");
-        assert_eq!(webhooks[1].name, "on-call");
+        let channels = &config.security.alerting.channels;
+        let ChannelKind::Webhook(webhook) = &channels[0].kind;
+        assert_eq!(webhook.headers[0].1.to_str().unwrap(), "Bearer s3cr3t");
+        assert_eq!(channels[1].name, "on-call");
         let told = config.response_settings(Path::new("/run/x.sock"));
         assert_eq!((told.mode, told.never_block.len(), told.protected.len()), (Mode::Enforce, 2, 5));
         assert_eq!(told.rule_modes[1], ("crypto_*".to_owned(), Mode::Enforce));
@@ -388,7 +322,7 @@ api: { socket: /run/x.sock }
         );
         assert_eq!(config.security.response.min_confidence, 0.9);
         assert!(config.security.response.release_on_exit);
-        assert_eq!(config.security.alerting.webhooks.len(), 1);
+        assert_eq!(config.security.alerting.channels.len(), 1);
         assert_eq!(warnings.len(), 2, "{warnings:?}");
         assert!(warnings[0].message.contains("telegram"));
     }
@@ -426,7 +360,7 @@ api: { socket: /run/x.sock }
             format!("security: {{alerting: {{channels: {{webhook: {{enabled: {enabled}, {channel}}}}}}}}}")
         };
         assert!(bad(&text(true)).contains("NO_SUCH is not set"));
-        assert!(good(&text(false)).0.security.alerting.webhooks.is_empty());
+        assert!(good(&text(false)).0.security.alerting.channels.is_empty());
         good(&format!("security: {{alerting: {{enabled: false, channels: {{webhook: {{{channel}}}}}}}}}"));
         assert!(
             bad("security: {alerting: {channels: {webhook: {enabled: false, ulr: x}}}}").contains("`url`")
@@ -443,7 +377,7 @@ api: { socket: /run/x.sock }
         for url in
             ["https://hooks.example.com/x", "http://localhost:1/", "http://[::1]/", "http://127.0.0.2/"]
         {
-            assert_eq!(good(&text(url)).0.security.alerting.webhooks.len(), 1);
+            assert_eq!(good(&text(url)).0.security.alerting.channels.len(), 1);
         }
     }
 

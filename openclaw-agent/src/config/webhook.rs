@@ -140,18 +140,6 @@ fn mask(url: &Url) -> String {
     format!("{}://{}{port}{path}", url.scheme(), url.host_str().unwrap_or_default())
 }
 
-/// Channels by their names, as they are written in the file.
-pub(super) fn by_name<S: serde::Serializer>(webhooks: &[Webhook], serializer: S) -> Result<S::Ok, S::Error> {
-    #[derive(Serialize)]
-    struct Channel<'a> {
-        r#type: &'static str,
-        #[serde(flatten)]
-        webhook: &'a Webhook,
-    }
-    serializer
-        .collect_map(webhooks.iter().map(|webhook| (&webhook.name, Channel { r#type: "webhook", webhook })))
-}
-
 fn masked_url<S: serde::Serializer>(url: &Url, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(&mask(url))
 }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::super::Trigger;
 use super::*;
-use crate::config::Webhook;
+use crate::config::{Channel, Webhook};
 
 /// What a real HTTP server received.
 struct Received {
@@ -57,7 +57,13 @@ fn webhook(address: SocketAddr) -> Webhook {
 }
 
 fn start(webhooks: Vec<Webhook>) -> Alerts {
-    Alerts::start(&Alerting { enabled: true, webhooks }).unwrap()
+    Alerts::start(&Alerting { enabled: true, channels: channels(webhooks) }).unwrap()
+}
+
+fn channels(webhooks: Vec<Webhook>) -> Vec<Channel> {
+    let channel =
+        |webhook: Webhook| Channel { name: webhook.name.clone(), kind: ChannelKind::Webhook(webhook) };
+    webhooks.into_iter().map(channel).collect()
 }
 
 fn alert(id: &str) -> Alert {
@@ -179,7 +185,8 @@ async fn a_full_queue_loses_the_newest_and_counts_it() {
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_sent_where_alerting_is_switched_off() {
     let (_listener, address) = listener();
-    let alerts = Alerts::start(&Alerting { enabled: false, webhooks: vec![webhook(address)] }).unwrap();
+    let channels = channels(vec![webhook(address)]);
+    let alerts = Alerts::start(&Alerting { enabled: false, channels }).unwrap();
     alerts.send(&alert("a1"));
     assert_eq!(alerts.close(PATIENCE).await, AlertCounts::default());
 }
