@@ -5,9 +5,10 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Command, Output};
+use std::sync::Arc;
 
 use openclaw_agent::output::time;
-use openclaw_agent::store::{Limits, Writer};
+use openclaw_agent::store::{Limits, Outbox, Writer};
 use openclaw_detect::{
     EventKind, Evidence, Field, Finding, Match, ProcessId, RecordedEvent, RuleSet, Source,
 };
@@ -65,14 +66,16 @@ impl Host {
     fn with_findings(self) -> Host {
         let rules = RuleSet::load(&Source::shipped()).unwrap();
         let limits = Limits { max_age: std::time::Duration::MAX, max_size: u64::MAX };
-        let (writer, thread) = Writer::start(&self.path().join("state/openclaw.db"), limits).unwrap();
+        let outbox = Outbox { max_size: u64::MAX, host: "web-1".to_owned() };
+        let (writer, thread) =
+            Writer::start(&self.path().join("state/openclaw.db"), limits, outbox, Arc::new(())).unwrap();
         for (id, rule) in [("aa01", "suspicious_process"), ("ab02", "data_exfiltration")] {
             let event = RecordedEvent::new(EventKind::ProcessCreate, time::now())
                 .with_process(ProcessId { pid: 4711, start: 1 })
                 .with(Field::ProcessName, "nc")
                 .with(Field::ProcessCommandLine, "nc \x1b[31m -l 4444");
             let found = Match { rule: rules.get(rule).unwrap(), evidence: Evidence::default(), told: true };
-            writer.finding(Finding::new(id.to_owned(), found, &event));
+            writer.finding(Finding::new(id.to_owned(), found, &event), Vec::new(), None);
         }
         thread.finish();
         self

@@ -1,4 +1,4 @@
-//! The thread that answers: findings first in the kernel, then in the store, on stdout and to the SOC; what
+//! The thread that answers: findings first in the kernel, then in the store, and from there on stdout and to the SOC; what
 //! people ask for; and what ends by itself.
 
 use std::io;
@@ -12,8 +12,7 @@ use anyhow::{Result, bail};
 use openclaw_detect::{Finding, ProcessId, Scope, Severity};
 
 use super::counts::ActionCounts;
-use super::stdout::Stdout;
-use crate::alert::{Alert, Alerts};
+use crate::alert::{Alerts, Outgoing};
 use crate::api::protocol::Isolate;
 use crate::pipeline::Processes;
 use crate::pulse::Pulse;
@@ -63,9 +62,7 @@ pub(super) struct Found {
 pub(super) struct Answers {
     pub(super) responder: Responder,
     pub(super) store: Writer,
-    pub(super) stdout: Stdout,
     pub(super) alerts: Alerts,
-    pub(super) host: String,
     /// The process table.
     pub(super) processes: Processes,
     /// How many verdicts are in force, for the status.
@@ -105,8 +102,9 @@ impl Answers {
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return self.finish(false),
             }
-            for record in self.responder.take_extended() {
-                self.store.action(record);
+            let extended = self.responder.take_extended();
+            if !extended.is_empty() {
+                self.store.quietly(None, extended);
             }
             let soonest = Instant::now() + self.responder.next_tick().unwrap_or(IDLE).min(IDLE);
             // A burst of findings must not make it look through the isolated trees after each of them.
@@ -175,14 +173,9 @@ impl Answers {
             "{}",
             finding.message
         );
-        if let Some(alert) = Alert::of_finding(&finding, &actions, &self.host) {
-            self.alerts.send(&alert);
-        }
-        self.store.finding(finding.clone());
-        for action in &actions {
-            self.store.action(action.clone());
-        }
-        self.stdout.finding(finding, actions);
+        // In one, so that neither is kept without the other.
+        let alert = self.alerts.of_finding(&finding, &actions);
+        self.store.finding(finding, actions, alert);
     }
 
     /// Says it loudly when the breaker has cut something off.
@@ -210,13 +203,9 @@ impl Answers {
         if !actions.iter().any(is_news) {
             return;
         }
-        self.store.finding(finding);
-        for action in actions {
-            match is_news(&action) {
-                true => self.announce(action),
-                false => self.store.action(action),
-            }
-        }
+        let (news, others): (Vec<_>, Vec<_>) = actions.into_iter().partition(is_news);
+        self.store.quietly(Some(finding), others);
+        news.into_iter().for_each(|action| self.announce(action));
     }
 
     /// Tells of an action that no finding tells of: a person's, or one that has ended.
@@ -237,20 +226,17 @@ impl Answers {
     /// Tells of one among many that a person asks for: no alert each.
     pub(super) fn note(&mut self, record: ActionRecord) {
         self.counts.count(&record);
-        self.write_down(record);
+        self.write_down(record, None);
     }
 
     fn announce(&mut self, record: ActionRecord) {
-        if let Some(alert) = Alert::of_action(&record, &self.host) {
-            self.alerts.send(&alert);
-        }
-        self.write_down(record);
+        let alert = self.alerts.of_action(&record);
+        self.write_down(record, alert);
     }
 
-    fn write_down(&mut self, record: ActionRecord) {
+    fn write_down(&mut self, record: ActionRecord, alert: Option<Outgoing>) {
         tracing::info!(id = record.id, "{}", crate::output::sentence(&record));
-        self.store.action(record.clone());
-        self.stdout.action(record);
+        self.store.action(record, alert);
     }
 
     fn finish(mut self, release: bool) {

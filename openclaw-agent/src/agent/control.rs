@@ -7,7 +7,7 @@ use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use openclaw_detect::{Changes, EngineStats, EventKind, Mode};
+use openclaw_detect::{Changes, EngineStats, EventKind, Mode, Timestamp};
 
 use super::answers::{Answers, Message};
 use super::counts::ActionCounts;
@@ -19,12 +19,12 @@ use crate::api::protocol::{Block, Isolate};
 use crate::api::status::{EventCount, Figures, Loss, RuleMemory, Sampled, Status};
 use crate::api::{self, Refusal, Subscribers, Subscription};
 use crate::logs::LogCounts;
-use crate::output::Format;
+use crate::output::{Format, time};
 use crate::pipeline::Snapshot;
 use crate::queue::Sender;
 use crate::respond::{self, ActionRecord, Modes, Network, Policy};
 use crate::sensor::Losses;
-use crate::store::{Store, Writer};
+use crate::store::{Store, StoreError, Writer};
 
 /// How long a request may wait for the thread that answers.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -86,6 +86,23 @@ impl Control {
         .map_err(refusal)
     }
 
+    /// Has the store's thread do something, and waits for what comes of it.
+    fn ask_store<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&Store) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, Refusal> {
+        let answer = self.store.ask_and_wait(question);
+        answer
+            .ok_or_else(|| Refusal("the store has too much to write: try again in a moment".to_owned()))?
+            .map_err(|error| Refusal(error.to_string()))
+    }
+
+    /// The rules whose alerts are muted, and until when; none where the store has no time to say it.
+    fn muted(&self) -> BTreeMap<String, String> {
+        let mutes = api::Control::mutes(self).unwrap_or_default().into_iter();
+        mutes.map(|(rule, until)| (rule, time::rfc3339(until))).collect()
+    }
+
     fn losses(&self, snapshot: &Snapshot) -> Vec<Loss> {
         let loss =
             |stage: &str, reason: &str, count| Loss { stage: stage.into(), reason: reason.into(), count };
@@ -106,7 +123,7 @@ impl Control {
             loss("findings", "queue_full", self.findings_lost.load(Relaxed)),
             loss("store", "queue_full", self.store.lost()),
             loss("stdout", "reader_too_slow", self.stdout.lost()),
-            loss("alert", "queue_full", self.alerts.counts().lost),
+            loss("alert", "outbox_full", self.alerts.counts().lost),
         ]);
         losses.retain(|loss| loss.count > 0);
         losses
@@ -157,9 +174,17 @@ impl api::Control for Control {
             losses: self.losses(&snapshot),
             logs: self.logs.get(),
             rules: self.rules.count(),
-            warnings: self.rules.problem().into_iter().chain(modes.warnings()).collect(),
+            warnings: self
+                .rules
+                .problem()
+                .into_iter()
+                .chain(self.alerts.problem())
+                .chain(modes.warnings())
+                .collect(),
             findings: snapshot.counts.findings,
             alerts: self.alerts.counts(),
+            channels: self.alerts.channels(),
+            muted: self.muted(),
             active_verdicts: self.in_force.load(Relaxed),
             actions: self.counts.read(),
             agent: self.figures(&snapshot),
@@ -268,6 +293,43 @@ impl api::Control for Control {
 
     fn reload_rules(&self) -> Result<(u64, Changes), Refusal> {
         self.rules.reload().map_err(refusal)
+    }
+
+    fn retry_alerts(&self, id: Option<&str>) -> Result<u64, Refusal> {
+        let what = id.map_or("no alert".to_owned(), |id| format!("no alert {id}"));
+        let id = id.map(str::to_owned);
+        let channels = self.ask_store(move |store| store.retry(id.as_deref(), time::now()))?;
+        if channels.is_empty() {
+            return Err(Refusal(format!(
+                "{what} was given up: `openclaw alerts list --failed` shows those that were"
+            )));
+        }
+        self.alerts.look_again(&channels);
+        Ok(channels.len() as u64)
+    }
+
+    fn mute(&self, rule: &str, duration: Option<Duration>) -> Result<BTreeMap<String, Timestamp>, Refusal> {
+        let name = rule.to_owned();
+        let Some(duration) = duration else {
+            if !self.ask_store(move |store| store.unmute(&name))? {
+                return Err(Refusal(format!(
+                    "the rule {rule} is not muted: `openclaw alerts mutes` shows those that are"
+                )));
+            }
+            tracing::info!(rule, "alerts are sent again");
+            return self.mutes();
+        };
+        if !self.rules.has(rule) {
+            return Err(Refusal(format!("no rule {rule} runs: `openclaw rules list` shows those that do")));
+        }
+        let until = time::after(time::now(), duration);
+        self.ask_store(move |store| store.mute(&name, until))?;
+        tracing::warn!(rule, until = time::rfc3339(until), "alerts are muted by hand");
+        self.mutes()
+    }
+
+    fn mutes(&self) -> Result<BTreeMap<String, Timestamp>, Refusal> {
+        self.ask_store(|store| store.mutes(time::now()))
     }
 
     fn subscribe(&self, condition: Option<&str>, format: Format) -> Result<Subscription, Refusal> {

@@ -4,6 +4,8 @@
 //! for; one thread writes to stdout, one to the store; alerts and the control socket are tokio's.
 
 mod answers;
+mod audience;
+mod blind;
 mod control;
 mod counts;
 mod doctor;

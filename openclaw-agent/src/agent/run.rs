@@ -10,6 +10,8 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{info, warn};
 
 use super::answers::Answers;
+use super::audience::Audience;
+use super::blind::{self, Alive};
 use super::control::Control;
 use super::counts::ActionCounts;
 use super::notify::ServiceManager;
@@ -19,18 +21,19 @@ use super::own;
 use super::rules::Rules;
 use super::settings;
 use super::stdout::Stdout;
-use crate::alert::Alerts;
+use crate::alert::{self, Alerts};
 use crate::api::socket::BoundSocket;
 use crate::api::{HttpServer, Server, Subscribers};
 use crate::capability::State;
 use crate::enrich::HostFacts;
 use crate::kernel::layout;
 use crate::logs::LogCounts;
+use crate::output::time;
 use crate::pulse::{Pulse, Pulses};
 use crate::respond::Responder;
 use crate::rules::memory;
 use crate::sensor::Witness;
-use crate::store::{Limits, Writer};
+use crate::store::{Limits, Outbox, Writer};
 use crate::{enrich, pipeline, respond};
 
 /// How often it is looked whether the threads are alive: an agent that sees or answers nothing must not go on.
@@ -81,12 +84,16 @@ async fn run_until_stopped(options: RunOptions) -> Result<()> {
 
     let host = HostFacts::of_this_host();
     let limits = Limits::from(&config.store);
-    let (store, store_thread) = Writer::start(&options.store, limits)?;
+    let (stdout, stdout_thread) = Stdout::start(options.output)?;
+    let alerts = Alerts::new(&config.security.alerting, &host.name);
+    let audience = Audience { stdout: stdout.clone(), alerts: alerts.clone() };
+    let outbox = Outbox { max_size: config.security.alerting.max_size, host: host.name.clone() };
+    let (store, store_thread) = Writer::start(&options.store, limits, outbox, Arc::new(audience))?;
     if let Some(aside) = &store_thread.moved_aside {
         warn!("the database was damaged: it is at {} now, and a new one was begun", aside.display());
     }
-    let (stdout, stdout_thread) = Stdout::start(options.output)?;
-    let alerts = Alerts::start(&config.security.alerting)?;
+    let (mut alive, gap) = Alive::begin(&options.store);
+    let deliveries = alerts.deliver(&config.security.alerting, &store).await?;
     let responder = Responder::new(config.response_settings(&options.socket), resolved.layout);
     let (policy, striker) = (responder.policy(), responder.striker());
     let names: Vec<&str> = rules.iter().map(|rule| rule.name.as_str()).collect();
@@ -114,9 +121,7 @@ async fn run_until_stopped(options: RunOptions) -> Result<()> {
     let answers = Answers {
         responder,
         store: store.clone(),
-        stdout: stdout.clone(),
         alerts: alerts.clone(),
-        host: host.name.clone(),
         processes,
         in_force: Arc::clone(&in_force),
         counts: Arc::clone(&counts),
@@ -151,6 +156,12 @@ async fn run_until_stopped(options: RunOptions) -> Result<()> {
     let logs = pipeline::LogSettings { positions, counts: log_counts.clone(), ..settings.logs };
     let settings = pipeline::Settings { witness: Some(witness), logs, ..settings };
     let sensor = pipeline::start(settings, questions, outlet)?;
+    if let Some(gap) = gap {
+        let finding = gap.finding(time::now(), blind::boot());
+        warn!("{}", finding.message);
+        let alert = alerts.of_finding(&finding, &[]);
+        store.finding(finding, Vec::new(), alert);
+    }
     let mut pulses = Pulses::new([sensor.pulse(), answering]);
     let status = {
         let (rules, policy, in_force) = (Arc::clone(&rules), Arc::clone(&policy), Arc::clone(&in_force));
@@ -159,6 +170,10 @@ async fn run_until_stopped(options: RunOptions) -> Result<()> {
             format!("watching: {rules} rules, mode {}, {in_force} answers in force", mode.name())
         }
     };
+    let heartbeat = config.security.alerting.heartbeat.as_ref().map(|heartbeat| {
+        tokio::spawn(alert::beat(alerts.clone(), store.clone(), heartbeat.every, status.clone()))
+    });
+    let (under_way, written) = (messages.clone(), store.clone());
     let control = Control {
         started: Instant::now(),
         host: host.name,
@@ -199,6 +214,7 @@ async fn run_until_stopped(options: RunOptions) -> Result<()> {
                 if sensor.has_ended() || answers_thread.has_ended() {
                     break;
                 }
+                alive.beat(under_way.waiting() + written.waiting());
                 manager.go_on(status(), &mut pulses, Instant::now());
             }
         }
@@ -206,14 +222,18 @@ async fn run_until_stopped(options: RunOptions) -> Result<()> {
     info!("stopping");
     manager.stopping();
     watching.abort();
+    if let Some(heartbeat) = heartbeat {
+        heartbeat.abort();
+    }
     let stopped = tokio::task::spawn_blocking(move || sensor.stop()).await?;
     let answered = answers_thread.finish(config.security.response.release_on_exit);
     server.stop().await;
     if let Some(http) = http {
         http.stop().await;
     }
-    alerts.close(LAST_ALERTS).await;
+    deliveries.close(LAST_ALERTS).await;
     store_thread.finish();
+    alive.stopped();
     stdout_thread.finish();
     rules.keep_last(&stopped?);
     answered

@@ -1,197 +1,261 @@
-//! Queues, retries, and the end.
+//! The channels at work: fed from the outbox, one task each, and brought to their ends.
 
-use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::mpsc::{self, error::TrySendError};
+use openclaw_detect::Finding;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, sleep, timeout_at};
-use tracing::{debug, error, warn};
+use tokio::time::{Instant, timeout_at};
+use tracing::{error, info};
 
-use super::Alert;
-use super::counters::Counters;
-use super::webhook::{Attempt, Endpoint};
-use crate::api::status::AlertCounts;
-use crate::config::{Alerting, ChannelKind};
-
-/// How many alerts a channel holds while its endpoint is slow or down.
-const QUEUE: usize = 1024;
-/// The pause after the first failed attempt; it doubles from there.
-const FIRST_PAUSE: Duration = Duration::from_millis(500);
-/// The longest pause between attempts.
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
-/// An alert that is older than this is given up, so that those behind it get their turn.
-const MAX_AGE: Duration = Duration::from_secs(600);
+use super::carrier::Carrier;
+use super::channel::Sender;
+use super::route::Routes;
+use super::state::ChannelState;
+use super::webhook::Attempt;
+use super::{Alert, Outgoing};
+use crate::api::status::{AlertCounts, ChannelStatus};
+use crate::config::{Alerting, Channel};
+use crate::output::time;
+use crate::respond::ActionRecord;
+use crate::store::{Posted, StoreError, Writer};
 
 /// Why alerts cannot be delivered.
 #[derive(Debug, thiserror::Error)]
-#[error(
-    "the channel {channel} cannot be used: {source}. Install the system's certificates (package ca-certificates)"
-)]
-pub struct StartError {
-    /// The channel's name.
-    pub channel: String,
-    /// What the HTTP client says.
-    pub source: reqwest::Error,
+pub enum StartError {
+    /// A channel's client cannot be made.
+    #[error(
+        "the channel {channel} cannot be used: {reason}. Install the system's certificates (package ca-certificates)"
+    )]
+    Channel {
+        /// The channel's name.
+        channel: String,
+        /// What stands in its way.
+        reason: String,
+    },
+    /// The outbox cannot be read.
+    #[error(transparent)]
+    Outbox(#[from] StoreError),
 }
 
-/// The channels, at work. Cheap to clone: each clone feeds the same queues.
+/// Which alerts are sent, and how their channels do. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Alerts {
-    channels: Arc<[Channel]>,
-    counters: Arc<Counters>,
-    // Becomes true when the agent stops: then pauses between attempts are cut short.
-    closing: Arc<watch::Sender<bool>>,
+    shared: Arc<Shared>,
 }
 
 #[derive(Debug)]
-struct Channel {
-    name: String,
-    queue: mpsc::Sender<Alert>,
-    // Taken when the channel is closed.
-    task: std::sync::Mutex<Option<JoinHandle<()>>>,
+struct Shared {
+    host: String,
+    routes: Routes,
+    channels: Vec<Arc<ChannelState>>,
+    held: AtomicU64,
+    lost: AtomicU64,
+    /// Why the disk takes nothing, while it does not.
+    problem: Mutex<Option<String>>,
+}
+
+/// The channels' tasks.
+#[derive(Debug)]
+pub struct Deliveries {
+    alerts: Alerts,
+    tasks: Vec<JoinHandle<()>>,
+    closing: watch::Sender<bool>,
 }
 
 impl Alerts {
+    /// As it is configured, on the host of this name. Nothing is delivered before [`Alerts::deliver`].
+    pub fn new(config: &Alerting, host: &str) -> Alerts {
+        let channels = config.channels.iter().filter(|_| config.enabled);
+        let channels = channels.map(|channel| Arc::new(ChannelState::new(channel))).collect();
+        let shared = Shared {
+            host: host.to_owned(),
+            routes: Routes::new(config),
+            channels,
+            held: AtomicU64::new(0),
+            lost: AtomicU64::new(0),
+            problem: Mutex::default(),
+        };
+        Alerts { shared: Arc::new(shared) }
+    }
+
     /// Starts a task for each channel. Must be called within a tokio runtime.
     ///
     /// # Errors
-    /// A channel's HTTP client cannot be made.
-    pub fn start(config: &Alerting) -> Result<Alerts, StartError> {
-        let counters = Arc::new(Counters::default());
+    /// A channel's client cannot be made, or the outbox cannot be read.
+    pub async fn deliver(&self, config: &Alerting, store: &Writer) -> Result<Deliveries, StartError> {
+        let names: Vec<String> = self.shared.channels.iter().map(|channel| channel.name.clone()).collect();
+        let known = names.clone();
+        let waiting = store
+            .ask(move |store| {
+                store.leave_channels(&known, time::now())?;
+                store.all_waiting()
+            })
+            .await
+            .transpose()?
+            .unwrap_or_default();
         let closing = watch::Sender::new(false);
-        let mut channels = Vec::new();
-        for channel in config.channels.iter().filter(|_| config.enabled) {
-            let name = channel.name.clone();
-            let ChannelKind::Webhook(webhook) = &channel.kind;
-            let endpoint = Endpoint::new(webhook.clone())
-                .map_err(|source| StartError { channel: name.clone(), source: source.without_url() })?;
-            let (queue, alerts) = mpsc::channel(QUEUE);
-            let task =
-                tokio::spawn(deliver_all(endpoint, alerts, Arc::clone(&counters), closing.subscribe()));
-            channels.push(Channel { name, queue, task: Some(task).into() });
+        let mut tasks = Vec::new();
+        for state in &self.shared.channels {
+            let Some(channel) = config.channels.iter().find(|channel| channel.name == state.name) else {
+                continue;
+            };
+            let sender = Sender::new(channel)
+                .map_err(|reason| StartError::Channel { channel: channel.name.clone(), reason })?;
+            let left = waiting.get(&state.name).copied().unwrap_or_default();
+            if left > 0 {
+                info!(channel = state.name, count = left, "alerts of before wait for delivery");
+                state.waiting.fetch_add(left, Relaxed);
+            }
+            let carrier = Carrier {
+                state: Arc::clone(state),
+                sender,
+                store: store.clone(),
+                max_age: config.max_age,
+                closing: closing.subscribe(),
+                alerts: self.clone(),
+                unconfirmed: BTreeMap::new(),
+                next: Instant::now(),
+                told: false,
+            };
+            tasks.push(tokio::spawn(carrier.run()));
         }
-        Ok(Alerts { channels: channels.into(), counters, closing: Arc::new(closing) })
+        Ok(Deliveries { alerts: self.clone(), tasks, closing })
     }
 
-    /// Queues an alert on every channel. Never waits, so any thread may call it; what a full queue cannot take is
-    /// counted as lost.
-    pub fn send(&self, alert: &Alert) {
-        debug!(alert = %alert.id, severity = %alert.severity, "{}: {}", alert.title, alert.message);
-        for channel in self.channels.iter() {
-            // Counted before, so that the task never takes away what was not added.
-            self.counters.queued.fetch_add(1, Relaxed);
-            match channel.queue.try_send(alert.clone()) {
-                Ok(()) => {}
-                Err(TrySendError::Full(_) | TrySendError::Closed(_)) => {
-                    self.counters.queued.fetch_sub(1, Relaxed);
-                    self.counters.lost.fetch_add(1, Relaxed);
-                    error!(alert = %alert.id, channel = channel.name, "alert lost: the channel's queue is full, since its endpoint is slow or down");
-                }
+    /// The alert of a finding with what was answered so far, where one is to be sent.
+    pub fn of_finding(&self, finding: &Finding, actions: &[ActionRecord]) -> Option<Outgoing> {
+        self.route(Alert::of_finding(finding, actions, &self.shared.host)?)
+    }
+
+    /// The alert of an action, where one is to be sent.
+    pub fn of_action(&self, action: &ActionRecord) -> Option<Outgoing> {
+        self.route(Alert::of_action(action, &self.shared.host)?)
+    }
+
+    /// A sign of life, for the channels for which nothing waits: those that are down would get many at once.
+    pub(super) fn heartbeat(&self, status: &str) -> Option<Outgoing> {
+        let mut outgoing = self.route(Alert::of_heartbeat(status, &self.shared.host))?;
+        let is_idle = |name: &String| {
+            self.named(std::slice::from_ref(name)).all(|channel| channel.waiting.load(Relaxed) == 0)
+        };
+        outgoing.channels.retain(is_idle);
+        Some(outgoing).filter(|outgoing| !outgoing.channels.is_empty())
+    }
+
+    /// Where an alert goes; none where it is not to be sent.
+    pub fn route(&self, alert: Alert) -> Option<Outgoing> {
+        self.shared.routes.of(alert)
+    }
+
+    /// What became of the alerts since the start.
+    pub fn counts(&self) -> AlertCounts {
+        let sum = |of: fn(&ChannelState) -> &AtomicU64| {
+            self.shared.channels.iter().map(|channel| of(channel).load(Relaxed)).sum()
+        };
+        AlertCounts {
+            delivered: sum(|channel| &channel.delivered),
+            failed: sum(|channel| &channel.failed),
+            retries: sum(|channel| &channel.retries),
+            queued: sum(|channel| &channel.waiting),
+            held: self.shared.held.load(Relaxed),
+            lost: self.shared.lost.load(Relaxed),
+        }
+    }
+
+    /// How each channel does.
+    pub fn channels(&self) -> Vec<ChannelStatus> {
+        self.shared.channels.iter().map(|channel| channel.read()).collect()
+    }
+
+    /// Why the disk takes nothing, while it does not.
+    pub fn problem(&self) -> Option<String> {
+        self.shared.problem.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// What was posted waits for its channels.
+    pub fn posted(&self, outgoing: &Outgoing, posted: Posted) {
+        match posted {
+            Posted::Waits => self.named(&outgoing.channels).for_each(|channel| channel.add()),
+            Posted::Held | Posted::Muted => drop(self.shared.held.fetch_add(1, Relaxed)),
+            Posted::Known => {}
+        }
+    }
+
+    /// Delivers from memory what cannot be written to the disk; what does not fit there is lost, and counted.
+    pub fn unsaved(&self, outgoing: &Outgoing) {
+        for channel in self.named(&outgoing.channels) {
+            if !channel.keep_unsaved(outgoing.alert.clone()) {
+                self.shared.lost.fetch_add(1, Relaxed);
+                error!(alert = %outgoing.alert.id, channel = channel.name, "alert lost: the disk takes nothing, and too many wait in memory");
             }
         }
     }
 
-    /// What became of the alerts so far.
-    pub fn counts(&self) -> AlertCounts {
-        self.counters.read()
+    /// Counts what was thrown away, one for each name of a channel.
+    pub fn thrown_away(&self, channels: &[String]) {
+        self.shared.lost.fetch_add(channels.len() as u64, Relaxed);
+        for name in channels {
+            self.named(std::slice::from_ref(name)).for_each(|channel| channel.take_away());
+        }
     }
 
-    /// Takes no more alerts, and waits for at most `patience` until those that are queued are delivered. What is
-    /// left then is counted as lost. Other clones may live on: what they send is lost, and counted.
+    /// Lets channels look for what waits again, one more for each name.
+    pub fn look_again(&self, channels: &[String]) {
+        for name in channels {
+            self.named(std::slice::from_ref(name)).for_each(|channel| channel.add());
+        }
+    }
+
+    /// Whether the disk takes what is written.
+    pub fn set_problem(&self, problem: Option<&str>) {
+        *self.shared.problem.lock().unwrap_or_else(PoisonError::into_inner) = problem.map(str::to_owned);
+    }
+
+    fn named(&self, names: &[String]) -> impl Iterator<Item = &Arc<ChannelState>> {
+        self.shared.channels.iter().filter(move |channel| names.contains(&channel.name))
+    }
+}
+
+/// Tries a channel once, and returns what the endpoint said.
+///
+/// # Errors
+/// Why the endpoint has not accepted it.
+pub async fn try_channel(_config: &Alerting, channel: &Channel, alert: &Alert) -> Result<String, String> {
+    match Sender::new(channel)?.send(alert).await {
+        Attempt::Delivered => Ok("accepted".to_owned()),
+        Attempt::Never { reason } | Attempt::Later { reason, .. } => Err(reason),
+    }
+}
+
+impl Deliveries {
+    /// Waits for at most `patience` until what waits is delivered. What an endpoint does not take at once stays in the
+    /// outbox, for the next agent; what is on no disk is lost, and counted.
     pub async fn close(self, patience: Duration) -> AlertCounts {
         let deadline = Instant::now() + patience;
         self.closing.send_replace(true);
-        let tasks: Vec<_> = self
-            .channels
-            .iter()
-            .filter_map(|channel| channel.task.lock().ok().and_then(|mut task| task.take()))
-            .collect();
-        while self.counters.queued.load(Relaxed) > 0 && Instant::now() < deadline {
-            sleep(Duration::from_millis(10)).await;
+        for mut task in self.tasks {
+            if timeout_at(deadline, &mut task).await.is_err() {
+                task.abort();
+                // Cancelled is what was asked for.
+                let _ = task.await;
+            }
         }
-        for mut task in tasks {
-            task.abort();
-            // Cancelled is what was asked for.
-            let _ = timeout_at(deadline + Duration::from_secs(1), &mut task).await;
+        let unsaved: u64 = self.alerts.shared.channels.iter().map(|channel| channel.unsaved()).sum();
+        if unsaved > 0 {
+            self.alerts.shared.lost.fetch_add(unsaved, Relaxed);
+            error!(count = unsaved, "alerts lost: they could neither be delivered nor written to the disk");
         }
-        let left = self.counters.queued.swap(0, Relaxed);
+        let counts = self.alerts.counts();
+        let left = counts.queued.saturating_sub(unsaved);
         if left > 0 {
-            self.counters.lost.fetch_add(left, Relaxed);
-            error!(count = left, "alerts lost: they could not be delivered before the agent stopped");
+            info!(count = left, "alerts wait for the next start");
         }
-        self.counts()
+        counts
     }
-}
-
-/// Delivers a channel's alerts one after the other, so that they arrive in order.
-async fn deliver_all(
-    endpoint: Endpoint,
-    mut alerts: mpsc::Receiver<Alert>,
-    counters: Arc<Counters>,
-    mut closing: watch::Receiver<bool>,
-) {
-    while let Some(alert) = alerts.recv().await {
-        let delivered = deliver(&endpoint, &alert, &counters, &mut closing).await;
-        let counter = if delivered { &counters.delivered } else { &counters.failed };
-        counter.fetch_add(1, Relaxed);
-        counters.queued.fetch_sub(1, Relaxed);
-    }
-}
-
-/// Tries until the endpoint accepts the alert, refuses it, or it is too old. Returns whether it was accepted.
-async fn deliver(
-    endpoint: &Endpoint,
-    alert: &Alert,
-    counters: &Counters,
-    closing: &mut watch::Receiver<bool>,
-) -> bool {
-    let channel = endpoint.webhook().name.as_str();
-    let body = match serde_json::to_vec(alert) {
-        Ok(body) => body,
-        Err(error) => {
-            error!(alert = %alert.id, channel, %error, "alert lost: it cannot be written as JSON");
-            return false;
-        }
-    };
-    let begun = Instant::now();
-    let mut pause = FIRST_PAUSE;
-    loop {
-        let (reason, after) = match endpoint.post(body.clone()).await {
-            Attempt::Delivered => {
-                debug!(alert = %alert.id, channel, "alert delivered");
-                return true;
-            }
-            Attempt::Never { reason } => {
-                error!(alert = %alert.id, channel, reason, "alert lost: the endpoint does not accept it; check the channel's url and headers");
-                return false;
-            }
-            Attempt::Later { reason, after } => (reason, after),
-        };
-        let is_closing = *closing.borrow();
-        let wait = if is_closing { FIRST_PAUSE } else { after.unwrap_or_else(|| jittered(pause)) };
-        if begun.elapsed() + wait > MAX_AGE {
-            error!(alert = %alert.id, channel, reason, "alert lost: the endpoint was down for too long");
-            return false;
-        }
-        warn!(alert = %alert.id, channel, endpoint = endpoint.webhook().endpoint(), reason, retry_in = ?wait, "alert not delivered yet");
-        counters.retries.fetch_add(1, Relaxed);
-        tokio::select! {
-            () = sleep(wait) => {}
-            // The agent stops: one more attempt at once. The sender lives as long as the channel does.
-            _ = closing.wait_for(|closing| *closing), if !is_closing => {}
-        }
-        pause = (pause * 2).min(LONGEST_PAUSE);
-    }
-}
-
-/// Three quarters of the pause to the whole, so that many agents do not return at the same moment.
-fn jittered(pause: Duration) -> Duration {
-    use std::hash::{BuildHasher as _, RandomState};
-    let random = (RandomState::new().hash_one(0u8) % 1000) as u32;
-    pause * 3 / 4 + pause / 4 * random / 1000
 }
 
 #[cfg(test)]

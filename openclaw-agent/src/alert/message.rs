@@ -1,14 +1,15 @@
 //! What an alert says.
 
 use openclaw_detect::{Action, Finding, Severity};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::{Trigger, details};
 use crate::output::{self, time};
 use crate::respond::action::{ActionKind, ActionRecord, Outcome, Target};
 
 /// An alert in the shape in which every channel delivers it.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Alert {
     /// The same whenever the same alert is sent again, so that a receiver can tell duplicates.
     pub id: String,
@@ -24,28 +25,21 @@ pub struct Alert {
     pub details: Value,
     /// Why it is sent.
     pub trigger: Trigger,
+    /// What alerts of the same have in common: while one is told, those like it are counted.
+    #[serde(skip)]
+    pub like: String,
 }
 
-/// Why an alert is sent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Trigger {
-    /// A finding of a rule that recognises an intrusion over the network.
-    IntrusionDetected,
-    /// A finding of severity critical.
-    CriticalEvent,
-    /// Any other finding whose rule asks for an alert.
-    Finding,
-    /// An address was blocked.
-    IpBlocked,
-    /// Another answer was carried out.
-    ActionTaken,
-    /// An answer was refused or failed.
-    ActionFailed,
-}
+/// The rule whose threshold the trigger of its name sets.
+pub const FAILED_AUTH_SPIKE: &str = "failed_auth_spike";
 
-/// Rules that recognise an intrusion by their names alone; others say so by the tag `intrusion`.
-const INTRUSION_RULES: [&str; 4] = ["brute_force", "ssrf", "path_traversal", "port_scan"];
+/// Rules that recognise an intrusion by their names alone, in words; others say so by the tag `intrusion`.
+const INTRUSIONS: [(&str, &str); 4] = [
+    ("brute_force", "Brute force attack"),
+    ("ssrf", "Server-side request forgery"),
+    ("path_traversal", "Path traversal attack"),
+    ("port_scan", "Port scan"),
+];
 
 impl Alert {
     /// The alert of a finding with what was answered so far, or `None` where it has no reason to be sent: the rule
@@ -54,33 +48,25 @@ impl Alert {
         if finding.quiet {
             return None;
         }
-        let intrusion = INTRUSION_RULES.contains(&finding.rule.as_str())
-            || finding.tags.iter().any(|tag| tag == "intrusion" || tag.starts_with("intrusion."));
-        let trigger = if intrusion {
-            Trigger::IntrusionDetected
-        } else if finding.severity == Severity::Critical {
-            Trigger::CriticalEvent
-        } else if finding.actions.contains(&Action::Alert) {
-            Trigger::Finding
-        } else {
-            return None;
+        let trigger = trigger(finding)?;
+        let title = match trigger {
+            Trigger::Finding | Trigger::SensorDegraded => finding.title.clone(),
+            trigger => trigger.title().to_owned(),
+        };
+        let known = INTRUSIONS.iter().find(|(rule, _)| *rule == finding.rule);
+        let message = match (known, finding.remote) {
+            (Some((_, attack)), Some(address)) => format!("{attack} detected from IP {address}"),
+            _ => finding.message.clone(),
         };
         Some(Alert {
             id: finding.id.clone(),
             severity: finding.severity,
-            title: finding.title.clone(),
-            message: finding.message.clone(),
+            title,
+            message,
             timestamp: time::rfc3339(finding.timestamp),
-            details: json!({
-                "rule": finding.rule,
-                "confidence": finding.confidence,
-                "tags": finding.tags,
-                "host": host,
-                "event": finding.event,
-                "actions": actions.iter().map(answer).collect::<Vec<_>>(),
-                "more": format!("openclaw findings show {}", finding.id),
-            }),
+            details: details::of_finding(finding, actions, host),
             trigger,
+            like: format!("{}\0{}", finding.rule, subject(finding)),
         })
     }
 
@@ -107,11 +93,16 @@ impl Alert {
             // What was begun is told when it is known what came of it.
             Outcome::Begun | Outcome::Would | Outcome::Expired | Outcome::Undone => return None,
         };
+        let target = output::target(&action.target);
         let mut details = answer(action);
         details["host"] = host.into();
         details["source"] = if action.rule.is_some() { "auto" } else { "manual" }.into();
-        if action.outcome == Outcome::Done && action.kind.can_be_undone() {
-            details["undo"] = format!("openclaw response undo {}", action.id).into();
+        details["action"] = action.kind.name().into();
+        if let Target::Network(network) = &action.target {
+            details["ip"] = network.clone().into();
+        }
+        if let Some(end) = action.expires {
+            details["expiresAt"] = time::rfc3339(end).into();
         }
         Some(Alert {
             id: format!("{}-{}", action.id, action.outcome.name()),
@@ -121,15 +112,78 @@ impl Alert {
             timestamp: time::rfc3339(action.at),
             details,
             trigger,
+            like: format!("{}\0{}\0{target}", action.kind.name(), action.outcome.name()),
         })
+    }
+
+    /// The alert by which a person tries a channel. Each is told for itself.
+    pub fn of_test(channel: &str, host: &str) -> Alert {
+        let now = time::now();
+        Alert {
+            id: format!("{:x}-test", now.0),
+            severity: Severity::Info,
+            title: Trigger::Test.title().to_owned(),
+            message: format!(
+                "This is a test of the channel {channel}, asked for on {host}. Nothing has happened."
+            ),
+            timestamp: time::rfc3339(now),
+            details: json!({ "host": host, "channel": channel, "test": true }),
+            trigger: Trigger::Test,
+            like: String::new(),
+        }
+    }
+
+    /// The rule that it is of, where it is of one: what `openclaw alerts mute` names.
+    pub fn rule(&self) -> Option<&str> {
+        self.details["rule"].as_str()
     }
 }
 
+/// Why a finding is told: exactly one reason, the first that fits.
+fn trigger(finding: &Finding) -> Option<Trigger> {
+    let is_of_sensor =
+        finding.event["event"]["kind"] == "state" && finding.event["event"]["module"] == "openclaw";
+    let is_intrusion = INTRUSIONS.iter().any(|(rule, _)| *rule == finding.rule)
+        || finding.tags.iter().any(|tag| tag == "intrusion" || tag.starts_with("intrusion."));
+    if is_of_sensor {
+        Some(Trigger::SensorDegraded)
+    } else if finding.rule == FAILED_AUTH_SPIKE {
+        Some(Trigger::FailedAuthSpike)
+    } else if is_intrusion {
+        Some(Trigger::IntrusionDetected)
+    } else if finding.severity == Severity::Critical {
+        Some(Trigger::CriticalEvent)
+    } else if finding.actions.contains(&Action::Alert) {
+        Some(Trigger::Finding)
+    } else {
+        None
+    }
+}
+
+/// Whom a finding is about, so that one storm is told once and another beside it too: what its events were counted by,
+/// the other side of the connection, or program, user and container.
+fn subject(finding: &Finding) -> String {
+    let key = finding.evidence.iter().flat_map(|evidence| &evidence.key);
+    let counted_by: Vec<String> = key.map(|key| format!("{}={}", key.field, key.value)).collect();
+    if !counted_by.is_empty() {
+        return counted_by.join("\0");
+    }
+    if let Some(address) = finding.remote {
+        return address.to_string();
+    }
+    let event = &finding.event;
+    let of = [&event["process"]["executable"], &event["process"]["user"]["id"], &event["container"]["id"]];
+    of.map(ToString::to_string).join("\0")
+}
+
 /// An action as alerts show it.
-fn answer(action: &ActionRecord) -> Value {
+pub(super) fn answer(action: &ActionRecord) -> Value {
     let mut json = output::action_json(action);
     json["target"] = output::target(&action.target).into();
     json["summary"] = output::sentence(action).into();
+    if action.outcome == Outcome::Done && action.kind.can_be_undone() {
+        json["undo"] = format!("openclaw response undo {}", action.id).into();
+    }
     json
 }
 

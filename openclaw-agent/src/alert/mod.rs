@@ -1,12 +1,22 @@
 //! From findings and actions to messages delivered.
 //!
-//! Each channel has a bounded queue and a task of its own: one that is down delays no other, and nothing here ever
-//! makes the sensor wait. What a full queue cannot take is counted.
+//! A finding or an action becomes an [`Alert`], which is led to channels or to none ([`route`]), written down with the
+//! finding itself (`crate::store`), and carried from there by each channel's own task: one that is down delays no other,
+//! and what waits survives the agent. Nothing here ever makes the sensor wait.
 
-mod counters;
+mod carrier;
+mod channel;
 mod delivery;
+mod details;
+mod heartbeat;
 mod message;
+mod route;
+mod state;
+mod trigger;
 pub(crate) mod webhook;
 
-pub use delivery::{Alerts, StartError};
-pub use message::{Alert, Trigger};
+pub use delivery::{Alerts, Deliveries, StartError, try_channel};
+pub use heartbeat::beat;
+pub use message::{Alert, FAILED_AUTH_SPIKE};
+pub use route::Outgoing;
+pub use trigger::Trigger;

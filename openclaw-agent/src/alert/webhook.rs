@@ -48,11 +48,6 @@ impl Endpoint {
         Ok(Endpoint { client: builder.build()?, webhook })
     }
 
-    /// How it is configured.
-    pub(crate) fn webhook(&self) -> &Webhook {
-        &self.webhook
-    }
-
     /// Posts a body. Reasons never hold the address or a header, which may be secret.
     pub(crate) async fn post(&self, body: Vec<u8>) -> Attempt {
         let mut request =

@@ -1,9 +1,11 @@
 //! What the rest of the agent does for the control socket.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::time::Duration;
 
-use openclaw_detect::{Changes, Mode};
+use openclaw_detect::{Changes, Mode, Timestamp};
 use tokio::sync::mpsc;
 
 use super::Status;
@@ -94,6 +96,24 @@ pub trait Control: Send + Sync + 'static {
     /// # Errors
     /// The files have mistakes, which the text shows: the rules that ran go on.
     fn reload_rules(&self) -> Result<(u64, Changes), Refusal>;
+
+    /// Delivers alerts again that were given up: the one whose id begins so, or all. Returns how many deliveries wait again.
+    ///
+    /// # Errors
+    /// There is none, or the store does not answer.
+    fn retry_alerts(&self, id: Option<&str>) -> Result<u64, Refusal>;
+
+    /// Keeps the alerts of a rule back for so long, or lets them through again. Returns which are kept back then.
+    ///
+    /// # Errors
+    /// No such rule runs or is muted, or the store does not answer.
+    fn mute(&self, rule: &str, duration: Option<Duration>) -> Result<BTreeMap<String, Timestamp>, Refusal>;
+
+    /// The rules whose alerts are kept back, and until when.
+    ///
+    /// # Errors
+    /// The store does not answer.
+    fn mutes(&self) -> Result<BTreeMap<String, Timestamp>, Refusal>;
 
     /// From now on, each event for which `condition` is true, written in `format`.
     ///

@@ -126,6 +126,7 @@ async fn health(State(control): State<Arc<dyn Control>>) -> Response {
 mod tests {
     use std::collections::BTreeMap;
 
+    use openclaw_detect::Timestamp;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     use tokio::net::TcpStream;
 
@@ -162,6 +163,8 @@ mod tests {
                 warnings: Vec::new(),
                 findings: 1,
                 alerts: AlertCounts::default(),
+                channels: Vec::new(),
+                muted: BTreeMap::new(),
                 active_verdicts: 0,
                 actions: Vec::new(),
                 agent: Figures::default(),
@@ -213,6 +216,22 @@ mod tests {
         }
 
         fn undo_all(&self) -> Result<Vec<ActionRecord>, Refusal> {
+            unreachable!("nobody asks for it")
+        }
+
+        fn retry_alerts(&self, _id: Option<&str>) -> Result<u64, Refusal> {
+            unreachable!("nobody asks for it")
+        }
+
+        fn mute(
+            &self,
+            _rule: &str,
+            _duration: Option<Duration>,
+        ) -> Result<BTreeMap<String, Timestamp>, Refusal> {
+            unreachable!("nobody asks for it")
+        }
+
+        fn mutes(&self) -> Result<BTreeMap<String, Timestamp>, Refusal> {
             unreachable!("nobody asks for it")
         }
 

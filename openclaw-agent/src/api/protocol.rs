@@ -1,8 +1,9 @@
 //! What goes over the socket.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use openclaw_detect::{Changes, Mode, Scope};
+use openclaw_detect::{Changes, Mode, Scope, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::Status;
@@ -67,6 +68,20 @@ pub enum Request {
     ReloadRules,
     /// Take everything back. Answer: [`Response::Actions`], those that were taken back.
     UndoAll,
+    /// Deliver alerts again that were given up. Answer: [`Response::Retried`].
+    RetryAlerts {
+        /// The alert's id, or the beginning of it; none for all.
+        id: Option<String>,
+    },
+    /// Keep the alerts of a rule back. Answer: [`Response::Mutes`].
+    Mute {
+        /// The rule.
+        rule: String,
+        /// For how long; none to let them through again.
+        duration: Option<Duration>,
+    },
+    /// The rules whose alerts are kept back. Answer: [`Response::Mutes`].
+    Mutes,
 }
 
 /// A person's request to block.
@@ -127,6 +142,16 @@ pub enum Response {
         rules: u64,
         /// What is other than before.
         changes: Changes,
+    },
+    /// To [`Request::RetryAlerts`].
+    Retried {
+        /// How many deliveries wait again.
+        deliveries: u64,
+    },
+    /// The rules whose alerts are kept back by now.
+    Mutes {
+        /// Until when, by the rule.
+        mutes: BTreeMap<String, Timestamp>,
     },
     /// The condition is good: from here on events follow.
     Following,

@@ -152,6 +152,13 @@ fn carry_out(control: &dyn Control, request: Request) -> Response {
         Request::ReloadRules => {
             control.reload_rules().map(|(rules, changes)| Response::Rules { rules, changes })
         }
+        Request::RetryAlerts { id } => {
+            control.retry_alerts(id.as_deref()).map(|deliveries| Response::Retried { deliveries })
+        }
+        Request::Mute { rule, duration } => {
+            control.mute(&rule, duration).map(|mutes| Response::Mutes { mutes })
+        }
+        Request::Mutes => control.mutes().map(|mutes| Response::Mutes { mutes }),
         Request::Events { .. } => Err(Refusal("events are followed on a connection of their own".to_owned())),
     };
     response.unwrap_or_else(|Refusal(message)| Response::Error { message })

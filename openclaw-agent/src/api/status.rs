@@ -42,6 +42,12 @@ pub struct Status {
     pub findings: u64,
     /// What became of the alerts.
     pub alerts: AlertCounts,
+    /// How each alert channel does.
+    #[serde(default)]
+    pub channels: Vec<ChannelStatus>,
+    /// The rules whose alerts are muted, and until when (RFC 3339).
+    #[serde(default)]
+    pub muted: BTreeMap<String, String>,
     /// How many blocks and isolations are in force.
     pub active_verdicts: u64,
     /// What became of answers since the agent started.
@@ -133,6 +139,34 @@ pub struct AlertCounts {
     pub retries: u64,
     /// Waiting for delivery.
     pub queued: u64,
-    /// Not even queued, because the queue was full, or still queued when the agent stopped.
+    /// Held back, since one like them was told, or muted: each counted once.
+    #[serde(default)]
+    pub held: u64,
+    /// Thrown away, because the outbox was full, or neither the disk nor an endpoint took them.
     pub lost: u64,
+}
+
+/// How one alert channel does.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct ChannelStatus {
+    /// Its name.
+    pub name: String,
+    /// Its type, such as `webhook`.
+    pub kind: String,
+    /// The endpoint without what may be secret in it.
+    pub endpoint: String,
+    /// How many alerts wait for it.
+    pub waiting: u64,
+    /// How many it has accepted since the agent started.
+    pub delivered: u64,
+    /// How many were given up since the agent started.
+    pub failed: u64,
+    /// Since when it takes nothing, RFC 3339; none while it does.
+    pub failing_since: Option<String>,
+    /// When it accepted one last.
+    pub last_success: Option<String>,
+    /// When it did not, last.
+    pub last_failure: Option<String>,
+    /// Why it did not.
+    pub last_error: Option<String>,
 }

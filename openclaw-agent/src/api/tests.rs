@@ -6,6 +6,7 @@ use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use openclaw_detect::{Changes, Scope, Timestamp};
 use tokio::sync::mpsc;
@@ -42,6 +43,8 @@ impl Control for Agent {
             warnings: Vec::new(),
             findings: 0,
             alerts: status::AlertCounts::default(),
+            channels: Vec::new(),
+            muted: BTreeMap::new(),
             active_verdicts: 0,
             actions: Vec::new(),
             agent: status::Figures::default(),
@@ -96,6 +99,18 @@ impl Control for Agent {
 
     fn rearm(&self, _rule: Option<&str>) -> Result<Modes, Refusal> {
         Err(Refusal("nothing is cut off".to_owned()))
+    }
+
+    fn retry_alerts(&self, _id: Option<&str>) -> Result<u64, Refusal> {
+        unreachable!("nobody asks")
+    }
+
+    fn mute(&self, _rule: &str, _duration: Option<Duration>) -> Result<BTreeMap<String, Timestamp>, Refusal> {
+        unreachable!("nobody asks")
+    }
+
+    fn mutes(&self) -> Result<BTreeMap<String, Timestamp>, Refusal> {
+        unreachable!("nobody asks")
     }
 
     fn reload_rules(&self) -> Result<(u64, Changes), Refusal> {
@@ -161,7 +176,7 @@ async fn each_request_gets_its_answer_on_one_connection() {
         let block = Block {
             network: "192.0.2.0/24".parse().unwrap(),
             reason: Some("line\nbreak".to_owned()),
-            duration: Some(std::time::Duration::from_secs(1)),
+            duration: Some(Duration::from_secs(1)),
             among_many: false,
         };
         let Response::Action { action } = client.ask(&Request::Block(block)).unwrap() else { panic!() };

@@ -148,11 +148,11 @@ fn show(finding: &Finding, actions: &[ActionRecord], format: Format) -> Result<(
     Ok(())
 }
 
-fn parse_severity(text: &str) -> Result<Severity, String> {
+pub(super) fn parse_severity(text: &str) -> Result<Severity, String> {
     Severity::from_name(text).ok_or_else(|| "write info, low, medium, high or critical".to_owned())
 }
 
-fn parse_since(text: &str) -> Result<Timestamp, String> {
+pub(super) fn parse_since(text: &str) -> Result<Timestamp, String> {
     match units::parse_duration(text) {
         Ok(ago) => Ok(before(time::now(), ago)),
         Err(_) => time::parse_rfc3339(text),

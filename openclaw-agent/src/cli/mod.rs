@@ -1,5 +1,6 @@
 //! The `openclaw` command: one file for each subcommand.
 
+mod alerts;
 mod blocklist;
 mod completion;
 mod config;
@@ -64,6 +65,7 @@ enum Command {
     Doctor(doctor::Args),
     Events(events::Args),
     Findings(findings::Args),
+    Alerts(alerts::Args),
     Rules(rules::Args),
     Record(record::Args),
     Replay(replay::Args),
@@ -98,6 +100,7 @@ pub fn main() -> ExitCode {
         Command::Doctor(args) => doctor::run(&args, &context),
         Command::Events(args) => events::run(args, &context),
         Command::Findings(args) => findings::run(&args, &context),
+        Command::Alerts(args) => alerts::run(args, &context),
         Command::Rules(args) => rules::run(&args, &context),
         Command::Record(args) => record::run(args, &context),
         Command::Replay(args) => replay::run(&args, &context),
@@ -157,6 +160,12 @@ mod tests {
             "events --follow --where x",
             "findings --severity warning --rule r --since 1h --limit 5",
             "findings show abc --output json",
+            "alerts list --failed --since 1h --rule r --output json",
+            "alerts test telegram",
+            "alerts retry",
+            "alerts mute r --for 1h",
+            "alerts unmute r",
+            "alerts mutes",
             "rules check rules more.yml",
             "rules check --format sarif",
             "rules test rules --strict",
@@ -194,6 +203,8 @@ mod tests {
             "blocklist add example.com",
             "findings --since soon",
             "findings --severity bad",
+            "alerts list --failed --held",
+            "alerts mute",
             "response undo",
             "response undo --all abc",
             "blocklist add 192.0.2.1 --for 5",

@@ -1,5 +1,6 @@
 //! `openclaw status`
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use anstream::print;
@@ -7,14 +8,14 @@ use anyhow::{Result, bail};
 
 use super::context::Context;
 use super::table::Table;
-use crate::api::status::{Figures, Loss, Sampled, Status};
+use crate::api::status::{ChannelStatus, Figures, Loss, Sampled, Status};
 use crate::api::{ClientError, Request, Response};
 use crate::capability::State;
 use crate::config::{Mode, units};
 use crate::logs::LogStatus;
 use crate::output::style::{BAD, BOLD, DIM, GOOD, WARN};
 use crate::output::text::Clean;
-use crate::output::{Format, Printer};
+use crate::output::{Format, Printer, time};
 use crate::sensor::{Losses, ProgramCost};
 
 /// Show how the running agent does: hooks, events, losses, rules, findings, alerts
@@ -62,9 +63,10 @@ fn text(status: &Status) -> String {
     line(
         "alerts",
         format!(
-            "{} delivered, {} queued, {}, {}{}",
+            "{} delivered, {} waiting, {} held back, {}, {}{}",
             alerts.delivered,
             alerts.queued,
+            alerts.held,
             bad(alerts.failed, "failed"),
             bad(alerts.lost, "lost"),
             if alerts.retries > 0 { format!(" ({} retries)", alerts.retries) } else { String::new() },
@@ -106,6 +108,7 @@ fn text(status: &Status) -> String {
     }
     out.push_str(&events.text());
 
+    out.push_str(&channels(&status.channels, &status.muted));
     out.push_str(&logs(&status.logs));
     out.push_str(&programs(&status.agent.programs));
 
@@ -130,6 +133,47 @@ fn text(status: &Status) -> String {
         out.push_str(&reasons.text());
     }
     out
+}
+
+/// How alerts get out, and the rules of which none do.
+fn channels(channels: &[ChannelStatus], muted: &BTreeMap<String, String>) -> String {
+    let mut table = Table::default();
+    for channel in channels {
+        let state = match (&channel.failing_since, &channel.last_success) {
+            (Some(since), _) => format!("{BAD}fails{BAD:#} since {}", moment(since)),
+            (None, Some(_)) => format!("{GOOD}works{GOOD:#}"),
+            (None, None) => format!("{DIM}not used yet{DIM:#}"),
+        };
+        let success =
+            channel.last_success.as_ref().map(|at| format!(", last at {}", moment(at))).unwrap_or_default();
+        let error = match (&channel.last_failure, &channel.last_error) {
+            (Some(at), Some(error)) => format!("last error at {}: {}", moment(at), Clean(error)),
+            _ => String::new(),
+        };
+        table.row([
+            Clean(&channel.name).to_string(),
+            format!("{DIM}{} {}{DIM:#}", channel.kind, Clean(&channel.endpoint)),
+            state,
+            format!("{} waiting, {} delivered{success}", channel.waiting, channel.delivered),
+            error,
+        ]);
+    }
+    for (rule, until) in muted {
+        let until = format!("until {}", moment(until));
+        table.row([
+            Clean(rule).to_string(),
+            format!("{DIM}rule{DIM:#}"),
+            format!("{WARN}muted{WARN:#}"),
+            until,
+        ]);
+    }
+    let table = table.text();
+    if table.is_empty() { table } else { format!("\n{BOLD}alert channels{BOLD:#}\n{table}") }
+}
+
+/// A moment of the status in this host's zone.
+fn moment(rfc3339: &str) -> String {
+    time::parse_rfc3339(rfc3339).map_or_else(|_| rfc3339.to_owned(), time::date_and_clock)
 }
 
 /// The logs that are there, and what is wrong with any.
@@ -197,8 +241,6 @@ fn bad(count: u64, what: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use super::*;
     use crate::api::status::{AlertCounts, EventCount, Figures, Sampled};
     use crate::capability::Capability;
@@ -229,6 +271,8 @@ mod tests {
             warnings: vec!["the rules on disk are not run".to_owned()],
             findings: 1,
             alerts: AlertCounts { delivered: 1, ..AlertCounts::default() },
+            channels: Vec::new(),
+            muted: BTreeMap::new(),
             active_verdicts: 0,
             actions: Vec::new(),
             agent: Figures {

@@ -28,6 +28,15 @@ pub enum ChannelKind {
     Webhook(Webhook),
 }
 
+impl ChannelKind {
+    /// The name of the type, as it is written.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            ChannelKind::Webhook(_) => "webhook",
+        }
+    }
+}
+
 impl Channel {
     /// The endpoint without what may be secret in it.
     pub fn endpoint(&self) -> String {

@@ -12,6 +12,7 @@ mod reader;
 mod response;
 mod settings;
 mod sources;
+mod triggers;
 pub mod trust;
 pub mod units;
 mod webhook;
@@ -26,7 +27,7 @@ use crate::enrich::{DEFAULT_ENVIRONMENT, Roots};
 use crate::respond::{Network, ResponseSettings, state_folder};
 use crate::sensor::RingSizes;
 
-pub use alerting::Alerting;
+pub use alerting::{Alerting, Heartbeat};
 pub use channel::{Channel, ChannelKind};
 pub use file::{ConfigError, Loaded, candidates, find, load, parse};
 pub use node::Place;
@@ -34,6 +35,7 @@ pub use openclaw_detect::Mode;
 pub use reader::{Problem, nearest};
 pub use response::Response;
 pub use sources::{LogKind, LogSource, is_pattern};
+pub use triggers::{AuthSpike, TriggerSettings, Triggers};
 pub use webhook::Webhook;
 
 /// Everything that can be set, with its defaults filled in.
@@ -178,11 +180,14 @@ pub struct Rules {
     pub shipped: bool,
     /// Folders and files with rules, read in this order.
     pub folders: Vec<PathBuf>,
+    /// What `security.alerting.triggers.failed_auth_spike` changes of the shipped rule of that name.
+    #[serde(skip)]
+    pub auth_spike: AuthSpike,
 }
 
 impl Default for Rules {
     fn default() -> Rules {
-        Rules { shipped: true, folders: Vec::new() }
+        Rules { shipped: true, folders: Vec::new(), auth_spike: AuthSpike::default() }
     }
 }
 

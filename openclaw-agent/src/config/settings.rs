@@ -46,7 +46,7 @@ pub(super) fn path(folder: &Path) -> impl Fn(&str) -> Result<PathBuf, String> {
 
 fn security(reader: &mut Reader<'_>, node: Option<&Node>, folder: &Path) -> Security {
     let mut keys = reader.section("security", node);
-    let security = Security {
+    let mut security = Security {
         sensor: sensor(reader, keys.take("sensor")),
         containers: containers(reader, keys.take("containers"), folder),
         sources: sources::read(reader, keys.take("sources"), folder),
@@ -54,6 +54,7 @@ fn security(reader: &mut Reader<'_>, node: Option<&Node>, folder: &Path) -> Secu
         response: response::read(reader, keys.take("response"), folder),
         alerting: alerting::read(reader, keys.take("alerting")),
     };
+    security.rules.auth_spike = security.alerting.triggers.auth_spike;
     keys.not_built(reader, &["dependency_scanner", "image_scanner"]);
     keys.finish(reader);
     security

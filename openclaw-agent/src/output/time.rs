@@ -1,5 +1,7 @@
 //! Moments, as programs and as people read them.
 
+use std::time::Duration;
+
 use jiff::tz::TimeZone;
 use openclaw_detect::Timestamp;
 
@@ -21,6 +23,11 @@ pub fn date_and_clock(time: Timestamp) -> String {
 /// Now, by the host's clock.
 pub fn now() -> Timestamp {
     Timestamp(u64::try_from(jiff::Timestamp::now().as_nanosecond()).unwrap_or(0))
+}
+
+/// So much later.
+pub fn after(moment: Timestamp, time: Duration) -> Timestamp {
+    Timestamp(moment.0.saturating_add(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)))
 }
 
 /// Reads a moment that is given as RFC 3339.

@@ -48,6 +48,13 @@ pub fn load(config: &config::Rules, instead: &[PathBuf], writers: Writers) -> Re
         instead
     };
     let unread = read_all(paths, writers, &mut sources)?;
+    if instead.is_empty()
+        && config.shipped
+        && let Some(text) = config.auth_spike.as_override()
+    {
+        let name = "security.alerting.triggers.failed_auth_spike".to_owned();
+        sources.push(Source { name, text });
+    }
     let loaded = RuleSet::load(&sources);
     if unread.is_empty() {
         return loaded.map_err(RulesError::Mistakes);
@@ -185,13 +192,25 @@ mod tests {
     }
 
     #[test]
+    fn the_trigger_of_failed_logins_sets_what_its_rule_waits_for() {
+        let auth_spike =
+            config::AuthSpike { threshold: Some(33), window: Some(std::time::Duration::from_secs(90)) };
+        let rules = load(&config::Rules { auth_spike, ..config::Rules::default() }, &[], Writers::Trusted);
+        let rules = rules.unwrap();
+        let when = &rules.get("failed_auth_spike").unwrap().when;
+        assert!(
+            matches!(when, openclaw_detect::rule::When::Threshold(it) if it.to_string() == "33 events within 1m30s")
+        );
+    }
+
+    #[test]
     fn configured_folders_add_to_what_ships_and_named_ones_replace_it() {
         let folder = tempfile::tempdir().unwrap();
         write(folder.path(), "b.yml", "second");
         write(folder.path(), "a.yaml", "first");
         write(folder.path(), "c.txt", "no_rule_file");
         let path = folder.path().to_owned();
-        let configured = config::Rules { shipped: true, folders: vec![path.clone()] };
+        let configured = config::Rules { folders: vec![path.clone()], ..config::Rules::default() };
         let rules = load(&configured, &[], Writers::Trusted).unwrap();
         assert!(names(&rules).ends_with(&["first", "second"]) && rules.len() > 2);
         let rules = load(&configured, &[path.join("b.yml"), path.join("a.yaml")], Writers::Trusted).unwrap();

@@ -1,26 +1,30 @@
-//! Findings and actions on disk, in SQLite, bounded in age and size.
+//! Findings, actions and alerts on disk, in SQLite, bounded in age and size.
 //!
 //! One process writes, the agent. Others (`openclaw findings`) open the same file to read, with or without an
 //! agent running.
 
 mod filter;
 mod open;
+mod outbox;
 mod prune;
 mod schema;
+mod told;
 mod writer;
 
 use std::path::{Path, PathBuf};
 use std::{env, io};
 
-use openclaw_detect::{Finding, Timestamp};
+use openclaw_detect::{Finding, Severity, Timestamp};
 use rusqlite::{Connection, Row, params};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 pub use filter::Filter;
 pub use open::Opened;
+pub use outbox::{Ended, Posted, Waiting};
 pub use prune::{Limits, Pruned};
-pub use writer::{Writer, WriterThread};
+pub use told::{Delivery, ToldAlert, Which};
+pub use writer::{Audience, Outbox, Writer, WriterThread};
 
 use crate::respond::action::{ActionRecord, Outcome};
 
@@ -106,23 +110,12 @@ impl Store {
     /// [`StoreError::Database`], when the disk is full for example.
     pub fn insert_finding(&self, finding: &Finding) -> Result<(), StoreError> {
         let record = self.to_json(finding)?;
-        self.db
-            .prepare_cached(
-                "INSERT INTO findings (id, at, severity, rule, record) VALUES (?1, ?2, ?3, ?4, ?5)
-                 ON CONFLICT (id) DO NOTHING",
-            )
-            .and_then(|mut insert| {
-                let severity = finding.severity as i64;
-                insert.execute(params![
-                    finding.id,
-                    nanoseconds(finding.timestamp),
-                    severity,
-                    finding.rule,
-                    record
-                ])
-            })
-            .map_err(|source| self.failed(source))?;
-        Ok(())
+        let severity = finding.severity as i64;
+        self.execute(
+            "INSERT INTO findings (id, at, severity, rule, record) VALUES (?1, ?2, ?3, ?4, ?5)
+             ON CONFLICT (id) DO NOTHING",
+            params![finding.id, nanoseconds(finding.timestamp), severity, finding.rule, record],
+        )
     }
 
     /// Adds an action, or replaces the one with its id, but for what only the one before says.
@@ -137,16 +130,11 @@ impl Store {
             action.fill_in(&earlier);
         }
         let record = self.to_json(&action)?;
-        self.db
-            .prepare_cached(
-                "INSERT INTO actions (id, at, finding, record) VALUES (?1, ?2, ?3, ?4)
-                 ON CONFLICT (id) DO UPDATE SET at = ?2, finding = ?3, record = ?4",
-            )
-            .and_then(|mut insert| {
-                insert.execute(params![action.id, nanoseconds(action.at), action.finding, record])
-            })
-            .map_err(|source| self.failed(source))?;
-        Ok(())
+        self.execute(
+            "INSERT INTO actions (id, at, finding, record) VALUES (?1, ?2, ?3, ?4)
+             ON CONFLICT (id) DO UPDATE SET at = ?2, finding = ?3, record = ?4",
+            params![action.id, nanoseconds(action.at), action.finding, record],
+        )
     }
 
     /// The findings that pass, the newest first, `limit` at most.
@@ -247,16 +235,43 @@ impl Store {
         sql: &str,
         values: impl rusqlite::Params,
     ) -> Result<Vec<T>, StoreError> {
-        let records = self
-            .db
-            .prepare_cached(sql)
-            .and_then(|mut query| {
-                query
-                    .query_map(values, |row: &Row<'_>| row.get::<_, String>(0))?
-                    .collect::<Result<Vec<_>, _>>()
-            })
-            .map_err(|source| self.failed(source))?;
+        let records = self.rows(sql, values, |row| row.get::<_, String>(0))?;
         records.iter().map(|record| self.parse(record)).collect()
+    }
+
+    /// What each row that a query finds is.
+    fn rows<T>(
+        &self,
+        sql: &str,
+        values: impl rusqlite::Params,
+        read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
+    ) -> Result<Vec<T>, StoreError> {
+        self.db
+            .prepare_cached(sql)
+            .and_then(|mut query| query.query_map(values, read)?.collect())
+            .map_err(|source| self.failed(source))
+    }
+
+    /// The one value of the first row, where there is a row.
+    fn first<T: rusqlite::types::FromSql>(
+        &self,
+        sql: &str,
+        values: impl rusqlite::Params,
+    ) -> Result<Option<T>, StoreError> {
+        Ok(self.rows(sql, values, |row| row.get(0))?.into_iter().next())
+    }
+
+    /// Carries a statement out, and returns how many rows it has changed.
+    fn changes(&self, sql: &str, values: impl rusqlite::Params) -> Result<u64, StoreError> {
+        self.db
+            .prepare_cached(sql)
+            .and_then(|mut statement| statement.execute(values))
+            .map(|rows| rows as u64)
+            .map_err(|source| self.failed(source))
+    }
+
+    fn execute(&self, sql: &str, values: impl rusqlite::Params) -> Result<(), StoreError> {
+        self.changes(sql, values).map(drop)
     }
 
     fn to_json<T: Serialize>(&self, value: &T) -> Result<String, StoreError> {
@@ -275,6 +290,12 @@ impl Store {
 /// SQLite's integers are signed; this is good until the year 2262.
 fn nanoseconds(time: Timestamp) -> i64 {
     i64::try_from(time.0).unwrap_or(i64::MAX)
+}
+
+/// The severity that is kept as this number.
+fn severity_of(number: i64) -> Severity {
+    let known = usize::try_from(number).ok().and_then(|number| Severity::ALL.get(number));
+    known.copied().unwrap_or(Severity::High)
 }
 
 #[cfg(test)]

@@ -29,9 +29,9 @@ impl From<&config::Store> for Limits {
 /// How much was deleted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Pruned {
-    /// Findings and actions that were too old.
+    /// Findings, actions and lines of the list of alerts that were too old.
     pub by_age: u64,
-    /// Findings and actions that had to make room.
+    /// Findings, actions and lines of the list of alerts that had to make room.
     pub by_size: u64,
 }
 
@@ -83,7 +83,8 @@ impl Store {
     fn oldest(&self, n: i64) -> Result<Option<i64>, StoreError> {
         self.db
             .query_row(
-                "SELECT max(at) FROM (SELECT at FROM (SELECT at FROM findings UNION ALL SELECT at FROM actions) ORDER BY at LIMIT ?1)",
+                "SELECT max(at) FROM (SELECT at FROM (SELECT at FROM findings UNION ALL SELECT at FROM actions
+                   UNION ALL SELECT at FROM alerts WHERE body IS NULL) ORDER BY at LIMIT ?1)",
                 [n],
                 |row| row.get(0),
             )
@@ -91,12 +92,17 @@ impl Store {
     }
 
     fn delete_before(&self, time: i64, now: Timestamp) -> Result<u64, StoreError> {
-        let findings = self.db.execute("DELETE FROM findings WHERE at < ?1", [time]);
-        let actions = self.db.execute(
+        let findings = self.changes("DELETE FROM findings WHERE at < ?1", [time])?;
+        let actions = self.changes(
             "DELETE FROM actions WHERE at < ?1 AND coalesce(json_extract(record, '$.expires'), 0) <= ?2",
             params![time, nanoseconds(now)],
-        );
-        let deleted = findings.and_then(|findings| actions.map(|actions| findings + actions));
-        deleted.map(|n| n as u64).map_err(|source| self.failed(source))
+        )?;
+        // What a channel needs has bounds of its own.
+        self.execute(
+            "DELETE FROM deliveries WHERE alert IN (SELECT seq FROM alerts WHERE at < ?1 AND body IS NULL)",
+            [time],
+        )?;
+        let alerts = self.changes("DELETE FROM alerts WHERE at < ?1 AND body IS NULL", [time])?;
+        Ok(findings + actions + alerts)
     }
 }

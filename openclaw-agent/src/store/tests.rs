@@ -1,4 +1,5 @@
 use std::fs;
+use std::sync::Arc;
 use std::time::Duration;
 
 use openclaw_detect::{Action, Severity};
@@ -42,6 +43,10 @@ fn store() -> (tempfile::TempDir, PathBuf, Store) {
     let opened = Store::open(&path).unwrap();
     assert_eq!(opened.moved_aside, None);
     (folder, path, opened.store)
+}
+
+fn outbox() -> Outbox {
+    Outbox { max_size: 1 << 20, host: "web-1".to_owned() }
 }
 
 fn ids(findings: &[Finding]) -> Vec<&str> {
@@ -182,11 +187,11 @@ fn the_writer_writes_everything_before_it_ends() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("openclaw.db");
     let limits = Limits { max_age: Duration::MAX, max_size: u64::MAX };
-    let (writer, thread) = Writer::start(&path, limits).unwrap();
+    let (writer, thread) = Writer::start(&path, limits, outbox(), Arc::new(())).unwrap();
     for n in 0..1000 {
-        writer.clone().finding(finding(&format!("f{n:05}"), n, Severity::Low));
+        writer.clone().finding(finding(&format!("f{n:05}"), n, Severity::Low), Vec::new(), None);
     }
-    writer.action(action("a1", 1, None));
+    writer.action(action("a1", 1, None), None);
     assert_eq!(writer.lost(), 0);
     thread.finish();
     let store = Store::open_read_only(&path).unwrap();
@@ -199,14 +204,14 @@ fn the_writer_counts_what_the_database_does_not_take() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("openclaw.db");
     let limits = Limits { max_age: Duration::MAX, max_size: u64::MAX };
-    let (writer, thread) = Writer::start(&path, limits).unwrap();
+    let (writer, thread) = Writer::start(&path, limits, outbox(), Arc::new(())).unwrap();
     let sabotage = Connection::open(&path).unwrap();
     sabotage.execute_batch("DROP TABLE findings").unwrap();
-    writer.finding(finding("f1", 1, Severity::Low));
-    writer.action(action("a1", 1, None));
+    writer.finding(finding("f1", 1, Severity::Low), Vec::new(), None);
+    writer.action(action("a1", 1, None), None);
     thread.finish();
     assert_eq!(writer.lost(), 1);
-    writer.action(action("a2", 1, None));
+    writer.action(action("a2", 1, None), None);
     assert_eq!(writer.lost(), 2, "nothing is written any more");
     assert_eq!(Store::open_read_only(&path).unwrap().actions(10).unwrap().len(), 1, "the action is kept");
 }

@@ -8,9 +8,12 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use openclaw_detect::Finding;
+use tokio::sync::oneshot;
 use tracing::{error, info, warn};
 
+use super::outbox::{Ended, Posted};
 use super::{Limits, Opened, Store, StoreError};
+use crate::alert::Outgoing;
 use crate::output::time;
 use crate::queue::{Receiver, Sender, bounded};
 use crate::respond::action::ActionRecord;
@@ -21,23 +24,73 @@ const QUEUE: usize = 4096;
 const BATCH: usize = 256;
 /// How often the bounds are looked after.
 const PRUNE_EVERY: Duration = Duration::from_secs(60);
+/// How often it is said at most that the disk takes nothing.
+const SAY_EVERY: Duration = Duration::from_secs(60);
+/// After so many alerts the bounds are looked after at once.
+const MANY: usize = 4096;
 
 enum Message {
-    Write(Record),
+    Write(Box<Record>),
+    /// Something to be looked up or changed, in its turn.
+    Ask(Box<dyn FnOnce(&Store) + Send>),
     /// Write what came before this, then end.
     Finish,
 }
 
 enum Record {
-    Finding(Box<Finding>),
-    Action(Box<ActionRecord>),
+    Finding(Finding, Vec<ActionRecord>, Option<Outgoing>),
+    Action(ActionRecord, Option<Outgoing>),
+    /// Kept without being told.
+    Quiet(Option<Finding>, Vec<ActionRecord>),
+    Alert(Outgoing),
+    Delivery(Ended),
 }
 
-/// Writes findings and actions in the background. Cheap to clone: each clone feeds the same thread.
+/// Who hears of a record once it is on disk, or when it cannot be brought there. What is not heard is passed over.
+pub trait Audience: Send + Sync {
+    /// A finding is kept, with what was answered so far.
+    fn finding(&self, _finding: Finding, _actions: Vec<ActionRecord>) {}
+
+    /// An action is kept.
+    fn action(&self, _action: ActionRecord) {}
+
+    /// An alert has come into the outbox.
+    fn posted(&self, _alert: &Outgoing, _posted: Posted) {}
+
+    /// An alert could not be written down: it is lost unless it is delivered from memory.
+    fn unsaved(&self, _alert: Outgoing) {}
+
+    /// Alerts that waited for these channels were thrown away, one for each name.
+    fn thrown_away(&self, _channels: &[String]) {}
+
+    /// Whether the disk takes what is written.
+    fn writable(&self, _problem: Option<&str>) {}
+}
+
+/// Nobody.
+impl Audience for () {}
+
+/// The bounds of the outbox.
 #[derive(Debug, Clone)]
+pub struct Outbox {
+    /// Bytes of alerts that wait at most.
+    pub max_size: u64,
+    /// What this host is called in the alerts that the store makes itself.
+    pub host: String,
+}
+
+/// Writes findings, actions and alerts in the background. Cheap to clone: each clone feeds the same thread.
+#[derive(Clone)]
 pub struct Writer {
     queue: Sender<Message>,
     lost: Arc<AtomicU64>,
+    audience: Arc<dyn Audience>,
+}
+
+impl std::fmt::Debug for Writer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Writer").field("queue", &self.queue).finish_non_exhaustive()
+    }
 }
 
 /// The thread behind a [`Writer`].
@@ -54,29 +107,82 @@ impl Writer {
     ///
     /// # Errors
     /// As [`Store::open`].
-    pub fn start(path: &Path, limits: Limits) -> Result<(Writer, WriterThread), StoreError> {
+    pub fn start(
+        path: &Path,
+        limits: Limits,
+        outbox: Outbox,
+        audience: Arc<dyn Audience>,
+    ) -> Result<(Writer, WriterThread), StoreError> {
         let Opened { store, moved_aside } = Store::open(path)?;
         let lost = Arc::new(AtomicU64::new(0));
         let (queue, messages) = bounded(QUEUE);
+        let mut work = Work {
+            store,
+            limits,
+            outbox,
+            audience: Arc::clone(&audience),
+            lost: Arc::clone(&lost),
+            refused: None,
+            posted: 0,
+        };
         let thread = thread::Builder::new()
             .name("store".to_owned())
-            .spawn({
-                let lost = Arc::clone(&lost);
-                move || write_all(&store, &messages, limits, &lost)
-            })
+            .spawn(move || work.run(&messages))
             .map_err(|source| StoreError::Io { path: path.to_owned(), source })?;
-        let writer = Writer { queue: queue.clone(), lost };
+        let writer = Writer { queue: queue.clone(), lost, audience };
         Ok((writer, WriterThread { thread, queue, moved_aside }))
     }
 
-    /// Queues a finding. Never waits; what does not fit is counted as lost.
-    pub fn finding(&self, finding: Finding) {
-        self.queue(Record::Finding(Box::new(finding)));
+    /// Queues a finding with what was answered, and its alert. Never waits; what does not fit is counted as lost.
+    pub fn finding(&self, finding: Finding, actions: Vec<ActionRecord>, alert: Option<Outgoing>) {
+        self.queue(Record::Finding(finding, actions, alert));
     }
 
-    /// Queues an action, or its next state. Never waits; what does not fit is counted as lost.
-    pub fn action(&self, action: ActionRecord) {
-        self.queue(Record::Action(Box::new(action)));
+    /// Queues an action, or its next state, and its alert. Never waits; what does not fit is counted as lost.
+    pub fn action(&self, action: ActionRecord, alert: Option<Outgoing>) {
+        self.queue(Record::Action(action, alert));
+    }
+
+    /// Queues what nobody is told of. Never waits; what does not fit is counted as lost.
+    pub fn quietly(&self, finding: Option<Finding>, actions: Vec<ActionRecord>) {
+        self.queue(Record::Quiet(finding, actions));
+    }
+
+    /// Queues an alert of neither. Never waits; what does not fit is counted as lost.
+    pub fn alert(&self, alert: Outgoing) {
+        self.queue(Record::Alert(alert));
+    }
+
+    /// Queues how a delivery ended. Where the queue is full that is asked for again, and delivered twice.
+    pub fn delivery(&self, ended: Ended) {
+        self.queue(Record::Delivery(ended));
+    }
+
+    /// Asks the store, after what was queued before. `None` where the queue is full or the thread has ended.
+    pub async fn ask<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&Store) -> T + Send + 'static,
+    ) -> Option<T> {
+        let (reply, answer) = oneshot::channel();
+        let question = Box::new(move |store: &Store| {
+            // Nobody waits for it any more.
+            let _ = reply.send(question(store));
+        });
+        self.queue.try_send(Message::Ask(question)).ok()?;
+        answer.await.ok()
+    }
+
+    /// As [`Writer::ask`], for a thread that may wait.
+    pub fn ask_and_wait<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&Store) -> T + Send + 'static,
+    ) -> Option<T> {
+        let (reply, answer) = oneshot::channel();
+        let question = Box::new(move |store: &Store| {
+            let _ = reply.send(question(store));
+        });
+        self.queue.try_send(Message::Ask(question)).ok()?;
+        answer.blocking_recv().ok()
     }
 
     /// Waits while half of the queue is taken, but no longer than until `end`: for who has many to hand over.
@@ -98,12 +204,14 @@ impl Writer {
 
     fn queue(&self, record: Record) {
         let Err(TrySendError::Full(message) | TrySendError::Disconnected(message)) =
-            self.queue.try_send(Message::Write(record))
+            self.queue.try_send(Message::Write(Box::new(record)))
         else {
             return;
         };
+        let Message::Write(record) = message else { return };
         self.lost.fetch_add(1, Relaxed);
-        error!(id = message.id(), "record lost: the disk is too slow, or the store has stopped");
+        error!(id = record.id(), "record lost: the disk is too slow, or the store has stopped");
+        record.tell_unsaved(self.audience.as_ref());
     }
 }
 
@@ -118,97 +226,238 @@ impl WriterThread {
     }
 }
 
-impl Message {
-    fn id(&self) -> &str {
-        match self {
-            Message::Write(record) => record.id(),
-            Message::Finish => "",
-        }
-    }
-}
-
 impl Record {
     fn id(&self) -> &str {
         match self {
-            Record::Finding(finding) => &finding.id,
-            Record::Action(action) => &action.id,
+            Record::Finding(finding, ..) => &finding.id,
+            Record::Action(action, _) => &action.id,
+            Record::Quiet(Some(finding), _) => &finding.id,
+            Record::Quiet(None, actions) => actions.first().map_or("", |action| &action.id),
+            Record::Alert(outgoing) => &outgoing.alert.id,
+            Record::Delivery(ended) => &ended.channel,
         }
     }
 
-    fn write(&self, store: &Store) -> Result<(), StoreError> {
-        match self {
-            Record::Finding(finding) => store.insert_finding(finding),
-            Record::Action(action) => store.upsert_action(action),
-        }
-    }
-}
-
-fn write_all(store: &Store, messages: &Receiver<Message>, limits: Limits, lost: &AtomicU64) {
-    prune(store, limits);
-    let mut next_prune = Instant::now() + PRUNE_EVERY;
-    let mut finished = false;
-    while !finished {
-        let mut batch = Vec::new();
-        let mut message = match messages.recv_timeout(next_prune.saturating_duration_since(Instant::now())) {
-            Ok(message) => Some(message),
-            Err(RecvTimeoutError::Timeout) => None,
-            Err(RecvTimeoutError::Disconnected) => return,
+    /// Writes it, and returns what became of its alert.
+    fn write(&self, store: &Store) -> Result<Option<Posted>, StoreError> {
+        let post = |alert: &Option<Outgoing>| {
+            alert.as_ref().map(|outgoing| store.post(outgoing, time::now())).transpose()
         };
-        while let Some(next) = message {
-            match next {
-                Message::Write(record) => batch.push(record),
-                Message::Finish => finished = true,
+        match self {
+            Record::Finding(finding, actions, alert) => {
+                store.insert_finding(finding)?;
+                actions.iter().try_for_each(|action| store.upsert_action(action))?;
+                post(alert)
             }
-            message = if finished || batch.len() >= BATCH { None } else { messages.try_recv().ok() };
+            Record::Quiet(finding, actions) => {
+                finding.iter().try_for_each(|finding| store.insert_finding(finding))?;
+                actions.iter().try_for_each(|action| store.upsert_action(action))?;
+                Ok(None)
+            }
+            Record::Action(action, alert) => {
+                store.upsert_action(action)?;
+                post(alert)
+            }
+            Record::Alert(outgoing) => store.post(outgoing, time::now()).map(Some),
+            Record::Delivery(ended) => store.end_delivery(ended).map(|()| None),
         }
-        if let Err(error) = write_batch(store, &batch) {
+    }
+
+    /// Tells of it, now that it is on disk.
+    fn tell(self, posted: Option<Posted>, audience: &dyn Audience) {
+        let alert = self.tell_itself(audience);
+        if let (Some(outgoing), Some(posted)) = (alert, posted) {
+            audience.posted(&outgoing, posted);
+        }
+    }
+
+    /// Tells of it, though it is on no disk.
+    fn tell_unsaved(self, audience: &dyn Audience) {
+        if let Some(outgoing) = self.tell_itself(audience) {
+            audience.unsaved(outgoing);
+        }
+    }
+
+    /// Tells of all but its alert, which is returned.
+    fn tell_itself(self, audience: &dyn Audience) -> Option<Outgoing> {
+        match self {
+            Record::Finding(finding, actions, alert) => {
+                audience.finding(finding, actions);
+                alert
+            }
+            Record::Action(action, alert) => {
+                audience.action(action);
+                alert
+            }
+            Record::Alert(outgoing) => Some(outgoing),
+            Record::Quiet(..) | Record::Delivery(_) => None,
+        }
+    }
+}
+
+/// What the thread works with.
+struct Work {
+    store: Store,
+    limits: Limits,
+    outbox: Outbox,
+    audience: Arc<dyn Audience>,
+    lost: Arc<AtomicU64>,
+    /// When it was said last that the disk takes nothing, while it does not.
+    refused: Option<Instant>,
+    /// Alerts that were posted since the outbox was looked after.
+    posted: usize,
+}
+
+impl Work {
+    fn run(&mut self, messages: &Receiver<Message>) {
+        self.prune();
+        let mut next_prune = Instant::now() + PRUNE_EVERY;
+        let mut window_end = self.next_window_end();
+        let mut finished = false;
+        while !finished {
+            let due = window_end.map_or(next_prune, |end| next_prune.min(end));
+            let mut batch = Vec::new();
+            let mut questions = Vec::new();
+            let mut message = match messages.recv_timeout(due.saturating_duration_since(Instant::now())) {
+                Ok(message) => Some(message),
+                Err(RecvTimeoutError::Timeout) => None,
+                Err(RecvTimeoutError::Disconnected) => return,
+            };
+            while let Some(next) = message {
+                match next {
+                    Message::Write(record) => batch.push(*record),
+                    // After what came before it, and before what comes after.
+                    Message::Ask(question) => questions.push(question),
+                    Message::Finish => finished = true,
+                }
+                let is_whole = finished || batch.len() >= BATCH || !questions.is_empty();
+                message = if is_whole { None } else { messages.try_recv().ok() };
+            }
+            let posts = batch.iter().any(|record| !matches!(record, Record::Delivery(_)));
+            self.write(batch);
+            questions.into_iter().for_each(|question| question(&self.store));
+            if window_end.is_some_and(|end| Instant::now() >= end) {
+                self.end_windows();
+                window_end = self.next_window_end();
+            } else if posts {
+                window_end = self.next_window_end();
+            }
+            if Instant::now() >= next_prune || self.posted >= MANY {
+                self.prune();
+                next_prune = Instant::now() + PRUNE_EVERY;
+            }
+        }
+        let late = std::iter::from_fn(|| messages.try_recv().ok())
+            .filter(|message| matches!(message, Message::Write(_)))
+            .count();
+        self.lost.fetch_add(late as u64, Relaxed);
+    }
+
+    fn write(&mut self, batch: Vec<Record>) {
+        if batch.is_empty() {
+            return;
+        }
+        match self
+            .in_one(|store| batch.iter().map(|record| record.write(store)).collect::<Result<Vec<_>, _>>())
+        {
+            Ok(posted) => {
+                self.posted += posted.iter().flatten().count();
+                for (record, posted) in batch.into_iter().zip(posted) {
+                    record.tell(posted, self.audience.as_ref());
+                }
+                self.is_writable();
+            }
             // Singly, so that one bad record does not take the others with it.
-            warn!(%error, "records are written one by one");
-            write_singly(store, &batch, lost);
-        }
-        if Instant::now() >= next_prune {
-            prune(store, limits);
-            next_prune = Instant::now() + PRUNE_EVERY;
+            Err(_) => batch.into_iter().for_each(|record| self.write_singly(record)),
         }
     }
-    let late = std::iter::from_fn(|| messages.try_recv().ok())
-        .filter(|message| matches!(message, Message::Write(_)))
-        .count();
-    lost.fetch_add(late as u64, Relaxed);
-}
 
-fn write_batch(store: &Store, batch: &[Record]) -> Result<(), StoreError> {
-    if batch.is_empty() {
-        return Ok(());
+    fn write_singly(&mut self, record: Record) {
+        match self.in_one(|store| record.write(store)) {
+            Ok(posted) => {
+                record.tell(posted, self.audience.as_ref());
+                self.is_writable();
+            }
+            Err(error) => {
+                self.lost.fetch_add(1, Relaxed);
+                self.complain(&error, record.id());
+                record.tell_unsaved(self.audience.as_ref());
+            }
+        }
     }
-    let transaction = store.db.unchecked_transaction().map_err(|source| store.failed(source))?;
-    for record in batch {
-        record.write(store)?;
-    }
-    transaction.commit().map_err(|source| store.failed(source))
-}
 
-fn write_singly(store: &Store, batch: &[Record], lost: &AtomicU64) {
-    for record in batch {
-        if let Err(error) = record.write(store) {
-            lost.fetch_add(1, Relaxed);
-            error!(id = record.id(), %error, "record lost");
+    /// Does all or nothing of it.
+    fn in_one<T>(&self, work: impl FnOnce(&Store) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        let store = &self.store;
+        let transaction = store.db.unchecked_transaction().map_err(|source| store.failed(source))?;
+        let done = work(store)?;
+        transaction.commit().map_err(|source| store.failed(source))?;
+        Ok(done)
+    }
+
+    /// Says once a minute that records are lost, however many they are.
+    fn complain(&mut self, error: &StoreError, id: &str) {
+        if self.refused.is_none_or(|said| said.elapsed() >= SAY_EVERY) {
+            error!(id, %error, "records are lost: alerts are delivered from memory, findings only printed");
+            self.audience.writable(Some(&error.to_string()));
+            self.refused = Some(Instant::now());
         }
     }
-}
 
-fn prune(store: &Store, limits: Limits) {
-    match store.prune(time::now(), limits) {
-        Ok(pruned) if pruned.by_size > 0 => {
-            warn!(
-                count = pruned.by_size,
-                "the oldest findings and actions were deleted to keep within `store.max_size`"
-            );
+    fn is_writable(&mut self) {
+        if self.refused.take().is_some() {
+            info!("the database takes what is written again");
+            self.audience.writable(None);
         }
-        Ok(pruned) if pruned.by_age > 0 => {
-            info!(count = pruned.by_age, "findings and actions older than `store.max_age` were deleted");
+    }
+
+    fn next_window_end(&self) -> Option<Instant> {
+        let end = self.store.next_window_end().ok().flatten()?;
+        Some(Instant::now() + Duration::from_nanos(end.0.saturating_sub(time::now().0)))
+    }
+
+    fn end_windows(&mut self) {
+        let host = self.outbox.host.clone();
+        let posted = self.in_one(|store| {
+            let summaries = store.end_windows(time::now(), &host)?;
+            summaries
+                .into_iter()
+                .map(|summary| store.post(&summary, time::now()).map(|posted| (summary, posted)))
+                .collect::<Result<Vec<_>, _>>()
+        });
+        match posted {
+            Ok(posted) => {
+                posted.iter().for_each(|(outgoing, posted)| self.audience.posted(outgoing, *posted))
+            }
+            Err(error) => self.complain(&error, "held back"),
         }
-        Ok(_) => {}
-        Err(error) => error!(%error, "the database cannot be kept within its bounds"),
+    }
+
+    fn prune(&mut self) {
+        self.posted = 0;
+        match self.in_one(|store| store.bound_outbox(self.outbox.max_size, time::now())) {
+            Ok(channels) if !channels.is_empty() => {
+                error!(
+                    count = channels.len(),
+                    "alerts lost: the outbox was full (security.alerting.max_size), the oldest were thrown away"
+                );
+                self.audience.thrown_away(&channels);
+            }
+            Ok(_) => {}
+            Err(error) => error!(%error, "the outbox cannot be kept within its bounds"),
+        }
+        match self.store.prune(time::now(), self.limits) {
+            Ok(pruned) if pruned.by_size > 0 => {
+                warn!(
+                    count = pruned.by_size,
+                    "the oldest findings and actions were deleted to keep within `store.max_size`"
+                );
+            }
+            Ok(pruned) if pruned.by_age > 0 => {
+                info!(count = pruned.by_age, "findings and actions older than `store.max_age` were deleted");
+            }
+            Ok(_) => {}
+            Err(error) => error!(%error, "the database cannot be kept within its bounds"),
+        }
     }
 }

@@ -7,8 +7,10 @@ use openclaw_detect::Severity;
 use serde_json::{Value, json};
 
 use super::super::Trigger;
+use super::super::webhook::Endpoint;
 use super::*;
-use crate::config::{Channel, Webhook};
+use crate::config::{ChannelKind, Webhook};
+use crate::store::{Audience, Filter, Limits, Outbox, Store, Which, WriterThread};
 
 /// What a real HTTP server received.
 struct Received {
@@ -53,11 +55,76 @@ fn listener() -> (TcpListener, SocketAddr) {
 }
 
 fn webhook(address: SocketAddr) -> Webhook {
-    Webhook::new("webhook", format!("http://{address}/hook").parse().unwrap())
+    webhook_named("webhook", address)
 }
 
-fn start(webhooks: Vec<Webhook>) -> Alerts {
-    Alerts::start(&Alerting { enabled: true, channels: channels(webhooks) }).unwrap()
+fn webhook_named(name: &str, address: SocketAddr) -> Webhook {
+    Webhook::new(name, format!("http://{address}/hook").parse().unwrap())
+}
+
+/// Channels that are fed by a store of their own.
+struct Running {
+    alerts: Alerts,
+    deliveries: Deliveries,
+    store: Writer,
+    thread: WriterThread,
+    _folder: tempfile::TempDir,
+}
+
+/// Tells the channels alone.
+struct Ears(Alerts);
+
+impl Audience for Ears {
+    fn posted(&self, alert: &Outgoing, posted: Posted) {
+        self.0.posted(alert, posted);
+    }
+
+    fn unsaved(&self, alert: Outgoing) {
+        self.0.unsaved(&alert);
+    }
+}
+
+async fn start(webhooks: Vec<Webhook>) -> Running {
+    start_in(tempfile::tempdir().unwrap(), webhooks).await
+}
+
+async fn start_in(folder: tempfile::TempDir, webhooks: Vec<Webhook>) -> Running {
+    let mut config = Alerting { channels: channels(webhooks), ..Alerting::default() };
+    for settings in config.triggers.of.values_mut() {
+        settings.throttle = Duration::ZERO;
+    }
+    let alerts = Alerts::new(&config, "web-1");
+    let limits = Limits { max_age: Duration::from_secs(3600), max_size: 1 << 30 };
+    let outbox = Outbox { max_size: 1 << 20, host: "web-1".to_owned() };
+    let ears = Arc::new(Ears(alerts.clone()));
+    let (store, thread) = Writer::start(&folder.path().join("s.db"), limits, outbox, ears).unwrap();
+    let deliveries = alerts.deliver(&config, &store).await.unwrap();
+    Running { alerts, deliveries, store, thread, _folder: folder }
+}
+
+impl Running {
+    fn send(&self, alert: Alert) {
+        if let Some(outgoing) = self.alerts.route(alert) {
+            self.store.alert(outgoing);
+        }
+    }
+
+    fn counts(&self) -> AlertCounts {
+        self.alerts.counts()
+    }
+
+    async fn close(self, patience: Duration) -> AlertCounts {
+        self.stop(patience).await.0
+    }
+
+    /// Returns the folder too, for who goes on with it.
+    async fn stop(self, patience: Duration) -> (AlertCounts, tempfile::TempDir) {
+        // After what was queued.
+        self.store.ask(|_| ()).await;
+        let counts = self.deliveries.close(patience).await;
+        self.thread.finish();
+        (counts, self._folder)
+    }
 }
 
 fn channels(webhooks: Vec<Webhook>) -> Vec<Channel> {
@@ -75,6 +142,7 @@ fn alert(id: &str) -> Alert {
         timestamp: "2026-01-30T22:30:45.123Z".to_owned(),
         details: json!({"rule": "suspicious_process"}),
         trigger: Trigger::Finding,
+        like: String::new(),
     }
 }
 
@@ -82,8 +150,8 @@ fn alert(id: &str) -> Alert {
 async fn a_long_pause_is_cut_short_when_the_agent_stops() {
     let (listener, address) = listener();
     let received = serve(listener, vec!["429 Too Many Requests\r\nretry-after: 500", "200 OK"]);
-    let alerts = start(vec![webhook(address)]);
-    alerts.send(&alert("a1"));
+    let alerts = start(vec![webhook(address)]).await;
+    alerts.send(alert("a1"));
     while alerts.counts().retries == 0 {
         tokio::task::yield_now().await;
     }
@@ -99,8 +167,8 @@ async fn an_alert_arrives_as_json_with_the_configured_headers() {
     let received = serve(listener, vec!["204 No Content"]);
     let mut webhook = webhook(address);
     webhook.headers.push(("x-custom-header".parse().unwrap(), "value".parse().unwrap()));
-    let alerts = start(vec![webhook]);
-    alerts.send(&alert("a1"));
+    let alerts = start(vec![webhook]).await;
+    alerts.send(alert("a1"));
     let counts = alerts.close(PATIENCE).await;
     assert_eq!(counts, AlertCounts { delivered: 1, ..AlertCounts::default() });
     let request = received.recv().unwrap();
@@ -115,9 +183,9 @@ async fn an_alert_arrives_as_json_with_the_configured_headers() {
 async fn an_endpoint_that_is_down_first_gets_the_alerts_when_it_is_up_in_order() {
     let (closed, address) = listener();
     drop(closed);
-    let alerts = start(vec![webhook(address)]);
-    alerts.send(&alert("a1"));
-    alerts.send(&alert("a2"));
+    let alerts = start(vec![webhook(address)]).await;
+    alerts.send(alert("a1"));
+    alerts.send(alert("a2"));
     while alerts.counts().retries == 0 {
         tokio::task::yield_now().await;
     }
@@ -132,8 +200,8 @@ async fn an_endpoint_that_is_down_first_gets_the_alerts_when_it_is_up_in_order()
 async fn an_alert_that_was_answered_with_500_is_sent_again() {
     let (listener, address) = listener();
     let received = serve(listener, vec!["500 Internal Server Error", "503 Service Unavailable", "200 OK"]);
-    let alerts = start(vec![webhook(address)]);
-    alerts.send(&alert("a1"));
+    let alerts = start(vec![webhook(address)]).await;
+    alerts.send(alert("a1"));
     let counts = alerts.close(PATIENCE).await;
     assert_eq!((counts.delivered, counts.failed, counts.lost), (1, 0, 0));
     let ids: Vec<_> = received.iter().map(|request| request.body["id"].clone()).collect();
@@ -145,9 +213,9 @@ async fn an_alert_that_the_endpoint_refuses_is_failed_and_the_next_one_goes_out(
     let (listener, address) = listener();
     let received =
         serve(listener, vec!["401 Unauthorized", "302 Found\r\nlocation: http://127.0.0.1:1/", "200 OK"]);
-    let alerts = start(vec![webhook(address)]);
+    let alerts = start(vec![webhook(address)]).await;
     for id in ["a1", "a2", "a3"] {
-        alerts.send(&alert(id));
+        alerts.send(alert(id));
     }
     let counts = alerts.close(PATIENCE).await;
     assert_eq!((counts.delivered, counts.failed, counts.lost), (1, 2, 0), "redirects are not followed");
@@ -155,40 +223,69 @@ async fn an_alert_that_the_endpoint_refuses_is_failed_and_the_next_one_goes_out(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_endpoint_that_is_down_delays_no_other_and_what_is_left_at_the_end_is_counted() {
+async fn an_endpoint_that_is_down_delays_no_other_and_gets_from_the_next_agent_what_is_left() {
     let (closed, dead) = listener();
     drop(closed);
     let (listener, address) = listener();
     let received = serve(listener, vec!["200 OK"]);
-    let alerts = start(vec![webhook(dead), webhook(address)]);
-    alerts.send(&alert("a1"));
+    let alerts = start(vec![webhook_named("dead", dead), webhook(address)]).await;
+    alerts.send(alert("a1"));
     assert_eq!(received.recv().unwrap().body["id"], "a1");
-    let counts = alerts.close(Duration::from_millis(50)).await;
-    assert_eq!((counts.lost, counts.queued), (1, 0));
+    let (counts, folder) = alerts.stop(PATIENCE).await;
+    assert_eq!((counts.delivered, counts.lost, counts.queued), (1, 0, 1));
+
+    let received = serve(TcpListener::bind(dead).unwrap(), vec!["200 OK"]);
+    let alerts = start_in(folder, vec![webhook_named("dead", dead)]).await;
+    assert_eq!(received.recv().unwrap().body["id"], "a1", "it was on disk");
+    let (counts, folder) = alerts.stop(PATIENCE).await;
+    assert_eq!((counts.delivered, counts.queued), (1, 0));
+    let listed = Store::open_read_only(&folder.path().join("s.db")).unwrap();
+    let listed = listed.alerts(Which::All, &Filter::default(), 9).unwrap();
+    let states: Vec<_> = listed[0].deliveries.iter().map(|it| (it.channel.as_str(), it.state)).collect();
+    assert_eq!(states, [("dead", "delivered"), ("webhook", "delivered")]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_full_queue_loses_the_newest_and_counts_it() {
+async fn what_was_given_up_is_delivered_when_somebody_asks_for_it() {
+    let (listener, address) = listener();
+    let received = serve(listener, vec!["403 Forbidden", "200 OK"]);
+    let alerts = start(vec![webhook(address)]).await;
+    alerts.send(alert("a1"));
+    received.recv().unwrap();
+    while alerts.counts().failed == 0 {
+        tokio::task::yield_now().await;
+    }
+    let channels = alerts.store.ask(|store| store.retry(Some("a"), time::now())).await.unwrap().unwrap();
+    assert_eq!(channels, ["webhook"]);
+    alerts.alerts.look_again(&channels);
+    assert_eq!(received.recv().unwrap().body["id"], "a1");
+    let counts = alerts.close(PATIENCE).await;
+    assert_eq!((counts.delivered, counts.failed, counts.queued), (1, 1, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_no_disk_takes_is_delivered_from_memory_and_what_does_not_fit_there_is_counted() {
     // It accepts connections (in the kernel) and never answers.
     let (_listener, address) = listener();
-    let alerts = start(vec![webhook(address)]);
-    let sent = QUEUE as u64 * 2;
+    let alerts = start(vec![webhook(address)]).await;
+    let sent = 3000;
     for n in 0..sent {
-        alerts.send(&alert(&format!("a{n}")));
+        alerts.alerts.unsaved(&alerts.alerts.route(alert(&format!("a{n}"))).unwrap());
     }
     let counts = alerts.counts();
     assert_eq!(counts.lost + counts.queued, sent);
-    assert!(counts.lost >= QUEUE as u64 - 1, "{counts:?}");
-    assert_eq!(alerts.close(Duration::ZERO).await.lost, sent);
+    assert!(counts.lost >= sent - 1025, "{counts:?}");
+    assert_eq!(alerts.close(Duration::from_millis(50)).await.lost, sent - 1, "one was on its way");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_sent_where_alerting_is_switched_off() {
     let (_listener, address) = listener();
-    let channels = channels(vec![webhook(address)]);
-    let alerts = Alerts::start(&Alerting { enabled: false, channels }).unwrap();
-    alerts.send(&alert("a1"));
-    assert_eq!(alerts.close(PATIENCE).await, AlertCounts::default());
+    let config =
+        Alerting { enabled: false, channels: channels(vec![webhook(address)]), ..Alerting::default() };
+    let alerts = Alerts::new(&config, "web-1");
+    assert_eq!(alerts.route(alert("a1")), None);
+    assert!(alerts.channels().is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,0 +1,40 @@
+//! Who hears of what is on disk: who reads stdout, and the SOC.
+
+use openclaw_detect::Finding;
+
+use super::stdout::Stdout;
+use crate::alert::{Alerts, Outgoing};
+use crate::respond::ActionRecord;
+use crate::store::{self, Posted};
+
+/// What is printed is on disk, and so is its alert: whoever saw a finding can rely on it.
+pub(super) struct Audience {
+    pub(super) stdout: Stdout,
+    pub(super) alerts: Alerts,
+}
+
+impl store::Audience for Audience {
+    fn finding(&self, finding: Finding, actions: Vec<ActionRecord>) {
+        self.stdout.finding(finding, actions);
+    }
+
+    fn action(&self, action: ActionRecord) {
+        self.stdout.action(action);
+    }
+
+    fn posted(&self, alert: &Outgoing, posted: Posted) {
+        self.alerts.posted(alert, posted);
+    }
+
+    fn unsaved(&self, alert: Outgoing) {
+        self.alerts.unsaved(&alert);
+    }
+
+    fn thrown_away(&self, channels: &[String]) {
+        self.alerts.thrown_away(channels);
+    }
+
+    fn writable(&self, problem: Option<&str>) {
+        self.alerts.set_problem(problem);
+    }
+}

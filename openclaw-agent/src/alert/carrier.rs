@@ -1,0 +1,232 @@
+//! One channel's task: takes what waits out of the outbox, in order, and tries until its endpoint has accepted it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use openclaw_detect::{Finding, Timestamp};
+use serde_json::json;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until};
+use tracing::{error, info, warn};
+
+use super::channel::Sender;
+use super::state::ChannelState;
+use super::webhook::Attempt;
+use super::{Alert, Alerts};
+use crate::output::time;
+use crate::store::{Ended, Waiting, Writer};
+
+/// How many alerts are taken out of the outbox at a time.
+const BATCH: u32 = 16;
+/// The pause after the first failed attempt; it doubles from there.
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+/// The longest pause between attempts that the endpoint does not ask for.
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+/// How long the store is left alone after it had no answer.
+const STORE_PAUSE: Duration = Duration::from_secs(1);
+/// A channel that takes nothing for so long is told of on the others.
+const DOWN_AFTER: Duration = Duration::from_secs(60);
+/// What stands in the place of a rule's name when a channel is down.
+const CHANNEL_DOWN: &str = "channel_down";
+
+/// The task's own.
+pub(super) struct Carrier {
+    pub(super) state: Arc<ChannelState>,
+    pub(super) sender: Sender,
+    pub(super) store: Writer,
+    /// An alert that has waited for so long is given up.
+    pub(super) max_age: Duration,
+    /// Becomes true when the agent stops: then what does not go through at once stays in the outbox.
+    pub(super) closing: watch::Receiver<bool>,
+    /// To tell the other channels that this one is down.
+    pub(super) alerts: Alerts,
+    /// Delivered or given up (and why), but the disk has not taken that yet.
+    pub(super) unconfirmed: BTreeMap<i64, Option<String>>,
+    /// When the next may be sent.
+    pub(super) next: Instant,
+    /// Whether the others were told that this one is down.
+    pub(super) told: bool,
+}
+
+/// What became of an alert.
+#[derive(Debug, PartialEq, Eq)]
+enum Fate {
+    Delivered,
+    GivenUp(String),
+    /// The agent stops.
+    Left,
+}
+
+impl Carrier {
+    /// Delivers until the agent stops.
+    pub(super) async fn run(mut self) {
+        loop {
+            if let Some(alert) = self.state.next_unsaved() {
+                match self.deliver(&alert, time::now()).await {
+                    Fate::Left => return self.state.put_back(alert),
+                    fate => self.count(&fate),
+                }
+                continue;
+            }
+            let channel = self.state.name.clone();
+            match self.store.ask(move |store| store.waiting(&channel, BATCH)).await {
+                Some(Ok(batch)) if batch.is_empty() => {
+                    self.unconfirmed.clear();
+                    // What waits in memory came in meanwhile.
+                    if self.state.unsaved() > 0 {
+                        continue;
+                    }
+                    if *self.closing.borrow() {
+                        return;
+                    }
+                    let mut closing = self.closing.clone();
+                    tokio::select! {
+                        () = self.state.news.notified() => {}
+                        _ = closing.wait_for(|closing| *closing) => {}
+                    }
+                }
+                Some(Ok(batch)) => {
+                    self.unconfirmed.retain(|seq, _| batch.iter().any(|waiting| waiting.seq == *seq));
+                    if self.carry(batch).await == Fate::Left {
+                        return;
+                    }
+                }
+                Some(Err(error)) => {
+                    warn!(channel = self.state.name, %error, "alerts that wait cannot be read");
+                    if !self.pause(STORE_PAUSE).await {
+                        return;
+                    }
+                }
+                None => {
+                    if !self.pause(STORE_PAUSE).await {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    async fn carry(&mut self, batch: Vec<Waiting>) -> Fate {
+        for Waiting { seq, since, alert } in batch {
+            if let Some(failure) = self.unconfirmed.get(&seq) {
+                // The disk did not take it: it is asked again.
+                self.end(seq, failure.clone());
+                if !self.pause(STORE_PAUSE).await {
+                    return Fate::Left;
+                }
+                continue;
+            }
+            match self.deliver(&alert, since).await {
+                Fate::Left => return Fate::Left,
+                fate => {
+                    self.count(&fate);
+                    let failure = if let Fate::GivenUp(reason) = fate { Some(reason) } else { None };
+                    self.unconfirmed.insert(seq, failure.clone());
+                    self.end(seq, failure);
+                }
+            }
+        }
+        Fate::Delivered
+    }
+
+    fn end(&self, seq: i64, failure: Option<String>) {
+        self.store.delivery(Ended { seq, channel: self.state.name.clone(), at: time::now(), failure });
+    }
+
+    fn count(&self, fate: &Fate) {
+        let counter = if *fate == Fate::Delivered { &self.state.delivered } else { &self.state.failed };
+        counter.fetch_add(1, Relaxed);
+        self.state.take_away();
+    }
+
+    /// Tries until the endpoint accepts the alert, refuses it, or it has waited for too long.
+    async fn deliver(&mut self, alert: &Alert, since: Timestamp) -> Fate {
+        let mut pause = FIRST_PAUSE;
+        loop {
+            if self.next > Instant::now() && !self.pause_until(self.next).await {
+                return Fate::Left;
+            }
+            let attempt = self.sender.send(alert).await;
+            self.next = Instant::now() + self.sender.pace();
+            let channel = self.state.name.as_str();
+            let (reason, after) = match attempt {
+                Attempt::Delivered => {
+                    info!(alert = %alert.id, channel, "alert delivered");
+                    self.state.succeeded();
+                    self.told = false;
+                    return Fate::Delivered;
+                }
+                Attempt::Never { reason } => {
+                    error!(alert = %alert.id, channel, reason, "alert not delivered: the endpoint does not accept it; check the channel's settings, then `openclaw alerts retry`");
+                    self.state.has_failed(&reason);
+                    return Fate::GivenUp(reason);
+                }
+                Attempt::Later { reason, after } => (reason, after),
+            };
+            let failing_since = self.state.has_failed(&reason);
+            let age = Duration::from_nanos(time::now().0.saturating_sub(since.0));
+            if age > self.max_age {
+                error!(alert = %alert.id, channel, reason, "alert not delivered: the endpoint was down for too long; `openclaw alerts retry` tries again");
+                return Fate::GivenUp(format!("not within security.alerting.max_age: {reason}"));
+            }
+            if *self.closing.borrow() {
+                return Fate::Left;
+            }
+            let wait = after.unwrap_or_else(|| jittered(pause));
+            warn!(alert = %alert.id, channel, endpoint = self.state.endpoint(), reason, retry_in = ?wait, "alert not delivered yet");
+            self.state.retries.fetch_add(1, Relaxed);
+            self.tell_others(failing_since, &reason);
+            if !self.pause(wait).await {
+                // One more attempt, at once.
+                continue;
+            }
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    /// Says once on the other channels that this one is down.
+    fn tell_others(&mut self, failing_since: Timestamp, reason: &str) {
+        let now = time::now();
+        let down = Duration::from_nanos(now.0.saturating_sub(failing_since.0));
+        if self.told || down < DOWN_AFTER {
+            return;
+        }
+        self.told = true;
+        let name = &self.state.name;
+        let message = format!(
+            "the alert channel {name} has taken nothing for {} s: {reason}; see `openclaw security status`",
+            down.as_secs()
+        );
+        let facts = json!({ "channel": name, "since": time::rfc3339(failing_since), "reason": reason });
+        let id = format!("{:x}-channel-{name}", failing_since.0);
+        let finding = Finding::of_sensor(id, CHANNEL_DOWN, now, &message, &facts);
+        let alert = self.alerts.of_finding(&finding, &[]).map(|mut outgoing| {
+            outgoing.channels.retain(|channel| channel != name);
+            outgoing
+        });
+        self.store.finding(finding, Vec::new(), alert);
+    }
+
+    /// Whether the agent goes on after so long.
+    async fn pause(&self, time: Duration) -> bool {
+        self.pause_until(Instant::now() + time).await
+    }
+
+    async fn pause_until(&self, end: Instant) -> bool {
+        let mut closing = self.closing.clone();
+        tokio::select! {
+            () = sleep_until(end) => true,
+            // The sender lives as long as the channel does.
+            _ = closing.wait_for(|closing| *closing) => false,
+        }
+    }
+}
+
+/// Three quarters of the pause to the whole, so that many agents do not return at the same moment.
+fn jittered(pause: Duration) -> Duration {
+    use std::hash::{BuildHasher as _, RandomState};
+    let random = (RandomState::new().hash_one(0u8) % 1000) as u32;
+    pause * 3 / 4 + pause / 4 * random / 1000
+}

@@ -1,0 +1,138 @@
+//! How each channel does.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use openclaw_detect::Timestamp;
+use tokio::sync::Notify;
+
+use super::Alert;
+use crate::api::status::ChannelStatus;
+use crate::config::Channel;
+use crate::output::time;
+
+/// How many alerts are kept in memory for a channel at most, while they cannot be written to the disk.
+const UNSAVED: usize = 1024;
+
+/// What a channel's task and those who feed it share.
+#[derive(Debug)]
+pub(super) struct ChannelState {
+    pub(super) name: String,
+    kind: &'static str,
+    endpoint: String,
+    /// Something waits.
+    pub(super) news: Notify,
+    pub(super) delivered: AtomicU64,
+    pub(super) failed: AtomicU64,
+    pub(super) retries: AtomicU64,
+    pub(super) waiting: AtomicU64,
+    /// Alerts that are on no disk.
+    unsaved: Mutex<VecDeque<Alert>>,
+    last: Mutex<Last>,
+}
+
+/// What happened last.
+#[derive(Debug, Clone, Default)]
+struct Last {
+    success: Option<Timestamp>,
+    error: Option<(Timestamp, String)>,
+    failing_since: Option<Timestamp>,
+}
+
+impl ChannelState {
+    pub(super) fn new(channel: &Channel) -> ChannelState {
+        ChannelState {
+            name: channel.name.clone(),
+            kind: channel.kind.name(),
+            endpoint: channel.endpoint(),
+            news: Notify::new(),
+            delivered: AtomicU64::new(0),
+            failed: AtomicU64::new(0),
+            retries: AtomicU64::new(0),
+            waiting: AtomicU64::new(0),
+            unsaved: Mutex::default(),
+            last: Mutex::default(),
+        }
+    }
+
+    /// One more waits on disk.
+    pub(super) fn add(&self) {
+        self.waiting.fetch_add(1, Relaxed);
+        self.news.notify_one();
+    }
+
+    /// One less waits.
+    pub(super) fn take_away(&self) {
+        // The count begins with what waits on disk, and may be behind for a moment.
+        let _ = self.waiting.fetch_update(Relaxed, Relaxed, |waiting| Some(waiting.saturating_sub(1)));
+    }
+
+    /// Keeps an alert in memory. Whether there was room.
+    pub(super) fn keep_unsaved(&self, alert: Alert) -> bool {
+        let mut unsaved = lock(&self.unsaved);
+        let has_room = unsaved.len() < UNSAVED;
+        if has_room {
+            unsaved.push_back(alert);
+            self.waiting.fetch_add(1, Relaxed);
+        }
+        self.news.notify_one();
+        has_room
+    }
+
+    /// The oldest that is on no disk.
+    pub(super) fn next_unsaved(&self) -> Option<Alert> {
+        lock(&self.unsaved).pop_front()
+    }
+
+    /// Puts one back that is still to be delivered.
+    pub(super) fn put_back(&self, alert: Alert) {
+        lock(&self.unsaved).push_front(alert);
+    }
+
+    /// How many are on no disk.
+    pub(super) fn unsaved(&self) -> u64 {
+        lock(&self.unsaved).len() as u64
+    }
+
+    /// The endpoint has accepted one.
+    pub(super) fn succeeded(&self) {
+        let mut last = lock(&self.last);
+        last.success = Some(time::now());
+        last.failing_since = None;
+    }
+
+    /// The endpoint has not. Returns since when it does not.
+    pub(super) fn has_failed(&self, reason: &str) -> Timestamp {
+        let mut last = lock(&self.last);
+        let now = time::now();
+        last.error = Some((now, reason.to_owned()));
+        *last.failing_since.get_or_insert(now)
+    }
+
+    /// The endpoint without what may be secret in it.
+    pub(super) fn endpoint(&self) -> &str {
+        &self.endpoint
+    }
+
+    pub(super) fn read(&self) -> ChannelStatus {
+        let Last { success, error, failing_since } = lock(&self.last).clone();
+        ChannelStatus {
+            name: self.name.clone(),
+            kind: self.kind.to_owned(),
+            endpoint: self.endpoint.clone(),
+            waiting: self.waiting.load(Relaxed),
+            delivered: self.delivered.load(Relaxed),
+            failed: self.failed.load(Relaxed),
+            failing_since: failing_since.map(time::rfc3339),
+            last_success: success.map(time::rfc3339),
+            last_failure: error.as_ref().map(|(at, _)| time::rfc3339(*at)),
+            last_error: error.map(|(_, reason)| reason),
+        }
+    }
+}
+
+/// What a panic has left is whole all the same: each change is one assignment.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
