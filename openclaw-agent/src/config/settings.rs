@@ -182,6 +182,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::alert::Trigger;
     use crate::config::{ChannelKind, Mode};
 
     fn environment(name: &str) -> Option<String> {
@@ -323,8 +324,10 @@ api: { socket: /run/x.sock }
         );
         assert_eq!(config.security.response.min_confidence, 0.9);
         assert!(config.security.response.release_on_exit);
-        assert_eq!(config.security.alerting.channels.len(), 1);
-        assert_eq!(warnings.len(), 2, "{warnings:?}");
+        let alerting = &config.security.alerting;
+        assert_eq!(alerting.channels.len(), 1);
+        assert_eq!(alerting.triggers.of[&Trigger::CriticalEvent].throttle, Duration::from_secs(300));
+        assert_eq!(warnings.len(), 1, "{warnings:?}");
         assert!(warnings[0].message.contains("telegram"));
     }
 

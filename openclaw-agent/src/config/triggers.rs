@@ -237,3 +237,69 @@ pub(super) fn names(node: Option<&Node>) -> Vec<&str> {
         _ => Vec::new(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::super::parse;
+    use super::*;
+
+    fn text(alerting: &str) -> String {
+        let channel = "{type: webhook, url: 'http://127.0.0.1/'}";
+        format!("security: {{alerting: {{channels: {{soc: {channel}, on-call: {channel}}}, {alerting}}}}}")
+    }
+
+    fn read(alerting: &str) -> Triggers {
+        parse(&text(alerting), Path::new("/")).unwrap().0.security.alerting.triggers
+    }
+
+    #[test]
+    fn each_trigger_can_be_set_in_both_spellings() {
+        let triggers = read(
+            "triggers: {criticalEvents: {throttleMs: 1500, channels: [on-call]}, ip_blocked: {enabled: false}, \
+             finding: {throttle: 1h, severity: high, condition: 'process.name == \"nc\"'}, \
+             failedAuthSpike: {threshold: 50, windowMs: 60000}}",
+        );
+        let critical = &triggers.of[&Trigger::CriticalEvent];
+        assert_eq!(critical.throttle, Duration::from_millis(1500));
+        assert_eq!(critical.channels.as_deref(), Some(&["on-call".to_owned()][..]));
+        assert!(!triggers.of[&Trigger::IpBlocked].enabled);
+        let finding = &triggers.of[&Trigger::Finding];
+        assert_eq!((finding.throttle, finding.severity), (Duration::from_secs(3600), Some(Severity::High)));
+        let spike = "overrides: [{rule: failed_auth_spike, threshold: {at_least: 50, within: 1m}}]";
+        assert_eq!(triggers.auth_spike.as_override().as_deref(), Some(spike));
+        assert_eq!(read("enabled: true"), Triggers::default());
+        assert_eq!(AuthSpike::default().as_override(), None);
+    }
+
+    #[test]
+    fn mistakes_say_what_would_be_right() {
+        for (wrong, told) in [
+            ("triggers: {criticalEvent: {}, critical_events: {}}", "is given twice"),
+            ("triggers: {criticl_event: {}}", "did you mean `critical_event`?"),
+            ("triggers: {test: {}}", "`test` is no trigger"),
+            ("triggers: {finding: {channels: [oncall]}}", "did you mean `on-call`?"),
+            ("triggers: {finding: {severity: bad}}", "write info, low, medium, high or critical"),
+            ("triggers: {finding: {throttle: 5}}", "is no duration"),
+            ("triggers: {finding: {throttleMs: 5s}}", "is no number of milliseconds"),
+            ("triggers: {finding: {throttle: 5s, throttleMs: 5}}", "say the same: keep one"),
+            ("triggers: {finding: {condition: 'proces.name == 1'}}", "unknown field `proces.name`"),
+            ("triggers: {finding: {threshold: 5}}", "unknown key"),
+            ("triggers: {failedAuthSpike: {threshold: 1}}", "write a number from 2"),
+            ("triggers: {failedAuthSpike: {window: 10ms}}", "write 1s to 7d"),
+            ("timezone: Mars/Base", "is no time zone"),
+            ("max_age: 1s", "write 1m or more"),
+            ("max_size: 5B", "write 1MiB at least"),
+            ("heartbeat: {channels: [soc]}", "heartbeat.every` is missing"),
+            ("heartbeat: {every: 1ms}", "write 1s or more"),
+        ] {
+            let problems = parse(&text(wrong), Path::new("/")).unwrap_err();
+            let all: Vec<_> = problems.iter().map(|problem| problem.message.as_str()).collect();
+            assert!(all.iter().any(|message| message.contains(told)), "{wrong}: {all:?}");
+            assert!(problems.iter().all(|problem| problem.at.line == 1), "{problems:?}");
+        }
+        let warnings = parse(&text("triggers: {serviceUnhealthy: {}}"), Path::new("/")).unwrap().1;
+        assert!(warnings[0].message.contains("does not have that part"));
+    }
+}

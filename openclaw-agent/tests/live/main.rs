@@ -21,6 +21,7 @@ mod logs;
 mod metrics;
 mod network;
 mod object;
+mod outbox;
 mod probe;
 mod process;
 mod race;

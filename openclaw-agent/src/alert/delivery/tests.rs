@@ -202,6 +202,9 @@ async fn an_alert_that_was_answered_with_500_is_sent_again() {
     let received = serve(listener, vec!["500 Internal Server Error", "503 Service Unavailable", "200 OK"]);
     let alerts = start(vec![webhook(address)]).await;
     alerts.send(alert("a1"));
+    while alerts.counts().delivered == 0 {
+        tokio::task::yield_now().await;
+    }
     let counts = alerts.close(PATIENCE).await;
     assert_eq!((counts.delivered, counts.failed, counts.lost), (1, 0, 0));
     let ids: Vec<_> = received.iter().map(|request| request.body["id"].clone()).collect();

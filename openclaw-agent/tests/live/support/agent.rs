@@ -43,6 +43,7 @@ pub(crate) struct Setup {
     /// The logs that are followed, as YAML: none of this machine's.
     sources: String,
     api: String,
+    store: PathBuf,
     events: bool,
 }
 
@@ -52,12 +53,14 @@ impl Setup {
         // Mode 700, as `tempfile` makes them.
         let folder = tempfile::Builder::new().prefix("openclaw-live-").tempdir().unwrap();
         std::fs::create_dir(folder.path().join("bpf")).unwrap();
+        let store = folder.path().join("store.db");
         let mut setup = Setup {
             folder,
             rules: Vec::new(),
             security: String::new(),
             sources: String::new(),
             api: String::new(),
+            store,
             events: true,
         };
         setup.add_rules(FENCE);
@@ -103,6 +106,18 @@ impl Setup {
             "  alerting:\n    channels:\n      webhook:\n        url: {url}\n        allow_insecure: true\n        headers: \
              {{X-Test: live}}\n"
         );
+        self
+    }
+
+    /// Keeps the database elsewhere than in the folder of the test.
+    pub(crate) fn store(mut self, path: &Path) -> Self {
+        self.store = path.to_owned();
+        self
+    }
+
+    /// Sets keys below `security.alerting`, each as one line of YAML.
+    pub(crate) fn alerting(mut self, keys: &[&str]) -> Self {
+        let _ = writeln!(self.security, "  alerting:\n    {}", keys.join("\n    "));
         self
     }
 
@@ -170,8 +185,9 @@ impl Setup {
         let folder = self.folder().display();
         let sources = if self.sources.is_empty() { "    {}\n" } else { &self.sources };
         let Setup { security, api, .. } = self;
+        let store = self.store.display();
         let config = format!(
-            "api:\n  socket: {folder}/control/openclaw.sock\n{api}store:\n  path: {folder}/store.db\n\
+            "api:\n  socket: {folder}/control/openclaw.sock\n{api}store:\n  path: {store}\n\
              security:\n  sources:\n{sources}{security}"
         );
         std::fs::write(self.config(), config).unwrap();

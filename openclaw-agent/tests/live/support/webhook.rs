@@ -48,6 +48,11 @@ impl Webhook {
         Webhook { url, posts }
     }
 
+    /// All that came so far and was not asked for.
+    pub(crate) fn taken(&self) -> Vec<Value> {
+        self.posts.try_iter().map(|post| post.body).collect()
+    }
+
     /// The next alert of which `right` is true; others are passed over.
     #[track_caller]
     pub(crate) fn wait_for(&self, what: &str, right: impl Fn(&Value) -> bool) -> Post {

@@ -1,0 +1,319 @@
+//! Alerts arrive, once, whatever happens to the agent, to the endpoint and to the disk.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{File, OpenOptions};
+use std::io::Write as _;
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use openclaw_agent::output::time;
+use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
+use serde_json::Value;
+
+use crate::support::agent::{Agent, Setup};
+use crate::support::cgroup::Cgroup;
+use crate::support::webhook::Webhook;
+use crate::support::{live, live_once, wait_for};
+
+/// Fires for each program that is begun with such an argument.
+const NUMBERED: &str = "rules: [{name: numbered, event: process_create, severity: high, \
+                        condition: process.args startswith 'openclaw-numbered-'}]";
+
+/// Fires at each line of a log.
+const LINES: &str =
+    "rules: [{name: lines, event: http_request, severity: low, condition: url.path startswith '/line'}]";
+
+/// So many times as much is done where the whole is asked for.
+fn scale() -> u32 {
+    if std::env::var_os("OPENCLAW_FULL").is_some() { 10 } else { 1 }
+}
+
+fn to(url: &str, others: &[&str]) -> Setup {
+    let channel = format!("channels: {{webhook: {{url: '{url}'}}}}");
+    let keys: Vec<&str> = [channel.as_str()].into_iter().chain(others.iter().copied()).collect();
+    Setup::new().alerting(&keys).without_events()
+}
+
+/// Begins a program that is told by its number. Returns when that was: not before the one and not after the other.
+fn trigger(number: u32) -> (u64, u64) {
+    let before = time::now().0;
+    let mut command = Command::new("/bin/true");
+    command.arg(format!("openclaw-numbered-{number}")).stdin(Stdio::null());
+    assert!(command.status().unwrap().success());
+    (before, time::now().0)
+}
+
+/// The number of what an alert tells.
+fn number(alert: &Value) -> Option<u32> {
+    let args = alert["details"]["event"]["process"]["args"].as_array()?;
+    args.iter().find_map(|arg| arg.as_str()?.strip_prefix("openclaw-numbered-")?.parse().ok())
+}
+
+fn moment(value: &Value) -> u64 {
+    time::parse_rfc3339(value.as_str().unwrap()).unwrap().0
+}
+
+#[test]
+fn every_alert_arrives_though_the_agent_is_killed_again_and_again() {
+    live_once!();
+    let (kills, triggers) = (10 * scale(), 1000 * scale());
+    let endpoint = Webhook::new();
+    let setup = to(&endpoint.url, &["triggers: {finding: {throttle: 0s}, sensor_degraded: {throttle: 0s}}"]);
+    let mut agent = setup.rules(NUMBERED).start();
+    let done = AtomicBool::new(false);
+    let moments: BTreeMap<u32, (u64, u64)> = std::thread::scope(|scope| {
+        let triggering = scope.spawn(|| {
+            let mut moments = BTreeMap::new();
+            // Until the agent has been killed as often as is asked for, and as many as are asked for.
+            for number in 0.. {
+                if number >= triggers && done.load(Ordering::Relaxed) {
+                    break;
+                }
+                moments.insert(number, trigger(number));
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            moments
+        });
+        let seed = u64::from(std::process::id());
+        for kill in 0..u64::from(kills) {
+            // Anywhere within half a second, other in each run.
+            let wait = (seed + kill).wrapping_mul(6_364_136_223_846_793_005) >> 33;
+            std::thread::sleep(Duration::from_millis(wait % 500));
+            agent.end(libc::SIGKILL);
+            agent.start_again();
+        }
+        done.store(true, Ordering::Relaxed);
+        triggering.join().unwrap()
+    });
+    let mut ids: BTreeMap<u32, BTreeSet<String>> = BTreeMap::new();
+    let mut blind = Vec::new();
+    let mut take = |alerts: Vec<Value>| {
+        for alert in alerts {
+            if let Some(number) = number(&alert) {
+                ids.entry(number).or_default().insert(alert["id"].as_str().unwrap().to_owned());
+            } else if alert["details"]["rule"] == "sensor_blind" {
+                let told = &alert["details"]["event"]["openclaw"]["sensor_blind"];
+                blind.push((moment(&told["since"]), moment(&told["until"])));
+            }
+        }
+        ids.len()
+    };
+    let last = *moments.keys().next_back().unwrap();
+    agent.wait_for_finding("numbered", |event| {
+        event["process"]["args"][1] == format!("openclaw-numbered-{last}").as_str()
+    });
+    wait_for("nothing waits in the outbox", || {
+        agent.json(&["status", "--output", "json"])["alerts"]["queued"] == 0
+    });
+    let arrived = take(endpoint.taken());
+    assert_eq!(blind.len(), kills as usize, "each time is told: {blind:?}");
+    let covered =
+        |(before, after): (u64, u64)| blind.iter().any(|(from, to)| before <= *to && after >= *from);
+    let missing: Vec<_> =
+        moments.iter().filter(|(number, moment)| !ids.contains_key(number) && !covered(**moment)).collect();
+    assert!(missing.is_empty(), "{missing:?} of {}; blind {blind:?}", moments.len());
+    let twice: Vec<_> = ids.iter().filter(|(_, ids)| ids.len() > 1).collect();
+    assert!(twice.is_empty(), "duplicates carry the same id: {twice:?}");
+    // What is in the store was told: none is kept without its alert.
+    let kept = agent.json_lines(&["findings", "--rule", "numbered", "--limit", "100000", "--output", "json"]);
+    assert!(kept.len() <= arrived, "{} were kept, and {arrived} told", kept.len());
+    eprintln!("{} triggers, {arrived} told, {kills} times blind", moments.len());
+}
+
+#[test]
+fn what_waits_for_an_endpoint_is_delivered_by_the_next_agent() {
+    live_once!();
+    let closed = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let address = closed.local_addr().unwrap();
+    drop(closed);
+    let mut agent = to(&format!("http://{address}/alerts"), &[]).rules(NUMBERED).start();
+    trigger(1);
+    agent.wait_for_log("alert not delivered yet");
+    let waiting = agent.json_lines(&["alerts", "list", "--waiting", "--output", "json"]);
+    assert_eq!(waiting[0]["deliveries"][0]["state"], "waiting", "{waiting:?}");
+    let status = agent.json(&["security", "status", "--output", "json"]);
+    assert_eq!(status["channels"][0]["waiting"], 1, "{status}");
+    assert!(status["channels"][0]["last_error"].as_str().unwrap().contains("cannot connect"), "{status}");
+    assert!(agent.end(libc::SIGTERM).success());
+    let endpoint = Webhook::on(TcpListener::bind(address).unwrap());
+    agent.start_again();
+    endpoint.wait_for("what waited", |alert| number(alert) == Some(1));
+    let blind = endpoint.wait_for("nobody watched", |alert| alert["details"]["rule"] == "sensor_blind").body;
+    assert_eq!(blind["trigger"], "sensor_degraded");
+    assert!(blind["message"].as_str().unwrap().ends_with("the agent had been stopped"), "{blind}");
+    wait_for("the channel works", || {
+        agent.json(&["status", "--output", "json"])["channels"][0]["last_success"].is_string()
+    });
+    agent.wait_for_log("alert delivered");
+}
+
+fn append(log: &Path, text: &str) {
+    OpenOptions::new().append(true).open(log).unwrap().write_all(text.as_bytes()).unwrap();
+}
+
+#[test]
+fn a_storm_is_told_once_and_then_by_its_number() {
+    live_once!();
+    const EACH_TIME: u32 = 50;
+    let endpoint = Webhook::new();
+    let seconds = if scale() > 1 { 60 } else { 10 };
+    let throttle = format!("triggers: {{finding: {{throttle: {}s}}}}", seconds + 10);
+    let setup = to(&endpoint.url, &[&throttle]).rules(LINES);
+    let log = setup.folder().join("access.log");
+    File::create(&log).unwrap();
+    let agent = setup.source(&format!("web: {{type: nginx, path: {}}}", log.display())).start();
+    let memory = || agent.json(&["status", "--output", "json"])["agent"]["memory_bytes"].as_u64().unwrap();
+    let before = memory();
+    let now = jiff::Zoned::now().strftime("%d/%b/%Y:%H:%M:%S %z").to_string();
+    let times = seconds * 1000 / EACH_TIME;
+    let begun = Instant::now();
+    for time in 0..times {
+        let lines: String = (0..EACH_TIME)
+            .map(|line| {
+                format!("192.0.2.7 - - [{now}] \"GET /line{time}-{line} HTTP/1.1\" 200 5 \"-\" \"test\"\n")
+            })
+            .collect();
+        append(&log, &lines);
+        let due = begun + Duration::from_millis(u64::from((time + 1) * EACH_TIME));
+        std::thread::sleep(due.saturating_duration_since(Instant::now()));
+    }
+    let total = u64::from(times * EACH_TIME);
+    let first = endpoint.wait_for("the first of the storm", |alert| alert["details"]["rule"] == "lines").body;
+    wait_for("all are in the list", || {
+        agent.json(&["status", "--output", "json"])["alerts"]["held"] == total - 1
+    });
+    let more = memory().saturating_sub(before);
+    assert!(more < 32 << 20, "{more} bytes more");
+    let summary = endpoint.wait_for("their number", |alert| alert["details"]["rule"] == "lines").body;
+    assert_eq!(summary["details"]["held_back"], total - 1, "{summary}");
+    assert_eq!(summary["details"]["first"], first["id"]);
+    assert_eq!(endpoint.taken().iter().filter(|alert| alert["details"]["rule"] == "lines").count(), 0);
+    let listed = agent.json_lines(&["alerts", "list", "--held", "--limit", "100000", "--output", "json"]);
+    assert_eq!(listed.len() as u64, total - 1);
+    assert_eq!(agent.json(&["status", "--output", "json"])["alerts"]["lost"], 0);
+}
+
+/// A file system that is full soon. Unmounted when it is dropped.
+struct Small(std::path::PathBuf);
+
+impl Drop for Small {
+    fn drop(&mut self) {
+        let _ = unmount(&self.0, UnmountFlags::DETACH);
+    }
+}
+
+#[test]
+fn a_full_disk_is_said_and_alerts_go_out_nonetheless() {
+    live_once!();
+    let endpoint = Webhook::new();
+    let setup = to(&endpoint.url, &["triggers: {finding: {throttle: 0s}}"]).rules(NUMBERED);
+    let small = Small(setup.folder().join("small"));
+    std::fs::create_dir(&small.0).unwrap();
+    mount("tmpfs", &small.0, "tmpfs", MountFlags::empty(), c"size=2m").unwrap();
+    let agent = setup.store(&small.0.join("store.db")).start();
+    trigger(1);
+    endpoint.wait_for("one that was kept", |alert| number(alert) == Some(1));
+    let filler = small.0.join("filler");
+    let mut file = File::create(&filler).unwrap();
+    while file.write_all(&[0; 4096]).is_ok() {}
+    // What SQLite has at hand is used up by and by.
+    for number in 2..200 {
+        trigger(number);
+        endpoint.wait_for("each, kept or not", |alert| self::number(alert) == Some(number));
+        if agent.log().contains("records are lost") {
+            break;
+        }
+    }
+    agent.wait_for_log("records are lost");
+    let status = agent.json(&["status", "--output", "json"]);
+    let warnings = status["warnings"].to_string();
+    assert!(warnings.contains("disk is full") || warnings.contains("full"), "{warnings}");
+    drop(file);
+    std::fs::remove_file(&filler).unwrap();
+    trigger(1000);
+    endpoint.wait_for("one that is kept again", |alert| number(alert) == Some(1000));
+    agent.wait_for_log("takes what is written again");
+    let kept = agent.json_lines(&["findings", "--rule", "numbered", "--limit", "1", "--output", "json"]);
+    assert_eq!(kept[0]["event"]["process"]["args"][1], "openclaw-numbered-1000");
+    drop(agent);
+}
+
+#[test]
+fn a_rule_that_is_muted_is_listed_and_not_told() {
+    live_once!();
+    let endpoint = Webhook::new();
+    let mut agent = to(&endpoint.url, &["triggers: {finding: {throttle: 0s}}"]).rules(NUMBERED).start();
+    let said = agent.openclaw(&["alerts", "mute", "no_such_rule", "--for", "1h"]);
+    assert!(!said.status.success());
+    assert!(agent.openclaw(&["alerts", "mute", "numbered", "--for", "1h"]).status.success());
+    trigger(1);
+    wait_for("the one that is muted is listed", || {
+        let listed = agent.json_lines(&["alerts", "list", "--held", "--output", "json"]);
+        listed.iter().any(|alert| alert["muted"] == true)
+    });
+    agent.end(libc::SIGKILL);
+    agent.start_again();
+    let mutes = agent.json(&["alerts", "mutes", "--output", "json"]);
+    assert!(mutes["numbered"].is_string(), "{mutes}");
+    assert!(agent.openclaw(&["alerts", "unmute", "numbered"]).status.success());
+    trigger(2);
+    let told = endpoint.wait_for("one that is not muted", |alert| number(alert).is_some());
+    assert_eq!(number(&told.body), Some(2), "the muted one is not told later");
+}
+
+#[test]
+fn a_block_by_hand_is_told_with_its_reason_and_its_end() {
+    live!();
+    let endpoint = Webhook::new();
+    let cgroup = Cgroup::new();
+    let agent = to(&endpoint.url, &[]).observe(&cgroup).start();
+    let block = agent.openclaw(&["blocklist", "add", "192.0.2.1", "--reason", "test alert"]);
+    assert!(block.status.success(), "{block:?}");
+    let alert = endpoint.wait_for("the block", |alert| alert["trigger"] == "ip_blocked").body;
+    let details = &alert["details"];
+    assert_eq!((&alert["title"], &details["ip"]), (&"IP Address Blocked".into(), &"192.0.2.1".into()));
+    assert_eq!((&details["reason"], &details["source"]), (&"test alert".into(), &"manual".into()));
+    assert!(moment(&details["expiresAt"]) > time::now().0, "{details}");
+    assert!(details["undo"].as_str().unwrap().starts_with("openclaw response undo "), "{details}");
+}
+
+#[test]
+fn a_channel_is_tried_without_an_agent() {
+    live_once!();
+    let endpoint = Webhook::new();
+    let closed = TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap();
+    let (url, dead) = (&endpoint.url, format!("http://{closed}/"));
+    let channels = format!(
+        "channels: {{good: {{type: webhook, url: '{url}'}}, dead: {{type: webhook, url: '{dead}'}}}}"
+    );
+    let setup = Setup::new().alerting(&[&channels]);
+    setup.configure();
+    let run = |args: &[&str]| {
+        let output = setup.openclaw(args).output().unwrap();
+        let text = String::from_utf8(output.stdout).unwrap() + &String::from_utf8(output.stderr).unwrap();
+        (output.status.success(), text)
+    };
+    let (good, said) = run(&["alerts", "test", "good"]);
+    assert!(good && said.contains("ok"), "{said}");
+    let test = endpoint.wait_for("the test", |alert| alert["trigger"] == "test").body;
+    assert_eq!(test["details"]["test"], true);
+    let (good, said) = run(&["alerts", "test"]);
+    assert!(!good && said.contains("dead") && said.contains("cannot connect"), "{said}");
+    let (good, said) = run(&["alerts", "test", "goood"]);
+    assert!(!good && said.contains("did you mean good"), "{said}");
+}
+
+#[test]
+fn a_heartbeat_is_sent_where_it_is_asked_for() {
+    live_once!();
+    let endpoint = Webhook::new();
+    let agent = to(&endpoint.url, &["heartbeat: {every: 1s}"]).start();
+    for _ in 0..2 {
+        let beat = endpoint.wait_for("a heartbeat", |alert| alert["trigger"] == "heartbeat").body;
+        assert!(beat["message"].as_str().unwrap().contains("watching: "), "{beat}");
+    }
+    drop::<Agent>(agent);
+}
