@@ -78,9 +78,18 @@ impl Control {
         &self,
         request: impl FnOnce(&mut Answers) -> anyhow::Result<ActionRecord> + Send + 'static,
     ) -> Result<ActionRecord, Refusal> {
+        self.act_and(Answers::tell, request)
+    }
+
+    /// As `act`, and tells of the action so.
+    fn act_and(
+        &self,
+        tell: fn(&mut Answers, ActionRecord),
+        request: impl FnOnce(&mut Answers) -> anyhow::Result<ActionRecord> + Send + 'static,
+    ) -> Result<ActionRecord, Refusal> {
         self.ask(move |answers| {
             let record = request(answers)?;
-            answers.tell(record.clone());
+            tell(answers, record.clone());
             Ok(record)
         })?
         .map_err(refusal)
@@ -204,16 +213,9 @@ impl api::Control for Control {
     }
 
     fn block(&self, request: Block) -> Result<ActionRecord, Refusal> {
-        self.ask(move |answers| {
-            let Block { network, reason, duration, among_many } = request;
-            let record = answers.responder.block(network, reason, duration);
-            if among_many {
-                answers.note(record.clone());
-            } else {
-                answers.tell(record.clone());
-            }
-            record
-        })
+        let Block { network, reason, duration, among_many } = request;
+        let tell = if among_many { Answers::note } else { Answers::tell };
+        self.act_and(tell, move |answers| Ok(answers.responder.block(network, reason, duration)))
     }
 
     fn unblock(&self, network: Network) -> Result<ActionRecord, Refusal> {
