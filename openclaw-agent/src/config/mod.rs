@@ -24,7 +24,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::enrich::{DEFAULT_ENVIRONMENT, Roots};
-use crate::respond::{Network, ResponseSettings, state_folder};
+use crate::respond::{Network, ResponseSettings, any_enforces, state_folder};
 use crate::sensor::RingSizes;
 
 pub use alerting::{Alerting, Heartbeat};
@@ -54,10 +54,7 @@ impl Config {
     /// out, it always does.
     pub fn wake_interval(&self) -> Duration {
         let response = &self.security.response;
-        let enforced = |(_, mode): &(_, Mode)| *mode == Mode::Enforce;
-        let answers = response.mode == Mode::Enforce
-            || response.rules.iter().any(enforced)
-            || response.labels.iter().any(enforced);
+        let answers = any_enforces(response.mode, &response.rules, &response.labels);
         self.security.sensor.wake_interval.unwrap_or(match answers {
             true => Duration::ZERO,
             false => Duration::from_millis(3),

@@ -40,6 +40,7 @@ pub use guard::Protected;
 pub use keeper::{COMMAND as KEEPER_COMMAND, keep_suspended};
 pub use network::Network;
 pub use pins::mount as mount_bpffs;
+pub(crate) use policy::any_enforces;
 pub use policy::{Modes, Policy, state_folder};
 pub use probe::probe;
 pub use responder::{Responder, undo_all};

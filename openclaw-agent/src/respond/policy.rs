@@ -80,6 +80,13 @@ struct State {
     untold: Vec<Trip>,
 }
 
+impl State {
+    /// What a person has switched for a rule, or for all.
+    fn by_hand(&self, rule: &str) -> Option<Mode> {
+        if self.held { Some(Mode::Observe) } else { self.switched.get(rule).copied() }
+    }
+}
+
 impl Policy {
     /// The policy that is configured. What the breaker of an earlier agent has cut off stays cut off.
     pub fn new(settings: &ResponseSettings) -> Self {
@@ -121,8 +128,11 @@ impl Policy {
         }
         let state = self.state();
         // A label can but turn it either way: that is known when there is a finding.
-        let by_label = self.labels.iter().any(|(_, mode)| *mode == Mode::Enforce);
-        !state.held && (by_label || self.mode_of(&state, &rule.name, rule.response.mode) == Mode::Enforce)
+        let by_label = || self.labels.iter().any(|(_, mode)| *mode == Mode::Enforce);
+        match state.by_hand(&rule.name) {
+            Some(mode) => mode == Mode::Enforce,
+            None => by_label() || self.mode_of(&state, &rule.name, rule.response.mode) == Mode::Enforce,
+        }
     }
 
     /// Whether what a finding asks for is carried out by now, as far as its target has no say.
@@ -137,12 +147,8 @@ impl Policy {
     /// Whether anything that is configured or switched has answers carried out, so that it is worth being ready for it.
     pub fn expects_answers(&self) -> bool {
         let state = self.state();
-        let enforced = |(_, mode): &(_, Mode)| *mode == Mode::Enforce;
         let switched = state.switched.values().any(|mode| *mode == Mode::Enforce);
-        state.mode == Mode::Enforce
-            || switched
-            || self.rules.iter().any(enforced)
-            || self.labels.iter().any(enforced)
+        switched || any_enforces(state.mode, &self.rules, &self.labels)
     }
 
     /// What may be done about a finding. An answer that may be carried out is counted, unless it is on no target: what it
@@ -188,11 +194,8 @@ impl Policy {
     }
 
     fn mode_for(&self, state: &State, finding: &Finding) -> Mode {
-        if state.held {
-            return Mode::Observe;
-        }
-        if let Some(mode) = state.switched.get(&finding.rule) {
-            return *mode;
+        if let Some(mode) = state.by_hand(&finding.rule) {
+            return mode;
         }
         // Of a container that has only just begun its runtime has not told yet: what it would say may be observe.
         if labels_are_to_come(finding) && self.labels.iter().any(|(_, mode)| *mode == Mode::Observe) {
@@ -202,11 +205,10 @@ impl Policy {
         by_label.map_or_else(|| self.mode_of(state, &finding.rule, finding.response.mode), |(_, mode)| *mode)
     }
 
-    /// The mode of a rule, whatever container it finds something in.
+    /// The mode of a rule of which nothing is switched by hand, whatever container it finds something in.
     fn mode_of(&self, state: &State, rule: &str, its_own: Option<Mode>) -> Mode {
-        let configured =
-            || self.rules.iter().find(|(pattern, _)| names(pattern, rule)).map(|(_, mode)| *mode);
-        state.switched.get(rule).copied().or_else(configured).or(its_own).unwrap_or(state.mode)
+        let configured = self.rules.iter().find(|(pattern, _)| names(pattern, rule)).map(|(_, mode)| *mode);
+        configured.or(its_own).unwrap_or(state.mode)
     }
 
     fn too_unsure(&self, confidence: f64) -> Option<String> {
@@ -291,6 +293,11 @@ impl Policy {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Whether a mode, or one that is configured of rules or labels, has answers carried out.
+pub(crate) fn any_enforces(mode: Mode, rules: &[(String, Mode)], labels: &[(String, Mode)]) -> bool {
+    mode == Mode::Enforce || rules.iter().chain(labels).any(|(_, mode)| *mode == Mode::Enforce)
 }
 
 /// Whether the container of a finding's process has a label, `KEY` or `KEY=VALUE`.
