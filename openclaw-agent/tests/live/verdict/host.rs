@@ -1,9 +1,12 @@
 //! The isolated host, which in these tests is a control group and a network namespace, and what isolation leaves open.
 
+use std::fmt::Debug;
 use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 
-use openclaw_agent::respond::{Exceptions, Network, Outcome, Rail, Responder, Target};
+use openclaw_agent::respond::{
+    ActionRecord, Exceptions, Network, NoLookup, Outcome, Rail, Responder, ResponseSettings, Target,
+};
 use openclaw_detect::{Response, Scope, Severity};
 use serde_json::json;
 
@@ -24,18 +27,42 @@ use crate::support::{PATIENCE, live, live_alone, wait_for};
 const SOC: Ipv4Addr = Ipv4Addr::new(10, 211, 77, 9);
 const SOC_NETWORK: &str = "10.211.77.8/29";
 
-/// A responder that leaves these networks open, and loopback where something is said of it.
-fn responder(stage: &Stage, allow: &[&str], loopback: Option<bool>) -> Responder {
+/// The exception of these networks, and of loopback where something is said of it.
+fn but_for(allow: &[&str], loopback: Option<bool>) -> Exceptions {
     let allow = allow.iter().map(|network| network.parse().unwrap()).collect();
-    let isolation = Exceptions { allow, loopback, ..Exceptions::default() };
-    let settings = openclaw_agent::respond::ResponseSettings { isolation, ..stage.settings() };
-    Responder::new(settings, layout())
+    Exceptions { allow, loopback, ..Exceptions::default() }
+}
+
+/// A responder whose isolations leave this open.
+fn leaving_open(stage: &Stage, isolation: Exceptions) -> Responder {
+    Responder::new(ResponseSettings { isolation, ..stage.settings() }, layout())
+}
+
+fn responder(stage: &Stage, allow: &[&str], loopback: Option<bool>) -> Responder {
+    leaving_open(stage, but_for(allow, loopback))
 }
 
 fn stage() -> Stage {
     let stage = Stage::with_kernel();
     stage.cable.far.add(SOC);
     stage
+}
+
+/// The stage, and who is isolated on it.
+fn scene() -> (Stage, Helper) {
+    let stage = stage();
+    let helper = Helper::new(&stage.cgroup, &stage.cable.near);
+    (stage, helper)
+}
+
+/// Isolates the helper's tree.
+fn isolate(responder: &mut Responder, helper: &Helper) -> ActionRecord {
+    responder.isolate(helper.pid, Scope::Tree, None, Some(MINUTE), &NoLookup)
+}
+
+#[track_caller]
+fn assert_denied<T: Debug>(result: std::io::Result<T>) {
+    assert_eq!(result.unwrap_err().raw_os_error(), Some(libc::EPERM));
 }
 
 fn listen(stage: &Stage, at: IpAddr) -> Socket {
@@ -46,9 +73,8 @@ fn listen(stage: &Stage, at: IpAddr) -> Socket {
 fn an_isolated_host_reaches_what_is_allowed_and_itself_and_nothing_else() {
     live!();
     needs!("ip");
-    let stage = stage();
+    let (stage, mut helper) = scene();
     let (near, far) = (&stage.cable.near, &stage.cable.far);
-    let mut helper = Helper::new(&stage.cgroup, near);
     let session = Session::new(&stage.cable, &mut helper);
     let mut responder = responder(&stage, &[SOC_NETWORK, &far.ipv6.to_string()], None);
     let record = responder.isolate_host(Some("drill".to_owned()), Some(MINUTE));
@@ -59,8 +85,7 @@ fn an_isolated_host_reaches_what_is_allowed_and_itself_and_nothing_else() {
     session.assert_cut(&mut helper);
     // Nothing new goes out or comes in.
     let datagrams = helper.udp(near.v4(0)).unwrap();
-    let denied = helper.send_to(datagrams, far.v4(9), "out").unwrap_err();
-    assert_eq!(denied.raw_os_error(), Some(libc::EPERM));
+    assert_denied(helper.send_to(datagrams, far.v4(9), "out"));
     let icmp = helper.icmp().unwrap();
     assert!(helper.ping(icmp, far.ipv4.into(), MOMENT).is_err());
     let listener = helper.listen(near.v4(7012));
@@ -82,11 +107,9 @@ fn an_isolated_host_reaches_what_is_allowed_and_itself_and_nothing_else() {
     assert_eq!(server.receive(PATIENCE).unwrap(), "renew");
     server.send_to(near.v4(68), "lease").unwrap();
     assert_eq!(helper.receive(lease, PATIENCE).unwrap(), "lease");
-    let denied = helper.send_to(lease, far.v4(67), "out").unwrap_err();
-    assert_eq!(denied.raw_os_error(), Some(libc::EPERM));
+    assert_denied(helper.send_to(lease, far.v4(67), "out"));
     let serving = helper.udp(near.v4(67)).unwrap();
-    let denied = helper.send_to(serving, far.v4(68), "out").unwrap_err();
-    assert_eq!(denied.raw_os_error(), Some(libc::EPERM));
+    assert_denied(helper.send_to(serving, far.v4(68), "out"));
     // Itself.
     let own = helper.listen((Ipv4Addr::LOCALHOST, 7013).into());
     helper.connect_tcp((Ipv4Addr::LOCALHOST, 7013).into()).unwrap();
@@ -109,7 +132,7 @@ fn all_of_a_machine_is_isolated_and_keeps_its_link() {
     let ends: [IpAddr; 3] = [far.ipv6.into(), near.ipv4.into(), near.ipv6.into()];
     let allow = ends.into_iter().map(Network::from).chain([SOC_NETWORK.parse().unwrap()]).collect();
     let isolation = Exceptions { allow, ..Exceptions::default() };
-    let settings = openclaw_agent::respond::ResponseSettings { isolation, cgroup: None, ..stage.settings() };
+    let settings = ResponseSettings { isolation, cgroup: None, ..stage.settings() };
     let mut responder = Responder::new(settings, layout());
     // Where this test is itself.
     let mut helper = Helper::at(near);
@@ -121,7 +144,7 @@ fn all_of_a_machine_is_isolated_and_keeps_its_link() {
     helper.connect_tcp(soc.address()).unwrap();
     helper.connect_tcp(v6.address()).unwrap();
     let socket = helper.udp(near.v4(0)).unwrap();
-    assert_eq!(helper.send_to(socket, far.v4(9), "out").unwrap_err().raw_os_error(), Some(libc::EPERM));
+    assert_denied(helper.send_to(socket, far.v4(9), "out"));
     responder.undo(&record.id).unwrap();
     helper.send_to(socket, far.v4(9), "out").unwrap();
 }
@@ -130,9 +153,8 @@ fn all_of_a_machine_is_isolated_and_keeps_its_link() {
 fn what_is_left_open_is_what_the_next_agent_is_configured_to() {
     live!();
     needs!("ip");
-    let stage = stage();
+    let (stage, mut helper) = scene();
     let soc = listen(&stage, SOC.into());
-    let mut helper = Helper::new(&stage.cgroup, &stage.cable.near);
     // Wider, narrower, elsewhere: each with the same beginning as the one before, or none.
     for (allow, is_open) in
         [("10.211.77.9", true), ("10.211.77.8/29", true), ("10.211.77.8", false), ("10.211.77.8/29", true)]
@@ -149,29 +171,25 @@ fn what_is_left_open_is_what_the_next_agent_is_configured_to() {
 fn the_isolated_may_ask_the_dns_servers_where_that_is_wanted_and_nobody_else() {
     live!();
     needs!("ip");
-    let stage = stage();
-    let isolation = Exceptions { dns: true, ..Exceptions::default() };
     let servers = std::fs::read_to_string("/etc/resolv.conf").unwrap_or_default();
     let server =
         servers.lines().find_map(|line| line.strip_prefix("nameserver")?.trim().parse::<Ipv4Addr>().ok());
     let Some(server) = server.filter(|server| !server.is_loopback()) else {
         skip!("resolv.conf names no DNS server of IPv4 that is elsewhere");
     };
+    let (stage, mut helper) = scene();
     // It is at the far end of the cable here.
     stage.cable.far.add(server);
     stage.cable.near.route_over_cable(server);
-    let settings = openclaw_agent::respond::ResponseSettings { isolation, ..stage.settings() };
-    let mut responder = Responder::new(settings, layout());
-    let mut helper = Helper::new(&stage.cgroup, &stage.cable.near);
+    let mut responder = leaving_open(&stage, Exceptions { dns: true, ..Exceptions::default() });
     let far = stage.cable.far.inside(|| Socket::udp((server, 53).into()).unwrap());
-    responder.isolate(helper.pid, Scope::Tree, None, Some(MINUTE), &openclaw_agent::respond::NoLookup);
+    isolate(&mut responder, &helper);
     let socket = helper.udp(stage.cable.near.v4(7016)).unwrap();
     helper.send_to(socket, (server, 53).into(), "query").unwrap();
     assert_eq!(far.receive(PATIENCE).unwrap(), "query");
     far.send_to(stage.cable.near.v4(7016), "answer").unwrap();
     assert_eq!(helper.receive(socket, PATIENCE).unwrap(), "answer");
-    let denied = helper.send_to(socket, (server, 54).into(), "other").unwrap_err();
-    assert_eq!(denied.raw_os_error(), Some(libc::EPERM));
+    assert_denied(helper.send_to(socket, (server, 54).into(), "other"));
     let dropped = responder.enforced().0;
     let other = stage.cable.far.inside(|| Socket::udp((server, 54).into()).unwrap());
     other.send_to(stage.cable.near.v4(7016), "other").unwrap();
@@ -183,14 +201,12 @@ fn the_isolated_may_ask_the_dns_servers_where_that_is_wanted_and_nobody_else() {
 fn an_isolated_host_has_no_loopback_where_that_is_not_wanted() {
     live!();
     needs!("ip");
-    let stage = stage();
-    let mut helper = Helper::new(&stage.cgroup, &stage.cable.near);
+    let (stage, mut helper) = scene();
     let mut responder = responder(&stage, &[], Some(false));
     let record = responder.isolate_host(None, Some(MINUTE));
     assert_eq!(record.outcome, Outcome::Done, "{record:?}");
     let here = helper.udp((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
-    let denied = helper.send_to(here, (Ipv4Addr::LOCALHOST, 9).into(), "out").unwrap_err();
-    assert_eq!(denied.raw_os_error(), Some(libc::EPERM));
+    assert_denied(helper.send_to(here, (Ipv4Addr::LOCALHOST, 9).into(), "out"));
     responder.undo_all().unwrap();
     helper.send_to(here, (Ipv4Addr::LOCALHOST, 9).into(), "out").unwrap();
 }
@@ -199,28 +215,25 @@ fn an_isolated_host_has_no_loopback_where_that_is_not_wanted() {
 fn an_isolated_process_reaches_what_is_allowed_and_nothing_else() {
     live!();
     needs!("ip");
-    let stage = stage();
+    let (stage, mut helper) = scene();
     let (near, far) = (&stage.cable.near, &stage.cable.far);
     let (soc, other) = (listen(&stage, SOC.into()), listen(&stage, far.ipv4.into()));
-    let mut helper = Helper::new(&stage.cgroup, near);
     let before = helper.connect_tcp(soc.address()).unwrap();
     let session = Session::new(&stage.cable, &mut helper);
     let mut responder = responder(&stage, &[SOC_NETWORK], Some(true));
-    let record =
-        responder.isolate(helper.pid, Scope::Tree, None, Some(MINUTE), &openclaw_agent::respond::NoLookup);
+    let record = isolate(&mut responder, &helper);
     assert_eq!(record.outcome, Outcome::Done, "{record:?}");
 
     session.assert_cut(&mut helper);
     helper.send(before, "still").unwrap();
     assert_eq!(soc.accept(PATIENCE).unwrap().receive(PATIENCE).unwrap(), "still");
-    let denied = |error: std::io::Error| assert_eq!(error.raw_os_error(), Some(libc::EPERM));
-    denied(helper.connect_tcp(other.address()).unwrap_err());
+    assert_denied(helper.connect_tcp(other.address()));
     // A socket that could send what nobody is asked about.
-    denied(helper.icmp().unwrap_err());
+    assert_denied(helper.icmp());
     helper.connect_tcp(soc.address()).unwrap();
     soc.accept(PATIENCE).unwrap();
     let mut child = helper.child();
-    denied(child.connect_tcp(other.address()).unwrap_err());
+    assert_denied(child.connect_tcp(other.address()));
     child.connect_tcp(soc.address()).unwrap();
     // A socket made since is cut from whoever else speaks to it.
     let late = helper.udp(near.v4(7014)).unwrap();
@@ -244,8 +257,7 @@ fn an_isolated_process_reaches_what_is_allowed_and_nothing_else() {
 fn the_isolation_of_a_host_outlives_its_agent_and_ends_on_time_without_one() {
     live!();
     needs!("ip");
-    let stage = stage();
-    let mut helper = Helper::new(&stage.cgroup, &stage.cable.near);
+    let (stage, mut helper) = scene();
     let mut first = responder(&stage, &[], None);
     let seconds = std::time::Duration::from_secs(3);
     let record = first.isolate_host(None, Some(MINUTE));
@@ -271,14 +283,12 @@ fn the_isolation_of_a_host_outlives_its_agent_and_ends_on_time_without_one() {
 fn no_rule_isolates_a_host_that_nobody_could_reach_then_but_a_person_does() {
     live!();
     needs!("ip");
-    let stage = stage();
-    let helper = Helper::new(&stage.cgroup, &stage.cable.near);
+    let (stage, helper) = scene();
     let process = openclaw_detect::ProcessId { pid: helper.pid, start: 0 };
     let response = Response { isolate: Scope::Host, ..Response::default() };
     let found = openclaw_detect::Finding { severity: Severity::Critical, response, ..finding(process) };
-    let lookup = openclaw_agent::respond::NoLookup;
     let mut closed = responder(&stage, &[], None);
-    let records = closed.on_finding(&found, None, &lookup);
+    let records = closed.on_finding(&found, None, &NoLookup);
     assert_eq!(records.len(), 1, "{records:?}");
     assert_eq!((records[0].outcome, records[0].refused_by), (Outcome::Refused, Some(Rail::Operator)));
     assert!(records[0].reason.as_deref().unwrap().contains("security.response.isolation.allow"));
@@ -286,7 +296,7 @@ fn no_rule_isolates_a_host_that_nobody_could_reach_then_but_a_person_does() {
     drop(closed);
 
     let mut open = responder(&stage, &["0.0.0.0/1", "128.0.0.0/1", "::/1", "8000::/1"], None);
-    let records = open.on_finding(&found, None, &lookup);
+    let records = open.on_finding(&found, None, &NoLookup);
     assert_eq!((records[0].outcome, &records[0].target), (Outcome::Done, &Target::Host), "{records:?}");
     // Asked for again, it is one verdict that lasts longer.
     let again = open.isolate_host(None, Some(MINUTE));
