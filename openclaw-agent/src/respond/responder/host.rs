@@ -58,18 +58,12 @@ impl Responder {
 
     /// Tells the kernel whether the host is isolated, and what isolation leaves open.
     pub(super) fn tell_of_isolation(&mut self) -> Result<()> {
-        let (allowed, isolation) = self.isolation();
-        let Some(enforcer) = &mut self.enforcer else { return Ok(()) };
-        if isolation.host_until == 0 {
-            // Whatever becomes of the rest.
-            enforcer.set_isolation(isolation)?;
-        }
-        enforcer.allow_only(&allowed)?;
-        enforcer.set_isolation(isolation)
+        let (isolation, allowed) = self.isolation();
+        self.enforcer.as_mut().map_or(Ok(()), |enforcer| enforcer.isolate(isolation, &allowed))
     }
 
     /// What the kernel is to know of it.
-    pub(super) fn isolation(&self) -> (BTreeMap<Network, Allowed>, Isolation) {
+    pub(super) fn isolation(&self) -> (Isolation, BTreeMap<Network, Allowed>) {
         let hosts = self.live.values().filter(|live| matches!(live.what, What::IsolateHost));
         let agent = std::process::id();
         let isolation = Isolation {
@@ -78,7 +72,7 @@ impl Responder {
             agent,
             open: self.settings.isolation.open(),
         };
-        (self.settings.isolation.networks(), isolation)
+        (isolation, self.settings.isolation.networks())
     }
 
     /// Follows a host whose DNS servers have become others.

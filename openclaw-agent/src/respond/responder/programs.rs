@@ -80,9 +80,8 @@ impl Responder {
             })
             .collect();
         enforcer.block_only(&blocks)?;
-        let (allowed, isolation) = self.isolation();
-        enforcer.allow_only(&allowed)?;
-        enforcer.set_isolation(isolation)
+        let (isolation, allowed) = self.isolation();
+        enforcer.isolate(isolation, &allowed)
     }
 
     /// Gives each mark to the isolation that lasts longest, after one has ended or been extended.
