@@ -241,6 +241,8 @@ impl Responder {
         mut record: ActionRecord,
         expiry: u64,
     ) -> Result<ActionRecord> {
+        // While nothing was isolated, nobody looked which DNS servers this host asks.
+        self.tell_of_isolation()?;
         let enforcer = self.enforcer.as_mut().context("the verdict programs are not attached")?;
         let mut tree = Tree::new(number, container);
         enforcer.set_verdict(number, encode(&record, Subject::Process(root), expiry))?;

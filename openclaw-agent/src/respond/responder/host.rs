@@ -75,9 +75,10 @@ impl Responder {
         (isolation, self.settings.isolation.networks())
     }
 
-    /// Follows a host whose DNS servers have become others.
+    /// Follows a host whose DNS servers have become others, while somebody is isolated.
     pub(super) fn renew_exceptions(&mut self, now: u64) {
-        if !self.settings.isolation.dns || now < self.exceptions_due {
+        let isolates = || self.live.values().any(|live| !matches!(live.what, What::Block(_)));
+        if !self.settings.isolation.dns || now < self.exceptions_due || !isolates() {
             return;
         }
         self.exceptions_due = now + clock::nanoseconds(WATCH);
