@@ -33,7 +33,7 @@ use crate::pulse::{Pulse, Pulses};
 use crate::respond::Responder;
 use crate::rules::memory;
 use crate::sensor::Witness;
-use crate::store::{Limits, Outbox, Writer};
+use crate::store::{Limits, Outbox, Store, Writer};
 use crate::{enrich, pipeline, respond};
 
 /// How often it is looked whether the threads are alive: an agent that sees or answers nothing must not go on.
@@ -94,7 +94,11 @@ async fn run_until_stopped(options: RunOptions) -> Result<()> {
     }
     let (mut alive, gap) = Alive::begin(&options.store);
     let deliveries = alerts.deliver(&config.security.alerting, &store).await?;
-    let responder = Responder::new(config.response_settings(&options.socket), resolved.layout);
+    let mut responder = Responder::new(config.response_settings(&options.socket), resolved.layout);
+    match Store::open_read_only(&options.store).and_then(|store| store.actions_begun()) {
+        Ok(begun) => responder.conclude(begun),
+        Err(error) => warn!("what became of answers that an earlier agent had begun is not said: {error}"),
+    }
     let (policy, striker) = (responder.policy(), responder.striker());
     let names: Vec<&str> = rules.iter().map(|rule| rule.name.as_str()).collect();
     for stranger in policy.strangers(&names) {

@@ -187,6 +187,17 @@ impl Store {
         self.read("SELECT record FROM actions WHERE finding = ?1 ORDER BY at, id", [finding])
     }
 
+    /// The actions of which it is not on record what came of them, the oldest first.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    pub fn actions_begun(&self) -> Result<Vec<ActionRecord>, StoreError> {
+        self.read(
+            "SELECT record FROM actions WHERE json_extract(record, '$.outcome') = ?1 ORDER BY at, id",
+            [Outcome::Begun.name()],
+        )
+    }
+
     /// The verdicts that were made and whose time is not over at `now`, the newest first.
     ///
     /// # Errors

@@ -100,6 +100,17 @@ fn an_action_is_replaced_by_its_next_state() {
 }
 
 #[test]
+fn what_was_begun_and_has_no_end_is_found_again() {
+    let (_folder, _, store) = store();
+    let begun = |id, at| ActionRecord { outcome: Outcome::Begun, ..action(id, at, None) };
+    for action in [begun("a2", 2), begun("a1", 1), begun("a3", 3), action("a4", 4, None)] {
+        store.upsert_action(&action).unwrap();
+    }
+    store.upsert_action(&action("a3", 3, None)).unwrap();
+    assert_eq!(store.actions_begun().unwrap(), [begun("a1", 1), begun("a2", 2)]);
+}
+
+#[test]
 fn readers_see_what_the_agent_writes_and_what_it_left() {
     let (_folder, path, store) = store();
     store.insert_finding(&finding("f1", 1, Severity::Low)).unwrap();

@@ -56,10 +56,16 @@ fn herd(cgroup: &Cgroup, folder: &Path) -> (Deed, [u32; 2]) {
 #[track_caller]
 fn answer(agent: &Agent, pid: u32, outcome: &str) -> Value {
     let finding = agent.wait_for_finding("victims", |event| event["process"]["pid"] == pid);
-    let id = finding["answers"][0]["id"].as_str().unwrap().to_owned();
-    let shown = || agent.json(&["response", "show", &id, "--output", "json"]);
+    answer_of(agent, &finding["answers"][0]["id"], outcome)
+}
+
+/// What is on record of an answer, once that is `outcome`.
+#[track_caller]
+fn answer_of(agent: &Agent, id: &Value, outcome: &str) -> Value {
+    let id = id.as_str().unwrap();
+    let shown = || agent.json(&["response", "show", id, "--output", "json"]);
     wait_for("the answer is on record", || {
-        let known = agent.openclaw(&["response", "show", &id, "--output", "json"]);
+        let known = agent.openclaw(&["response", "show", id, "--output", "json"]);
         known.status.success() && shown()["outcome"] == outcome
     });
     shown()

@@ -1,5 +1,6 @@
 //! What an earlier agent left: taken over, moved, or taken back without any agent.
 
+use super::super::process::Held;
 use super::*;
 
 impl Responder {
@@ -30,6 +31,31 @@ impl Responder {
             }
         }
         Ok(())
+    }
+
+    /// Says what became of answers that an earlier agent had begun and that nobody goes on with: these are such of which no
+    /// end is on record.
+    pub fn conclude(&mut self, begun: Vec<ActionRecord>) {
+        for record in begun {
+            let is_told = self.untold.iter().any(|told| told.id == record.id);
+            // What is noted and cannot be read is somebody else's to end.
+            if is_told || self.struck.contains_key(&record.id) || self.journal.has(&record.id) {
+                continue;
+            }
+            let now = Some(clock::wall());
+            let record = if record.kind == ActionKind::Kill && has_ended(&record.target) {
+                ActionRecord { outcome: Outcome::Done, verified: now, ..record }
+            } else {
+                record.failed("the agent ended while it ran; whether it was done is not known")
+            };
+            self.tell_later(ActionRecord { ended: now, ..record });
+        }
+    }
+
+    /// Tells with the next tick what has ended without this agent.
+    pub(super) fn tell_later(&mut self, record: ActionRecord) {
+        let record = self.keep(record);
+        self.untold.push(record);
     }
 
     /// Takes over what an earlier agent left in force, and removes what is over.
@@ -118,6 +144,12 @@ impl Responder {
         self.pins.commit()?;
         Ok(new)
     }
+}
+
+/// Whether a process that was to end has, though its parent may not have asked for it yet.
+fn has_ended(target: &Target) -> bool {
+    let Target::Process { id, .. } = target else { return false };
+    Held::process(id.pid, id.start / TICK).is_none_or(|held| held.has_ended_within(Duration::ZERO))
 }
 
 /// Takes everything back where no agent runs: removes every verdict, of this version and others, and resumes what is

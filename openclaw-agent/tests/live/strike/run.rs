@@ -4,7 +4,7 @@ use std::os::unix::fs::PermissionsExt as _;
 
 use serde_json::Value;
 
-use super::{answer, rule, victim};
+use super::{answer, answer_of, rule, victim};
 use crate::support::agent::{Agent, Setup};
 use crate::support::cgroup::Cgroup;
 use crate::support::webhook::Webhook;
@@ -50,6 +50,38 @@ fn a_command_that_fails_or_takes_too_long_is_recorded_with_the_reason() {
         let record = answer(&agent, victim.pid(), "failed");
         assert!(record["reason"].as_str().unwrap().contains(reason), "{record}");
     }
+}
+
+#[test]
+fn a_command_that_runs_when_its_agent_is_killed_is_on_record_as_failed_by_the_next_one() {
+    live!();
+    let (cgroup, folder) = (Cgroup::new(), tempfile::tempdir().unwrap());
+    let pid = folder.path().join("pid");
+    let script = format!("echo $$ > {}; exec sleep 300", pid.display());
+    let mut agent = running(&cgroup, &format!("[/bin/sh, -c, '{script}']"), "run_limit: 300s");
+    let victim = victim(&cgroup, folder.path());
+    let begun = answer(&agent, victim.pid(), "begun");
+    wait_for("it runs", || std::fs::read_to_string(&pid).is_ok_and(|pid| pid.ends_with('\n')));
+    agent.end(libc::SIGKILL);
+    agent.start_again();
+    let failed = answer_of(&agent, &begun["id"], "failed");
+    let reason = "the agent ended while it ran; whether it was done is not known";
+    assert_eq!((&failed["reason"], &failed["passed"]), (&reason.into(), &begun["passed"]));
+    assert!(failed["ended"].is_string(), "{failed}");
+    let listed = agent.json_lines(&["response", "list", "--all", "--output", "json"]);
+    assert!(listed.contains(&failed), "{listed:?}");
+    let told =
+        |agent: &Agent| agent.lines(|line| line["type"] == "action" && line["id"] == begun["id"]).len();
+    assert_eq!(told(&agent), 1);
+    assert!(agent.log().contains(reason));
+    // Once.
+    agent.end(libc::SIGTERM);
+    agent.start_again();
+    agent.settle();
+    assert_eq!(told(&agent), 0);
+    let pid = std::fs::read_to_string(&pid).unwrap().trim().parse().unwrap();
+    // SAFETY: a process that the test had begun, and that lasts for longer.
+    unsafe { libc::kill(pid, libc::SIGKILL) };
 }
 
 #[test]
