@@ -8,11 +8,18 @@ use std::io::{self, ErrorKind, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
+use openclaw_detect::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::group::{Group, Member};
 use super::stilled::Stilled;
 use super::{ActionKind, ActionRecord, Target};
+
+/// What the names of entries end with.
+const NOTED: &str = "json";
+
+/// The same of those that ended while there was no agent.
+const ENDED: &str = "ended";
 
 /// The folder.
 #[derive(Debug, Clone)]
@@ -86,16 +93,23 @@ impl Journal {
         self.path(id).try_exists().unwrap_or(true)
     }
 
-    /// Forgets an entry. Whether it was there.
+    /// Forgets an entry, also one that is kept as ended. Whether it was there.
     ///
     /// # Errors
     /// It cannot be removed.
     pub(super) fn remove(&self, id: &str) -> io::Result<bool> {
-        match fs::remove_file(self.path(id)) {
-            Ok(()) => Ok(true),
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
-            Err(error) => Err(error),
-        }
+        let was_there = is_there(fs::remove_file(self.path(id)))?;
+        // In this order: what a keeper ends meanwhile is not missed.
+        is_there(fs::remove_file(self.ended_path(id)))?;
+        Ok(was_there)
+    }
+
+    /// Keeps of an entry that it has ended just now, for the next agent to tell of; nothing of one that is forgotten.
+    ///
+    /// # Errors
+    /// It cannot be kept so.
+    pub(super) fn end(&self, id: &str) -> io::Result<()> {
+        is_there(fs::rename(self.path(id), self.ended_path(id))).map(drop)
     }
 
     /// Every entry, the oldest first. What cannot be read is left where it is, and said.
@@ -103,16 +117,32 @@ impl Journal {
     /// # Errors
     /// The folder is not to be trusted, or cannot be read.
     pub(super) fn read(&self) -> io::Result<Vec<Entry>> {
+        Ok(self.read_all(NOTED)?.into_iter().map(|(_, entry)| entry).collect())
+    }
+
+    /// The records of entries that ended while there was no agent, and when.
+    ///
+    /// # Errors
+    /// As those of [`Journal::read`].
+    pub(super) fn ended(&self) -> io::Result<Vec<(ActionRecord, Timestamp)>> {
+        let entries = self.read_all(ENDED)?.into_iter();
+        // Its name was changed then, and nothing since.
+        let when = |path: &Path| fs::metadata(path).ok().map(|file| changed(&file));
+        Ok(entries.filter_map(|(path, entry)| Some((entry.record, when(&path)?))).collect())
+    }
+
+    /// The entries whose files' names end so.
+    fn read_all(&self, extension: &str) -> io::Result<Vec<(PathBuf, Entry)>> {
         match trusted(&self.folder) {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
             trusted => trusted?,
         }
         let mut names: Vec<PathBuf> =
             fs::read_dir(&self.folder)?.filter_map(|entry| Some(entry.ok()?.path())).collect();
-        names.retain(|path| is_entry(path));
+        names.retain(|path| is_entry(path, extension));
         names.sort();
         let read = |path: &PathBuf| match fs::read(path).map(|bytes| serde_json::from_slice(&bytes)) {
-            Ok(Ok(entry)) => Some(entry),
+            Ok(Ok(entry)) => Some((path.clone(), entry)),
             // It was removed meanwhile.
             Err(error) if error.kind() == ErrorKind::NotFound => None,
             Ok(Err(_)) | Err(_) => {
@@ -121,21 +151,41 @@ impl Journal {
             }
         };
         let boot = boot();
-        let mut entries: Vec<Entry> = names.iter().filter_map(read).collect();
-        entries.retain(|entry| entry.boot == boot);
+        let mut entries: Vec<(PathBuf, Entry)> = names.iter().filter_map(read).collect();
+        entries.retain(|(_, entry)| entry.boot == boot);
         Ok(entries)
     }
 
     fn path(&self, id: &str) -> PathBuf {
-        self.folder.join(format!("{id}.json"))
+        self.folder.join(format!("{id}.{NOTED}"))
+    }
+
+    fn ended_path(&self, id: &str) -> PathBuf {
+        self.folder.join(format!("{id}.{ENDED}"))
     }
 }
 
-/// `s-….json` or `k-….json`: no other answers are kept here.
-fn is_entry(path: &Path) -> bool {
+/// Whether there was such a file.
+fn is_there(done: io::Result<()>) -> io::Result<bool> {
+    match done {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// When a file, or its name, was last changed.
+fn changed(file: &fs::Metadata) -> Timestamp {
+    let nanoseconds = file.ctime().saturating_mul(1_000_000_000).saturating_add(file.ctime_nsec());
+    Timestamp(u64::try_from(nanoseconds).unwrap_or_default())
+}
+
+/// `s-….json` or `k-….json`, where that is the extension: no other answers are kept here.
+fn is_entry(path: &Path, extension: &str) -> bool {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let prefixes = [ActionKind::Suspend, ActionKind::Kill].map(super::kept::prefix);
-    name.ends_with(".json") && prefixes.iter().any(|prefix| name.starts_with(&format!("{prefix}-")))
+    path.extension().is_some_and(|found| found == extension)
+        && prefixes.iter().any(|prefix| name.starts_with(&format!("{prefix}-")))
 }
 
 /// Reads a file of a folder that is the user's alone.
@@ -181,7 +231,7 @@ fn trusted(folder: &Path) -> io::Result<()> {
 mod tests {
     use std::os::unix::fs::PermissionsExt as _;
 
-    use openclaw_detect::{ProcessId, Timestamp};
+    use openclaw_detect::ProcessId;
 
     use super::super::{Outcome, Target};
     use super::*;
@@ -210,6 +260,22 @@ mod tests {
         assert_eq!(journal.read().unwrap().len(), 1);
         journal.write(&Entry { boot: "another".to_owned(), ..entry("s-4") }).unwrap();
         assert_eq!(journal.read().unwrap().len(), 1, "of another boot");
+    }
+
+    #[test]
+    fn what_ended_while_there_was_no_agent_is_kept_with_its_time_until_it_is_removed() {
+        let folder = tempfile::tempdir().unwrap();
+        let journal = Journal::new(&folder.path().join("answers"));
+        journal.write(&entry("s-1")).unwrap();
+        let before = std::time::SystemTime::now() - std::time::Duration::from_secs(1);
+        journal.end("s-1").unwrap();
+        journal.end("s-2").unwrap();
+        assert!(journal.read().unwrap().is_empty() && !journal.has("s-1"));
+        let ended = journal.ended().unwrap();
+        assert_eq!(ended.len(), 1);
+        assert_eq!(ended[0].0, entry("s-1").record);
+        assert!(u128::from(ended[0].1.0) > before.duration_since(std::time::UNIX_EPOCH).unwrap().as_nanos());
+        assert!(!journal.remove("s-1").unwrap() && journal.ended().unwrap().is_empty());
     }
 
     #[test]

@@ -121,7 +121,7 @@ fn end_what_is_over(journal: &Journal) -> io::Result<Option<Duration>> {
     };
     let ended: Vec<&Entry> = over.iter().filter(end).collect();
     // In this order: what ends in between is done once more, rather than never. So is what cannot be removed.
-    let removed = ended.iter().filter(|entry| journal.remove(&entry.record.id).is_ok()).count();
+    let removed = ended.iter().filter(|entry| journal.end(&entry.record.id).is_ok()).count();
     let next = others.iter().map(|entry| Duration::from_nanos(entry.expiry - now)).min();
     Ok(if removed < over.len() { Some(NAP) } else { next })
 }

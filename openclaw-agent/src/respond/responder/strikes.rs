@@ -1,6 +1,6 @@
 //! Stopping and ending processes, after the first moment: the rest of the tree, the effect, the end.
 
-use openclaw_detect::Scope;
+use openclaw_detect::{Scope, Timestamp};
 use rustix::process::Signal;
 
 use super::super::group::Group;
@@ -316,14 +316,19 @@ impl Responder {
 
     /// Carries on with what an earlier agent had begun.
     pub(super) fn take_over_strikes(&mut self) {
-        let entries = match self.journal.read() {
-            Ok(entries) => entries,
+        let left = self.journal.ended().and_then(|ended| Ok((ended, self.journal.read()?)));
+        let (ended, entries) = match left {
+            Ok(left) => left,
             Err(error) => {
                 self.notices
                     .push(format!("what an earlier agent did to processes is left as it is: {error}"));
                 return;
             }
         };
+        for (record, at) in ended {
+            self.forget(&record.id);
+            self.tell_later(ended_without_agent(record, at));
+        }
         // All are held before one of them is ended: who is in two goes on when both are over.
         let held: Vec<(Entry, Option<Group>)> = entries
             .into_iter()
@@ -380,6 +385,18 @@ impl Responder {
         if let Err(error) = self.journal.remove(id) {
             tracing::error!("the note on {id}, which is over, cannot be removed: {error}");
         }
+    }
+}
+
+/// What has become of an answer that a keeper ended.
+fn ended_without_agent(record: ActionRecord, at: Timestamp) -> ActionRecord {
+    let ended = Some(at);
+    match record.kind {
+        ActionKind::Kill => {
+            let reason = Some("its keeper ended it, since the agent did not live to".to_owned());
+            ActionRecord { outcome: Outcome::Done, reason, done: ended, ended, ..record }
+        }
+        _ => ActionRecord { outcome: Outcome::Expired, ended, ..record },
     }
 }
 

@@ -74,7 +74,13 @@ impl Responder {
                     let what = What::of(*number, subject, record.scope.unwrap_or_default());
                     self.live.insert(*number, Live { record, expiry: verdict.expiry, what });
                 }
-                _ => enforcer.remove_verdict(*number)?,
+                over => {
+                    enforcer.remove_verdict(*number)?;
+                    if let Some((record, _)) = over {
+                        let ended = record.expires;
+                        self.tell_later(ActionRecord { outcome: Outcome::Expired, ended, ..record });
+                    }
+                }
             }
         }
         for (pid, start) in process::lineage() {
@@ -84,7 +90,7 @@ impl Responder {
                 let reason = format!("it held process {pid}, which this agent is or descends from");
                 self.notices.push(format!("isolation {} was ended: {reason}", live.record.id));
                 let (outcome, reason) = (Outcome::Undone, Some(reason));
-                self.keep(ActionRecord { outcome, reason, ended: Some(clock::wall()), ..live.record });
+                self.tell_later(ActionRecord { outcome, reason, ended: Some(clock::wall()), ..live.record });
             }
         }
         if self.live.is_empty() {

@@ -137,4 +137,10 @@ fn where_no_agent_comes_the_keeper_ends_what_was_begun() {
     wait_for("it goes on", || !stands_still(suspended.0.id()));
     wait_for("it has ended", || has_ended(doomed.0.id()));
     assert!(!has_ended(suspended.0.id()));
+    // The next agent says so, once.
+    let told = next_agent(folder.path(), Mode::Enforce).1;
+    let outcomes: Vec<_> = told.iter().map(|record| (record.kind, record.outcome)).collect();
+    assert_eq!(outcomes, [(ActionKind::Kill, Outcome::Done), (ActionKind::Suspend, Outcome::Expired)]);
+    assert!(told.iter().all(|record| record.ended.is_some()), "{told:?}");
+    assert!(next_agent(folder.path(), Mode::Enforce).1.is_empty());
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::{answer, enforcing, has_ended, herd, stands_still, victim};
+use super::{answer, answer_of, enforcing, has_ended, herd, stands_still, victim};
 use crate::support::agent::{Agent, Setup};
 use crate::support::cgroup::Cgroup;
 use crate::support::deed::Deed;
@@ -71,10 +71,10 @@ fn who_resumes_what_is_suspended_finds_it_suspended_again() {
 }
 
 #[test]
-fn a_suspension_ends_on_time_though_its_agent_was_killed() {
+fn a_suspension_ends_on_time_though_its_agent_was_killed_and_the_next_one_records_it() {
     live!();
     let (cgroup, folder) = (Cgroup::new(), tempfile::tempdir().unwrap());
-    let (mut agent, mut parent, children, _) = suspended(&cgroup, folder.path(), "12s");
+    let (mut agent, mut parent, children, record) = suspended(&cgroup, folder.path(), "12s");
     agent.end(libc::SIGKILL);
     assert!(stands_still(parent.pid()), "it outlives the agent");
     assert_as_before(&mut parent, children);
@@ -83,6 +83,17 @@ fn a_suspension_ends_on_time_though_its_agent_was_killed() {
         let names = std::fs::read_dir(&notes).unwrap().map(|entry| entry.unwrap().file_name());
         names.filter(|name| name.to_string_lossy().ends_with(".json")).count() == 0
     });
+    let told =
+        |agent: &Agent| agent.lines(|line| line["type"] == "action" && line["id"] == record["id"]).len();
+    agent.start_again();
+    let ended = answer_of(&agent, &record["id"], "expired");
+    let at = ended["ended"].as_str().unwrap();
+    assert!(at >= record["expires"].as_str().unwrap(), "when it was over, not when that was seen: {ended}");
+    assert_eq!((told(&agent), &ended["passed"]), (1, &record["passed"]));
+    agent.end(libc::SIGTERM);
+    agent.start_again();
+    agent.settle();
+    assert_eq!(told(&agent), 0, "once");
     end(parent, children);
 }
 

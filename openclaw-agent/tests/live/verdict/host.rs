@@ -277,6 +277,8 @@ fn the_isolation_of_a_host_outlives_its_agent_and_ends_on_time_without_one() {
     drop(second);
     assert!(helper.send_to(socket, to, "out").is_err());
     wait_for("it is over with no agent", || helper.send_to(socket, to, "out").is_ok());
+    let told = responder(&stage, &[], None).tick();
+    assert_eq!((told.len(), told[0].outcome, told[0].ended), (1, Outcome::Expired, told[0].expires));
 }
 
 #[test]
