@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use openclaw_common::record::{ExecRecord, NO_ID, ProcessRecord, Task};
+use openclaw_common::verdict::TICK;
 use openclaw_detect::ProcessId;
 
 use super::clock::Clock;
@@ -312,7 +313,10 @@ impl ProcessTable {
         let descends = |id: ProcessId| {
             std::iter::successors(forker(&id), forker).take(MAX_ANCESTORS).any(|ancestor| ancestor == of)
         };
-        self.processes.keys().copied().filter(|id| *id != of && descends(*id)).collect()
+        // Who began before it does not, and is most of the table where it has only just begun. Some starts are known to the
+        // clock tick alone.
+        let is_younger = |id: ProcessId| id.start / TICK >= of.start / TICK;
+        self.processes.keys().copied().filter(|id| is_younger(*id) && *id != of && descends(*id)).collect()
     }
 }
 
