@@ -122,8 +122,11 @@ impl Breaker {
 
     fn too_much(&self, rule: Option<&str>, actions: u32, targets: u32) -> Option<String> {
         let counted = || self.recent.iter().filter(|charge| rule.is_none_or(|rule| charge.rule == rule));
-        let (most, what) = if counted().count() > actions as usize {
+        let answers = counted().count();
+        let (most, what) = if answers > actions as usize {
             (actions, "answers")
+        } else if answers <= targets as usize {
+            return None; // There are no more targets than answers.
         } else if counted().map(|charge| &charge.target).collect::<HashSet<_>>().len() > targets as usize {
             (targets, "different targets")
         } else {
