@@ -6,6 +6,8 @@ use std::sync::OnceLock;
 
 use anyhow::{Context, Result, bail};
 
+use super::process;
+
 /// `CGROUP2_SUPER_MAGIC` of the kernel's `magic.h`.
 const MAGIC: u64 = 0x6367_7270;
 
@@ -55,8 +57,9 @@ pub(super) fn scope(configured: Option<&Path>) -> Result<PathBuf> {
 /// Whether verdicts at `scope` reach a process that is now in the cgroup it is in.
 pub(super) fn reaches(scope: &Path, pid: u32) -> Result<()> {
     let root = root()?;
-    let text = fs::read_to_string(format!("/proc/{pid}/cgroup"))
+    let text = process::read(&format!("/proc/{pid}/cgroup"))
         .with_context(|| format!("cannot read the cgroup of process {pid}"))?;
+    let text = String::from_utf8(text)?;
     let Some(path) = text.lines().find_map(|line| line.strip_prefix("0::/")) else {
         bail!("process {pid} is in no folder of cgroup v2");
     };

@@ -108,6 +108,12 @@ impl Group {
             self.unheld += usize::from(lives);
             return false;
         };
+        self.take_held(pid, start, held, false)
+    }
+
+    /// Takes in a process that is held. Whether it is new. Of one that is `doomed` to end at once it is not asked whether it
+    /// stood still before: it is not to go on.
+    pub(super) fn take_held(&mut self, pid: u32, start: u64, held: Held, doomed: bool) -> bool {
         // Its parent has not asked for it yet.
         if held.has_ended_within(Duration::ZERO) {
             return false;
@@ -116,7 +122,12 @@ impl Group {
         if let Some((member, _)) = self.members.remove(&pid) {
             self.stilled.release(pid, member.start, || {});
         }
-        let was_stopped = self.stilled.hold(pid, start);
+        let was_stopped = if doomed {
+            self.stilled.take_over(pid, start, false);
+            false
+        } else {
+            self.stilled.hold(pid, start)
+        };
         self.members.insert(pid, (Member { pid, start, was_stopped }, held));
         true
     }

@@ -1,9 +1,10 @@
 //! Processes as `/proc` shows them, and descriptors taken out of them.
 
 use std::collections::HashSet;
-use std::fs;
-use std::io;
+use std::fs::{self, File};
+use std::io::{self, Read as _};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -37,7 +38,28 @@ pub(super) struct Stat {
 
 /// Reads `/proc/PID/stat`. `None` when there is no such process.
 pub(super) fn stat(pid: u32) -> Option<Stat> {
-    parse(&String::from_utf8_lossy(&fs::read(format!("/proc/{pid}/stat")).ok()?))
+    parse(&String::from_utf8_lossy(&read(&format!("/proc/{pid}/stat")).ok()?))
+}
+
+/// When this process began, in clock ticks since boot; the latest time that there is where that is not known.
+pub(super) fn own_start() -> u64 {
+    static START: OnceLock<u64> = OnceLock::new();
+    *START.get_or_init(|| stat(std::process::id()).map_or(u64::MAX, |stat| stat.start))
+}
+
+/// Reads a file of `/proc` by one call where it is small, as those are that are read before a signal is sent: `fs::read` asks
+/// for a little first, and the kernel makes up all of the text for each of its seven calls.
+pub(super) fn read(path: &str) -> io::Result<Vec<u8>> {
+    const SMALL: usize = 4096;
+    let mut file = File::open(path)?;
+    let mut text = vec![0; SMALL];
+    let length = file.read(&mut text)?;
+    text.truncate(length);
+    // A file that is one record is given as a whole where there is room for it.
+    if length == SMALL {
+        file.read_to_end(&mut text)?;
+    }
+    Ok(text)
 }
 
 /// The name is in parentheses and may hold any byte, parentheses too.
@@ -69,7 +91,7 @@ pub(super) fn was_stopped(pid: u32) -> bool {
 
 /// The letter of `/proc/PID/task/TID/stat`.
 fn thread_state(pid: u32, thread: u32) -> Option<char> {
-    let stat = fs::read(format!("/proc/{pid}/task/{thread}/stat")).ok()?;
+    let stat = read(&format!("/proc/{pid}/task/{thread}/stat")).ok()?;
     // The name before it may hold parentheses.
     String::from_utf8_lossy(&stat).rsplit_once(") ")?.1.chars().next()
 }
@@ -105,7 +127,7 @@ pub(super) fn of_container(container: &str) -> Vec<(u32, Stat)> {
 
 /// Who runs a process: the real user id, which no setuid program changes by being begun.
 pub(super) fn real_user(pid: u32) -> Option<u32> {
-    let status = fs::read(format!("/proc/{pid}/status")).ok()?;
+    let status = read(&format!("/proc/{pid}/status")).ok()?;
     let status = String::from_utf8_lossy(&status);
     let ids = status.lines().find_map(|line| line.strip_prefix("Uid:"))?;
     ids.split_ascii_whitespace().next()?.parse().ok()
@@ -194,10 +216,16 @@ pub(super) struct Held(OwnedFd);
 impl Held {
     /// Holds a process, if it is still the one that began at `start` (clock ticks).
     pub(super) fn process(pid: u32, start: u64) -> Option<Held> {
+        Some(Held::with_stat(pid, start)?.0)
+    }
+
+    /// The same, with what `/proc` says of it.
+    pub(super) fn with_stat(pid: u32, start: u64) -> Option<(Held, Stat)> {
         let held = Held(pidfd_open(number(pid)?, PidfdFlags::empty()).ok()?);
         // The descriptor is of whoever had the number when it was opened. If the number still belongs to
         // the process that is meant, it did then.
-        (stat(pid)?.start == start).then_some(held)
+        let stat = stat(pid).filter(|stat| stat.start == start)?;
+        Some((held, stat))
     }
 
     /// Sends it a signal. Nothing, where it has ended.
@@ -254,6 +282,18 @@ mod tests {
         let start = stat(pid).unwrap().start;
         assert!(Held::process(pid, start).is_some());
         assert!(Held::process(pid, start + 1).is_none());
+        assert_eq!((own_start(), Held::with_stat(pid, start).unwrap().1.start), (start, start));
+    }
+
+    #[test]
+    fn a_file_is_read_whole_however_long_it_is() {
+        for path in ["/proc/self/stat", "/proc/self/maps", "/proc/self/cgroup"] {
+            // The map of this process may change, but not that it is long.
+            let (read, whole) = (read(path).unwrap(), fs::read(path).unwrap());
+            assert_eq!(read.is_empty(), whole.is_empty());
+            assert_eq!(read.len() > 4096, whole.len() > 4096, "{path}");
+        }
+        assert!(read("/proc/self/nothing").is_err());
     }
 
     #[test]

@@ -14,7 +14,7 @@ use super::guard::ProcessGuard;
 use super::journal::{Entry, Journal};
 use super::kept::{Numbers, id};
 use super::policy::{Permit, Policy};
-use super::process::{self, Stat};
+use super::process::{self, Held, Stat};
 use super::stilled::Stilled;
 use super::{ActionKind, ActionRecord, Outcome, Rail, ResponseSettings, Target, cgroup, clock};
 
@@ -115,11 +115,11 @@ impl Striker {
         let Some(root) = finding.process else {
             return Strike::not(record.refused(Rail::Target, "the event names no process"));
         };
-        let stat = process::stat(root.pid).filter(|stat| stat.start == root.start / TICK);
-        let name = stat.as_ref().map(|stat| stat.name.clone()).unwrap_or_default();
+        let held = Held::with_stat(root.pid, root.start / TICK);
+        let name = held.as_ref().map(|(_, stat)| stat.name.clone()).unwrap_or_default();
         let record = ActionRecord { target: Target::Process { id: root, name }, ..record }.past(Rail::Target);
-        let Some(stat) = stat else {
-            let reason = format!("the process {} that is meant has ended", root.pid);
+        let Some((held, stat)) = held else {
+            let reason = format!("the process {} that is meant has ended, or cannot be held", root.pid);
             return Strike::not(record.refused(Rail::Identity, reason));
         };
         let record = record.past(Rail::Identity);
@@ -141,7 +141,8 @@ impl Striker {
                 Strike::not(ActionRecord { outcome: Outcome::Would, reason, ..record })
             }
             Permit::Act => {
-                self.begin(finding, record.past(Rail::Confidence).past(Rail::Breaker), root, &stat, known)
+                let record = record.past(Rail::Confidence).past(Rail::Breaker);
+                self.begin(finding, record, (root, held), known)
             }
         }
     }
@@ -165,16 +166,16 @@ impl Striker {
         &self,
         finding: &Finding,
         record: ActionRecord,
-        root: ProcessId,
-        stat: &Stat,
+        (root, held): (ProcessId, Held),
         descendants: &[ProcessId],
     ) -> Strike {
         let scope = record.scope.unwrap_or_default();
+        let is_done_at_once = record.kind == ActionKind::Kill && scope == Scope::Process;
         let ends = record.kind == ActionKind::Suspend;
         let mut group = Group::new(scope, root, self.stilled.clone());
         let record = ActionRecord { scope: Some(group.scope()), ..record };
-        if !group.take(root.pid, stat.start) {
-            let reason = format!("the process {} that is meant has ended, or cannot be held", root.pid);
+        if !group.take_held(root.pid, root.start / TICK, held, is_done_at_once) {
+            let reason = format!("the process {} that is meant has ended", root.pid);
             return Strike::not(record.refused(Rail::Identity, reason));
         }
         group.take_known(descendants, |pid, stat| self.guard.descendant(pid, stat));
@@ -187,7 +188,6 @@ impl Striker {
             processes: Some(group.len()),
             ..record
         };
-        let is_done_at_once = record.kind == ActionKind::Kill && scope == Scope::Process;
         if !is_done_at_once && let Err(error) = self.journal.write(&Entry::new(&record, &group, expiry)) {
             let reason = format!("nothing was done, since it could not be noted what is being done: {error}");
             return Strike::not(record.failed(reason));

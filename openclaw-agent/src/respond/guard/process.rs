@@ -1,5 +1,6 @@
 //! Processes that are never acted upon.
 
+use std::cell::OnceCell;
 use std::fmt;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -183,7 +184,7 @@ impl ProcessGuard {
         let by_name = |pattern: &str| names(pattern, executable.name()) && executable.is_installed();
         by_default && PROTECTED.iter().any(|pattern| by_name(pattern))
             || self.protected.iter().any(|entry| match entry {
-                Protected::Path(path) => *path == executable.path && executable.is_of_host,
+                Protected::Path(path) => *path == executable.path && executable.is_of_host(),
                 Protected::Name(name) => by_name(name),
                 Protected::User(..) | Protected::Unit(_) | Protected::Label(_) => false,
             })
@@ -224,8 +225,8 @@ fn relation_to_agent(pid: u32, stat: &Stat) -> Option<&'static str> {
     if pid == own {
         return Some("this agent");
     }
-    let mut ancestor = process::stat(own);
     // Who began later is no ancestor, whoever takes over the children of others.
+    let mut ancestor = (stat.start <= process::own_start()).then(|| process::stat(own)).flatten();
     while let Some(above) = ancestor.filter(|above| above.parent != 0 && stat.start <= above.start) {
         if above.parent == pid {
             return Some("an ancestor of this agent");
@@ -251,10 +252,17 @@ fn is_keeper(pid: u32, stat: &Stat) -> bool {
         && process::real_user(pid) == Some(0)
 }
 
-/// What a process runs.
+/// What a process runs. The file is looked at where its name is one that matters: few are.
 #[derive(Debug)]
 pub(super) struct Executable {
+    pid: u32,
     path: String,
+    is_deleted: bool,
+    file: OnceCell<ExecutableFile>,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct ExecutableFile {
     /// Whether it is the host's file, not one of a container that has the same path.
     is_of_host: bool,
     /// Whether only root can have put it there.
@@ -267,30 +275,40 @@ impl Executable {
     }
 
     pub(super) fn is_installed(&self) -> bool {
-        self.is_of_host && self.is_of_root && SYSTEM.iter().any(|folder| self.path.starts_with(folder))
+        SYSTEM.iter().any(|folder| self.path.starts_with(folder))
+            && self.is_of_host()
+            && self.file().is_of_root
+    }
+
+    fn is_of_host(&self) -> bool {
+        self.file().is_of_host
+    }
+
+    fn file(&self) -> ExecutableFile {
+        // A process that has ended meanwhile runs nothing.
+        *self.file.get_or_init(|| self.look().unwrap_or_default())
+    }
+
+    fn look(&self) -> Option<ExecutableFile> {
+        // Through the link: the file itself, also after an upgrade has put another in its place.
+        let file = fs::metadata(format!("/proc/{}/exe", self.pid)).ok()?;
+        let is_same = |host: fs::Metadata| (host.dev(), host.ino()) == (file.dev(), file.ino());
+        let is_of_host = match self.is_deleted {
+            true => crate::mounts::are_those_of(self.pid),
+            false => fs::metadata(&self.path).is_ok_and(is_same),
+        };
+        Some(ExecutableFile { is_of_host, is_of_root: file.uid() == 0 && file.mode() & 0o022 == 0 })
     }
 }
 
 pub(super) fn executable(pid: u32) -> Option<Executable> {
-    let link = format!("/proc/{pid}/exe");
-    let path = fs::read_link(&link).ok()?;
-    // Through the link: the file itself, also after an upgrade has put another in its place.
-    let file = fs::metadata(&link).ok()?;
+    let path = fs::read_link(format!("/proc/{pid}/exe")).ok()?;
     let text = path.to_string_lossy();
-    let (path, deleted) = match text.strip_suffix(" (deleted)") {
-        Some(path) => (path, true),
-        None => (text.as_ref(), false),
+    let (path, is_deleted) = match text.strip_suffix(" (deleted)") {
+        Some(path) => (path.to_owned(), true),
+        None => (text.into_owned(), false),
     };
-    let is_of_host = if deleted {
-        crate::mounts::are_those_of(pid)
-    } else {
-        fs::metadata(path).is_ok_and(|host| (host.dev(), host.ino()) == (file.dev(), file.ino()))
-    };
-    Some(Executable {
-        path: path.to_owned(),
-        is_of_host,
-        is_of_root: file.uid() == 0 && file.mode() & 0o022 == 0,
-    })
+    Some(Executable { pid, path, is_deleted, file: OnceCell::new() })
 }
 
 #[cfg(test)]
@@ -315,7 +333,12 @@ mod tests {
     }
 
     fn runs(path: &str) -> Executable {
-        Executable { path: path.to_owned(), is_of_host: true, is_of_root: true }
+        runs_file(path, true, true)
+    }
+
+    fn runs_file(path: &str, is_of_host: bool, is_of_root: bool) -> Executable {
+        let file = OnceCell::from(ExecutableFile { is_of_host, is_of_root });
+        Executable { pid: 0, path: path.to_owned(), is_deleted: false, file }
     }
 
     #[test]
@@ -329,8 +352,8 @@ mod tests {
         assert!(!guard.is_protected(&runs("/usr/sbin/sshd"), false));
         assert!(!guard.is_protected(&runs("/tmp/sshd"), true));
         assert!(!guard.is_protected(&runs("/usr/bin/nc"), true));
-        assert!(!guard.is_protected(&Executable { is_of_host: false, ..runs("/usr/sbin/sshd") }, true));
-        assert!(!guard.is_protected(&Executable { is_of_root: false, ..runs("/usr/sbin/sshd") }, true));
+        assert!(!guard.is_protected(&runs_file("/usr/sbin/sshd", false, true), true));
+        assert!(!guard.is_protected(&runs_file("/usr/sbin/sshd", true, false), true));
     }
 
     #[test]
