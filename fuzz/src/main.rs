@@ -29,6 +29,7 @@ static TARGET: LazyLock<fn(&[u8])> = LazyLock::new(|| {
         "capture" => capture,
         "log" => log,
         "record" => record,
+        "mask" => mask,
         _ => panic!("OPENCLAW_FUZZ is `{name}`: it names no target"),
     }
 });
@@ -102,6 +103,17 @@ thread_local! {
 fn stage() -> Stage {
     let rules = RuleSet::load(&Source::shipped()).unwrap_or_else(|mistakes| panic!("{mistakes}"));
     Stage::new(Engine::new(rules), HostFacts::of_this_host())
+}
+
+/// A text in which secrets are masked, which a second look must leave as it is; and the same as arguments.
+fn mask(bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes);
+    let masked = openclaw_agent::mask::text(&text);
+    assert_eq!(openclaw_agent::mask::text(&masked), masked);
+    let args: Vec<&str> = text.split_whitespace().collect();
+    let mut value = serde_json::json!({"args": args, "command_line": args.join(" "), "message": text});
+    openclaw_agent::mask::json(&mut value);
+    assert_eq!(value["args"].as_array().map(Vec::len), Some(args.len()));
 }
 
 /// Kinds of record. Which one it is stands first, so that most are worth reading.

@@ -14,6 +14,7 @@ pub mod enrich;
 pub mod hash;
 pub mod kernel;
 pub mod logs;
+pub mod mask;
 pub mod mounts;
 pub mod output;
 pub mod pipeline;

@@ -14,7 +14,7 @@ use crate::setup::packages::{self, Purpose};
 use crate::{kernel, process, setup, workspace};
 
 /// What can be tried.
-const TARGETS: [&str; 6] = ["rules", "condition", "configuration", "capture", "log", "record"];
+const TARGETS: [&str; 7] = ["rules", "condition", "configuration", "capture", "log", "record", "mask"];
 
 /// Seconds that each target is tried where nothing else is said.
 const SECONDS: u32 = 60;
@@ -37,7 +37,7 @@ const FLAGS: &str = "--cfg fuzzing -Cpasses=sancov-module \
 /// What `fuzz` takes.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
-    /// What to try [default: everything]: rules, condition, configuration, capture, record
+    /// What to try [default: everything]: rules, condition, configuration, capture, log, record, mask
     #[arg(value_parser = TARGETS)]
     targets: Vec<String>,
     /// Seconds for each
