@@ -1,4 +1,4 @@
-//! A call of an endpoint, such as a function in a cloud, which is told what was found.
+//! A call of an endpoint, such as a function in a cloud, which is told what was found, but for the secrets in it.
 
 use std::time::{Duration, Instant};
 
@@ -7,6 +7,7 @@ use tokio::runtime;
 
 use crate::alert::webhook::{Attempt, Endpoint};
 use crate::config::Webhook;
+use crate::mask;
 
 /// The pause after the first failed attempt; it doubles from there.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
@@ -19,8 +20,10 @@ const IN_TIME: &str = "in time (security.response.run_limit)";
 /// # Errors
 /// Why the endpoint has not taken it, as the end of a sentence.
 pub(super) fn call(webhook: Webhook, finding: &Finding, limit: Duration) -> Result<(), String> {
-    let body =
-        serde_json::to_vec(finding).map_err(|error| format!("cannot be told what happened: {error}"))?;
+    let cannot_be_told = |error| format!("cannot be told what happened: {error}");
+    let mut told = serde_json::to_value(finding).map_err(cannot_be_told)?;
+    mask::json(&mut told);
+    let body = serde_json::to_vec(&told).map_err(cannot_be_told)?;
     let runtime = runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| format!("cannot be called: {error}"))?;
     let posted = runtime.block_on(async {

@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::{answer, answer_of, rule, victim};
 use crate::support::agent::{Agent, Setup};
 use crate::support::cgroup::Cgroup;
+use crate::support::deed::{Deed, command, link};
 use crate::support::webhook::Webhook;
 use crate::support::{live, live_once, wait_for};
 
@@ -122,12 +123,21 @@ fn an_endpoint_is_called_with_what_was_found_and_headers_that_the_rule_does_not_
     );
     let rules = rule("webhook_and_alert", "{webhook: contain}");
     let agent = Setup::new().rules(&rules).enforce_with(&cgroup, &keys).without_events().start();
-    let victim = victim(&cgroup, folder.path());
+    let mut with_secret = command(link(folder.path(), "victim"), "wait");
+    with_secret.args(["--password", "hunter 2", "x"]);
+    let victim = Deed::of(cgroup.inside(with_secret));
     let record = answer(&agent, victim.pid(), "done");
     assert_eq!((&record["kind"], &record["target"]["webhook"]), (&"webhook".into(), &"contain".into()));
     assert_eq!(record["passed"], serde_json::json!(["target", "confidence", "breaker"]));
     let post = endpoint.wait_for("the finding", |body| body["id"] == record["finding"]);
-    assert_eq!(post.body["event"]["process"]["pid"], victim.pid());
+    let process = &post.body["event"]["process"];
+    assert_eq!(process["pid"], victim.pid());
+    // Secrets of others do not leave the host; here they stay as they were seen.
+    assert_eq!(process["args"].as_array().unwrap()[1..], ["--password", "***", "x"]);
+    assert!(!post.body.to_string().contains("hunter"), "{}", post.body);
+    let event =
+        agent.wait_for_finding("victims", |event| event["process"]["pid"] == victim.pid())["event"].take();
+    assert_eq!(event["process"]["args"][2], "hunter 2");
     assert!(post.head.to_lowercase().contains("authorization: bearer s3cr3t"), "{}", post.head);
     assert!(!agent.log().contains("s3cr3t"));
 }
