@@ -1,5 +1,6 @@
 //! Which alerts are sent, and where.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -7,6 +8,7 @@ use openclaw_detect::{Condition, RecordedEvent, Severity};
 
 use super::{Alert, Trigger};
 use crate::config::Alerting;
+use crate::mask;
 
 /// An alert on its way out.
 #[derive(Debug, Clone, PartialEq)]
@@ -65,14 +67,27 @@ impl Routes {
         Routes { routes }
     }
 
-    /// Where an alert goes; none where it is not to be sent.
+    /// Where an alert goes, without the secrets that command lines hold; none where it is not to be sent.
     pub(super) fn of(&self, alert: Alert) -> Option<Outgoing> {
         let route = self.routes.get(&alert.trigger)?;
         if alert.severity < route.severity || !route.condition.as_ref().is_none_or(|it| holds(it, &alert)) {
             return None;
         }
+        // Conditions are asked of the event as it was.
+        let alert = masked(alert);
         Some(Outgoing { alert, channels: route.channels.clone(), throttle: route.throttle })
     }
+}
+
+/// What may leave the host of an alert.
+fn masked(mut alert: Alert) -> Alert {
+    mask::json(&mut alert.details);
+    for text in [&mut alert.title, &mut alert.message] {
+        if let Cow::Owned(masked) = mask::text(text) {
+            *text = masked;
+        }
+    }
+    alert
 }
 
 /// Whether a condition is true of the event that an alert is of. What is of no event passes no condition.
@@ -132,6 +147,15 @@ mod tests {
         let mut no_event = alert(Trigger::IpBlocked, Severity::Medium);
         no_event.details = json!({});
         assert_eq!(routes.of(no_event), None);
+    }
+
+    #[test]
+    fn secrets_stay_on_the_host() {
+        let mut alert = alert(Trigger::Finding, Severity::High);
+        alert.message = "curl ran: curl -u admin:hunter2hunter2 https://example.com/".to_owned();
+        alert.details["event"]["process"]["args"] = json!(["curl", "-u", "admin:hunter2hunter2"]);
+        let sent = routes("enabled: true").of(alert).unwrap().alert;
+        assert!(!serde_json::to_string(&sent).unwrap().contains("hunter2"), "{sent:?}");
     }
 
     #[test]

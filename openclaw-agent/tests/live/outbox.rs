@@ -270,11 +270,11 @@ fn a_block_by_hand_is_told_with_its_reason_and_its_end() {
     let endpoint = Webhook::new();
     let cgroup = Cgroup::new();
     let agent = to(&endpoint.url, &[]).observe(&cgroup).start();
-    let block = agent.openclaw(&["blocklist", "add", "192.0.2.1", "--reason", "test alert"]);
+    let block = agent.openclaw(&["blocklist", "add", "203.0.113.77", "--reason", "test alert"]);
     assert!(block.status.success(), "{block:?}");
     let alert = endpoint.wait_for("the block", |alert| alert["trigger"] == "ip_blocked").body;
     let details = &alert["details"];
-    assert_eq!((&alert["title"], &details["ip"]), (&"IP Address Blocked".into(), &"192.0.2.1".into()));
+    assert_eq!((&alert["title"], &details["ip"]), (&"IP Address Blocked".into(), &"203.0.113.77".into()));
     assert_eq!((&details["reason"], &details["source"]), (&"test alert".into(), &"manual".into()));
     assert!(moment(&details["expiresAt"]) > time::now().0, "{details}");
     assert!(details["undo"].as_str().unwrap().starts_with("openclaw response undo "), "{details}");
