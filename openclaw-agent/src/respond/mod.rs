@@ -5,6 +5,7 @@
 //! and ends on time, whatever becomes of the agent.
 
 pub mod action;
+mod attempt;
 mod breaker;
 mod cgroup;
 mod clock;

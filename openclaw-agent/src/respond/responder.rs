@@ -25,7 +25,8 @@ use super::stilled::Stilled;
 use super::strike::{Strike, Striker};
 use super::tree::{Shortfall, Tree};
 use super::{
-    ActionKind, ActionRecord, Network, Outcome, ProcessLookup, Rail, ResponseSettings, Target, cgroup, clock,
+    ActionKind, ActionRecord, Network, Outcome, ProcessLookup, Rail, ResponseSettings, Target, attempt,
+    cgroup, clock,
 };
 
 mod answer;

@@ -226,11 +226,30 @@ impl Responder {
         if self.enforcer()?.blocked_until(network) < expiry {
             bail!("the kernel's table of blocked networks did not keep {network}");
         }
-        let record = ActionRecord { done: Some(done), verified: Some(clock::wall()), ..record };
+        let record = ActionRecord { done: Some(done), ..record };
+        let record = match self.is_let_through(network) {
+            // What is dropped of it stays dropped.
+            true => {
+                let (address, id) = (network.address(), &record.id);
+                let reason = format!(
+                    "connections to {address} are let through all the same; what is dropped of it stays dropped until \
+                     `openclaw response undo {id}`"
+                );
+                record.failed(reason)
+            }
+            false => ActionRecord { verified: Some(clock::wall()), ..record },
+        };
         if let Some(live) = self.live.get_mut(&number) {
             live.record = record.clone();
         }
         Ok(record)
+    }
+
+    /// Whether an attempt to connect to a blocked network's first address is not denied. Where this agent cannot try, the
+    /// kernel's tables have to do.
+    fn is_let_through(&self, network: Network) -> bool {
+        cgroup::scope(self.settings.cgroup.as_deref()).is_ok_and(|scope| attempt::is_judged(&scope))
+            && attempt::is_let(network.address()).unwrap_or(false)
     }
 
     pub(super) fn do_isolate(

@@ -454,9 +454,14 @@ impl Agent {
         .is_some()
     }
 
+    /// Where verdict programs and their maps are pinned.
+    pub(crate) fn pins(&self) -> PathBuf {
+        self.folder().join("bpf/openclaw").join(VERSION)
+    }
+
     /// Whether verdict programs are pinned.
     pub(crate) fn has_pins(&self) -> bool {
-        self.folder().join("bpf/openclaw").join(VERSION).exists()
+        self.pins().exists()
     }
 
     /// Runs another command against the agent.

@@ -36,6 +36,38 @@ fn observing(cgroup: &Cgroup) -> Agent {
 }
 
 #[test]
+fn a_block_that_lets_connections_through_has_failed_whatever_the_kernels_tables_say() {
+    live!();
+    let cgroup = Cgroup::new();
+    // It is judged itself, and so can try.
+    let agent = Setup::new().observe(&cgroup).without_events().start_as(|command| cgroup.inside(command));
+    for address in ["198.51.100.1", "2001:db8:77::/48"] {
+        let block = act(&agent, &format!("blocklist add {address}"));
+        assert_eq!(block["outcome"], "done", "{block}");
+        assert!(block["verified"].is_string(), "{block}");
+    }
+    for program in ["verdict_connect4", "verdict_connect6"] {
+        std::fs::remove_file(agent.pins().join(format!("link_{program}"))).unwrap();
+    }
+    // The kernel takes its time to detach them.
+    for family in ["198.51.100.", "2001:db8:78::"] {
+        let mut last = 1;
+        wait_for("a block has failed", || {
+            last += 1;
+            let output = agent.openclaw(&["blocklist", "add", &format!("{family}{last}")]);
+            let said = String::from_utf8_lossy(&output.stderr);
+            assert_eq!(output.status.success(), !said.contains("are let through all the same"), "{said}");
+            !output.status.success()
+        });
+    }
+    // As far as it holds it is in force, until it is undone.
+    let listed = list(&agent, "response list");
+    assert_eq!(listed.iter().filter(|(_, outcome)| outcome == "failed").count(), 2, "{listed:?}");
+    agent.json_lines(&["response", "undo", "--all", "--output", "json"]);
+    assert!(!agent.has_pins());
+}
+
+#[test]
 fn a_process_is_isolated_listed_and_released_by_command_in_both_modes() {
     live!();
     needs!("ip");
