@@ -9,6 +9,7 @@ mod blind;
 mod control;
 mod counts;
 mod doctor;
+mod dump;
 mod notify;
 mod options;
 mod outlet;
@@ -21,6 +22,7 @@ mod stdout;
 mod trigger;
 
 pub use doctor::doctor;
+pub use dump::keep_memory_private;
 pub use options::RunOptions;
 pub use record::{RecordOptions, record};
 pub use run::run;

@@ -50,6 +50,8 @@ fn options(args: Args, loaded: Loaded) -> RunOptions {
 }
 
 pub(super) fn run(args: Args, context: &Context) -> Result<()> {
+    // Before any secret is read.
+    crate::agent::keep_memory_private();
     let options = options(args, context.load()?);
     crate::agent::run(options)
 }

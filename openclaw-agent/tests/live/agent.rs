@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::process::{Child, Command, Stdio};
 
 use openclaw_agent::kernel::layout::of_running_kernel;
@@ -13,6 +14,7 @@ use crate::credential::{Public, as_user};
 use crate::probe::probes_are_seen;
 use crate::support::agent::{Agent, Setup};
 use crate::support::deed::{command, copy, program};
+use crate::support::skip::skip;
 use crate::support::{live, live_once, wait_for};
 
 /// A child that is killed when it is dropped.
@@ -245,4 +247,32 @@ fn the_agents_own_activity_is_not_told() {
     agent.settle();
     let own = agent.lines(|line| line["process"]["pid"] == agent.pid());
     assert!(own.is_empty(), "{own:?}");
+}
+
+/// A command whose core dump may be as large as it takes.
+fn with_core_dump(mut command: Command) -> Command {
+    // SAFETY: between fork and exec one system call is made.
+    unsafe {
+        command.pre_exec(|| {
+            let all = rustix::process::Rlimit { current: None, maximum: None };
+            Ok(rustix::process::setrlimit(rustix::process::Resource::Core, all)?)
+        });
+    }
+    command
+}
+
+#[test]
+fn an_agent_that_crashes_leaves_no_core_dump() {
+    live_once!();
+    let folder = tempfile::tempdir().unwrap();
+    let mut other = with_core_dump(Command::new("sleep"));
+    let mut other = Killed(other.arg("1000").current_dir(folder.path()).spawn().unwrap());
+    // SAFETY: the child has not been waited for, so the pid is still its own.
+    unsafe { libc::kill(other.0.id().cast_signed(), libc::SIGABRT) };
+    if !other.0.wait().unwrap().core_dumped() {
+        skip!("this machine writes no core dumps at all");
+    }
+    let mut agent = Setup::new().without_events().start_as(with_core_dump);
+    let ended = agent.end(libc::SIGABRT);
+    assert_eq!((ended.signal(), ended.core_dumped()), (Some(libc::SIGABRT), false));
 }
