@@ -17,6 +17,7 @@ pub mod logs;
 pub mod mask;
 pub mod mounts;
 pub mod output;
+pub mod own_log;
 pub mod pipeline;
 pub mod pulse;
 pub mod queue;

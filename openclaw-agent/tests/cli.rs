@@ -88,6 +88,8 @@ fn commands_that_need_an_agent_say_how_to_start_one() {
     for line in [
         "status",
         "security status",
+        "security logs",
+        "security logs --follow",
         "blocklist list",
         "blocklist add 192.0.2.1",
         "isolate 4711",

@@ -14,6 +14,7 @@ use openclaw_detect::{Finding, ProcessId, Scope, Severity};
 use super::counts::ActionCounts;
 use crate::alert::{Alerts, Outgoing};
 use crate::api::protocol::Isolate;
+use crate::mask;
 use crate::pipeline::Processes;
 use crate::pulse::Pulse;
 use crate::queue::{Receiver, Sender, bounded};
@@ -171,7 +172,7 @@ impl Answers {
             rule = finding.rule,
             severity = finding.severity.name(),
             "{}",
-            finding.message
+            mask::text(&finding.message)
         );
         // In one, so that neither is kept without the other.
         let alert = self.alerts.of_finding(&finding, &actions);
@@ -235,7 +236,7 @@ impl Answers {
     }
 
     fn write_down(&mut self, record: ActionRecord, alert: Option<Outgoing>) {
-        tracing::info!(id = record.id, "{}", crate::output::sentence(&record));
+        tracing::info!(id = record.id, "{}", mask::text(&crate::output::sentence(&record)));
         self.store.action(record, alert);
     }
 

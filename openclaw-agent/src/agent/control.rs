@@ -20,6 +20,7 @@ use crate::api::status::{EventCount, Figures, Loss, RuleMemory, Sampled, Status}
 use crate::api::{self, Refusal, Subscribers, Subscription};
 use crate::logs::LogCounts;
 use crate::output::{Format, time};
+use crate::own_log::Ring;
 use crate::pipeline::Snapshot;
 use crate::queue::Sender;
 use crate::respond::{self, ActionRecord, Modes, Network, Policy};
@@ -45,6 +46,7 @@ pub(super) struct Control {
     pub(super) answers: Sender<Message>,
     pub(super) findings_lost: Arc<AtomicU64>,
     pub(super) logs: LogCounts,
+    pub(super) own_log: Arc<Ring>,
     pub(super) in_force: Arc<AtomicU64>,
     pub(super) counts: Arc<ActionCounts>,
     pub(super) alerts: Alerts,
@@ -336,6 +338,10 @@ impl api::Control for Control {
 
     fn subscribe(&self, condition: Option<&str>, format: Format) -> Result<Subscription, Refusal> {
         self.subscribers.subscribe(condition, format)
+    }
+
+    fn own_log(&self) -> &Ring {
+        &self.own_log
     }
 }
 

@@ -1,9 +1,11 @@
 //! What `openclaw run` is told.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use crate::config::Config;
 use crate::output::Format;
+use crate::own_log::Ring;
 
 /// What the agent is asked to do.
 #[derive(Debug, Clone)]
@@ -22,4 +24,6 @@ pub struct RunOptions {
     pub socket: PathBuf,
     /// Where the database is to be.
     pub store: PathBuf,
+    /// Where the last lines of the agent's own log are kept.
+    pub log: Arc<Ring>,
 }

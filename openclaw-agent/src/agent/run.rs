@@ -187,6 +187,7 @@ async fn run_until_stopped(options: RunOptions) -> Result<()> {
         answers: messages,
         findings_lost,
         logs: log_counts,
+        own_log: Arc::clone(&options.log),
         in_force,
         counts,
         alerts: alerts.clone(),

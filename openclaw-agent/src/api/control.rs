@@ -11,6 +11,7 @@ use tokio::sync::mpsc;
 use super::Status;
 use super::protocol::{Block, Isolate};
 use crate::output::Format;
+use crate::own_log::Ring;
 use crate::respond::{ActionRecord, Modes, Network};
 
 /// Why a request was not carried out: a sentence for the person who made it, with what to do next.
@@ -120,6 +121,9 @@ pub trait Control: Send + Sync + 'static {
     /// # Errors
     /// The condition has a mistake, which the text shows.
     fn subscribe(&self, condition: Option<&str>, format: Format) -> Result<Subscription, Refusal>;
+
+    /// The agent's own log.
+    fn own_log(&self) -> &Ring;
 }
 
 /// Events on their way to one client. The agent never waits for it: what does not fit is counted in `lost`.

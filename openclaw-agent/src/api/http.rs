@@ -137,6 +137,7 @@ mod tests {
     use crate::capability::{Capability, State as HookState};
     use crate::config::Mode;
     use crate::output::Format;
+    use crate::own_log::Ring;
     use crate::respond::{ActionRecord, Modes, Network};
 
     /// An agent that only says how it does.
@@ -240,6 +241,10 @@ mod tests {
         }
 
         fn subscribe(&self, _: Option<&str>, _: Format) -> Result<Subscription, Refusal> {
+            unreachable!("nobody asks for it")
+        }
+
+        fn own_log(&self) -> &Ring {
             unreachable!("nobody asks for it")
         }
     }

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Status;
 use crate::output::Format;
+use crate::own_log::{Level, Line};
 use crate::respond::{ActionRecord, Modes, Network};
 
 /// What a client asks for. One JSON object on one line.
@@ -66,6 +67,16 @@ pub enum Request {
     },
     /// Read the rule files again. Answer: [`Response::Rules`].
     ReloadRules,
+    /// The last lines of the agent's own log, the oldest first. Answer: [`Response::Log`]; where they are to be followed
+    /// [`Response::Following`], then [`Response::LogLine`] and [`Response::Lost`] until the client hangs up.
+    Log {
+        /// Only those that matter at least so much.
+        level: Level,
+        /// How many at most.
+        lines: usize,
+        /// Whether those that come are wanted too.
+        follow: bool,
+    },
     /// Take everything back. Answer: [`Response::Actions`], those that were taken back.
     UndoAll,
     /// Deliver alerts again that were given up. Answer: [`Response::Retried`].
@@ -160,7 +171,17 @@ pub enum Response {
         /// As [`crate::output`] writes it, without the line's end.
         line: String,
     },
-    /// Events that matched were left out, because the client did not read fast enough.
+    /// Lines of the log.
+    Log {
+        /// The oldest first.
+        lines: Vec<Line>,
+    },
+    /// One line of the log.
+    LogLine {
+        /// As it was written.
+        line: Line,
+    },
+    /// Events that matched, or lines, were left out, because the client did not read fast enough.
     Lost {
         /// How many, since the last time that this was said.
         count: u64,

@@ -2,13 +2,13 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tracing::{debug, warn};
@@ -16,6 +16,7 @@ use tracing::{debug, warn};
 use super::control::{Control, Refusal, Subscription};
 use super::protocol::{Request, Response};
 use super::socket::BoundSocket;
+use crate::own_log::Following;
 
 /// The longest line that a client may send, in bytes.
 const MAX_REQUEST: u64 = 64 * 1024;
@@ -116,10 +117,22 @@ async fn client(stream: UnixStream, control: Arc<dyn Control>) -> io::Result<()>
             let control = Arc::clone(&control);
             let subscription = blocking(move || control.subscribe(condition.as_deref(), format)).await?;
             match subscription {
-                Ok(subscription) => return follow(&mut write, lines, subscription).await,
+                Ok(Subscription { lines: events, lost }) => {
+                    answer(&mut write, &Response::Following).await?;
+                    return hand_on(&mut write, lines, events, &lost, |line| Response::Event { line }).await;
+                }
                 Err(Refusal(message)) => answer(&mut write, &Response::Error { message }).await?,
             }
             continue;
+        }
+        if let Request::Log { level, lines: count, follow: true } = request {
+            let Following { before, lines: later, lost } = control.own_log().follow(count, level);
+            answer(&mut write, &Response::Following).await?;
+            let line = |line| Response::LogLine { line: Arc::unwrap_or_clone(line) };
+            for before in before {
+                answer(&mut write, &line(before)).await?;
+            }
+            return hand_on(&mut write, lines, later, &lost, line).await;
         }
         let control = Arc::clone(&control);
         let response = blocking(move || carry_out(control.as_ref(), request)).await?;
@@ -159,31 +172,38 @@ fn carry_out(control: &dyn Control, request: Request) -> Response {
             control.mute(&rule, duration).map(|mutes| Response::Mutes { mutes })
         }
         Request::Mutes => control.mutes().map(|mutes| Response::Mutes { mutes }),
-        Request::Events { .. } => Err(Refusal("events are followed on a connection of their own".to_owned())),
+        Request::Log { level, lines, follow: false } => {
+            let lines = control.own_log().last(lines, level);
+            Ok(Response::Log { lines: lines.into_iter().map(Arc::unwrap_or_clone).collect() })
+        }
+        Request::Events { .. } | Request::Log { follow: true, .. } => {
+            Err(Refusal("what is followed has a connection of its own".to_owned()))
+        }
     };
     response.unwrap_or_else(|Refusal(message)| Response::Error { message })
 }
 
-/// Hands events on until the client hangs up or the agent ends the subscription.
-async fn follow(
+/// Hands on what comes until the client hangs up or nothing can come any more.
+async fn hand_on<T>(
     write: &mut OwnedWriteHalf,
     mut read: BufReader<OwnedReadHalf>,
-    mut subscription: Subscription,
+    mut lines: mpsc::Receiver<T>,
+    lost: &AtomicU64,
+    response: impl Fn(T) -> Response,
 ) -> io::Result<()> {
-    answer(write, &Response::Following).await?;
     let mut hung_up = [0; 1];
     loop {
         let line = tokio::select! {
-            line = subscription.lines.recv() => line,
+            line = lines.recv() => line,
             // A follower has nothing more to say: whatever arrives is its end.
             _ = read.read(&mut hung_up) => return Ok(()),
         };
-        let count = subscription.lost.swap(0, Ordering::Relaxed);
+        let count = lost.swap(0, Ordering::Relaxed);
         if count > 0 {
             answer(write, &Response::Lost { count }).await?;
         }
         match line {
-            Some(line) => answer(write, &Response::Event { line }).await?,
+            Some(line) => answer(write, &response(line)).await?,
             None => return Ok(()),
         }
     }

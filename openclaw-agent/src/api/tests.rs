@@ -16,6 +16,7 @@ use super::socket::BoundSocket;
 use super::*;
 use crate::config::Mode;
 use crate::output::Format;
+use crate::own_log::{Level, Line, Ring};
 use crate::respond::Modes;
 use crate::respond::Network;
 use crate::respond::action::{ActionKind, ActionRecord, Outcome, Target};
@@ -25,6 +26,7 @@ use crate::respond::action::{ActionKind, ActionRecord, Outcome, Target};
 struct Agent {
     blocked: Mutex<Vec<ActionRecord>>,
     subscribers: Mutex<Vec<(mpsc::Sender<String>, Arc<AtomicU64>)>>,
+    log: Ring,
 }
 
 impl Control for Agent {
@@ -142,6 +144,10 @@ impl Control for Agent {
         self.subscribers.lock().unwrap().push((sender, Arc::clone(&lost)));
         Ok(Subscription { lines, lost })
     }
+
+    fn own_log(&self) -> &Ring {
+        &self.log
+    }
 }
 
 struct Running {
@@ -228,6 +234,41 @@ async fn a_follower_gets_events_and_hears_of_those_that_were_left_out() {
     assert!(got.contains(&Response::Lost { count: 7 }), "{got:?}");
     assert!(got.contains(&Response::Event { line: "two".to_owned() }), "{got:?}");
     sender.closed().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_agents_log_is_shown_and_followed_without_a_gap() {
+    let running = start();
+    let say = |level, message: &str| {
+        let fields = vec![("path".to_owned(), "/x".into())];
+        running.agent.log.push(Line { time: Timestamp(1), level, message: message.to_owned(), fields });
+    };
+    for (level, message) in [(Level::Warn, "one"), (Level::Debug, "left out"), (Level::Info, "two")] {
+        say(level, message);
+    }
+    let request = |lines, follow| Request::Log { level: Level::Info, lines, follow };
+    let last = request(1, false);
+    let response = with_client(&running.path, move |mut client| client.ask(&last).unwrap()).await;
+    let Response::Log { lines } = response else { panic!("{response:?}") };
+    assert_eq!((lines.len(), lines[0].message.as_str()), (1, "two"));
+    assert_eq!(lines[0].fields, [("path".to_owned(), "/x".into())]);
+
+    let (heard, hear) = std::sync::mpsc::channel();
+    let (path, follow) = (running.path.clone(), request(9, true));
+    let follower = tokio::task::spawn_blocking(move || {
+        Client::connect(&path).unwrap().follow(&follow, |response| {
+            let Response::LogLine { line } = response else { panic!("{response:?}") };
+            heard.send(line.message).unwrap();
+            true
+        })
+    });
+    let next = || hear.recv_timeout(std::time::Duration::from_secs(30)).unwrap();
+    assert_eq!([next(), next()], ["one", "two"]);
+    say(Level::Trace, "left out");
+    say(Level::Error, "three");
+    assert_eq!(next(), "three");
+    running.server.stop().await;
+    follower.await.unwrap().unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

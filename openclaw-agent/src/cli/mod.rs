@@ -10,6 +10,7 @@ mod events;
 mod findings;
 mod isolate;
 mod log;
+mod logs;
 mod record;
 mod release;
 mod replay;
@@ -23,6 +24,7 @@ mod table;
 use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use anstream::eprintln;
 use clap::{CommandFactory as _, Parser, Subcommand};
@@ -92,10 +94,10 @@ pub fn main() -> ExitCode {
         // Help and version are such errors too, and exit with 0.
         Err(error) => error.exit(),
     };
-    let _log = log::start(matches!(cli.command, Command::Run(_) | Command::Record(_)));
+    let log = log::start(matches!(cli.command, Command::Run(_) | Command::Record(_)));
     let context = Context::new(cli.config);
     let result = match cli.command {
-        Command::Run(args) => run::run(args, &context),
+        Command::Run(args) => run::run(args, &context, Arc::clone(&log.last)),
         Command::Status(args) => status::run(&args, &context),
         Command::Doctor(args) => doctor::run(&args, &context),
         Command::Events(args) => events::run(args, &context),
@@ -156,6 +158,7 @@ mod tests {
             "run --rules a --rules b --events --output json --release-on-exit",
             "status --output json",
             "security status",
+            "security logs --follow --level warn --lines 20 --output json",
             "doctor",
             "events --follow --where x",
             "findings --severity warning --rule r --since 1h --limit 5",

@@ -1,6 +1,7 @@
 //! `openclaw run`
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use anyhow::Result;
 
@@ -8,6 +9,7 @@ use super::context::{self, Context};
 use crate::agent::RunOptions;
 use crate::config::Loaded;
 use crate::output::Format;
+use crate::own_log::Ring;
 
 /// Run the agent in the foreground, until it is told to stop by Ctrl-C or SIGTERM
 ///
@@ -35,7 +37,7 @@ pub(super) struct Args {
     release_on_exit: bool,
 }
 
-fn options(args: Args, loaded: Loaded) -> RunOptions {
+fn options(args: Args, loaded: Loaded, log: Arc<Ring>) -> RunOptions {
     let mut config = loaded.config;
     config.security.response.release_on_exit |= args.release_on_exit;
     RunOptions {
@@ -46,12 +48,13 @@ fn options(args: Args, loaded: Loaded) -> RunOptions {
         rules: args.rules,
         events: args.events,
         output: args.output,
+        log,
     }
 }
 
-pub(super) fn run(args: Args, context: &Context) -> Result<()> {
+pub(super) fn run(args: Args, context: &Context, log: Arc<Ring>) -> Result<()> {
     // Before any secret is read.
     crate::agent::keep_memory_private();
-    let options = options(args, context.load()?);
+    let options = options(args, context.load()?, log);
     crate::agent::run(options)
 }

@@ -1,10 +1,10 @@
-//! `openclaw security`: other names for the same things.
+//! `openclaw security`: how the agent does, and what it says.
 
 use anyhow::Result;
 
-use super::{context::Context, status};
+use super::{context::Context, logs, status};
 
-/// Other names: `security status` is `status`
+/// How the agent does, and its log: `security status` is `status`
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     #[command(subcommand)]
@@ -14,10 +14,12 @@ pub(super) struct Args {
 #[derive(Debug, clap::Subcommand)]
 enum Command {
     Status(status::Args),
+    Logs(logs::Args),
 }
 
 pub(super) fn run(args: &Args, context: &Context) -> Result<()> {
     match &args.command {
         Command::Status(args) => status::run(args, context),
+        Command::Logs(args) => logs::run(args, context),
     }
 }

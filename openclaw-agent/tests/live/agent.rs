@@ -111,6 +111,39 @@ fn who_follows_events_is_shown_those_that_the_condition_names() {
 }
 
 #[test]
+fn the_agents_log_is_shown_and_followed_by_level() {
+    live_once!();
+    let agent = Setup::new().without_events().start();
+    let messages = |args: &[&str]| {
+        let lines = agent.json_lines(&[&["security", "logs", "--output", "json"], args].concat());
+        lines.iter().map(|line| line["message"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert!(messages(&["--level", "info"]).contains(&"watching".to_owned()));
+    assert_eq!(messages(&["--lines", "0"]), [""; 0]);
+    let text = agent.openclaw(&["security", "logs"]);
+    let text = String::from_utf8(text.stdout).unwrap();
+    assert!(text.contains("  INFO watching rules=1 mode=observe") && !text.contains('\x1b'), "{text}");
+
+    let follow = ["security", "logs", "--follow", "--level", "warn", "--output", "json"];
+    let mut child = agent.command(&follow).stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let _follower = Killed(child);
+    let switch = |mode| assert!(agent.openclaw(&["response", "mode", mode]).status.success());
+    let switched = |line: Option<std::io::Result<String>>| {
+        let line: Value = serde_json::from_str(&line.unwrap().unwrap()).unwrap();
+        assert_eq!(line["message"], "the mode of answers was switched by hand");
+        assert_eq!((&line["level"], &line["fields"]["mode"]), (&"warn".into(), &"observe".into()));
+    };
+    // The first may have been there before, or come while it is followed; the second comes after the first.
+    switch("observe");
+    let warned = lines.find(|line| line.as_ref().is_ok_and(|line| line.contains("switched by hand")));
+    switched(warned);
+    switch("observe");
+    switched(lines.next());
+    assert!(messages(&["--level", "warn"]).iter().filter(|message| message.contains("by hand")).count() == 2);
+}
+
+#[test]
 fn a_user_who_is_not_root_is_refused_what_the_agent_would_tell() {
     live_once!();
     let agent = Agent::start();
