@@ -90,6 +90,7 @@ fn commands_that_need_an_agent_say_how_to_start_one() {
         "security status",
         "security logs",
         "security logs --follow",
+        "gateway status",
         "blocklist list",
         "blocklist add 192.0.2.1",
         "isolate 4711",
@@ -100,6 +101,41 @@ fn commands_that_need_an_agent_say_how_to_start_one() {
         let said = host.stderr(line, 1);
         assert!(said.contains("no agent is running") && said.contains("openclaw run"), "{line}: {said}");
     }
+}
+
+/// A `systemctl` of the test's own, before any other.
+fn with_systemctl(host: &Host, script: &str) -> Command {
+    host.write("systemctl", &format!("#!/bin/sh\n{script}\n"));
+    fs::set_permissions(host.path().join("systemctl"), fs::Permissions::from_mode(0o755)).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_openclaw"));
+    let path = format!("{}:{}", host.path().display(), std::env::var("PATH").unwrap());
+    command.args(["gateway", "restart"]).current_dir(host.path()).env("HOME", host.path()).env("PATH", path);
+    command.env_remove("OPENCLAW_LOG").env_remove("KUBERNETES_SERVICE_HOST");
+    command
+}
+
+#[test]
+fn a_service_that_cannot_be_restarted_says_why_and_what_to_do_instead() {
+    let host = Host::new();
+    let said = |command: &mut Command| {
+        let output = command.output().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
+        String::from_utf8(output.stderr).unwrap()
+    };
+    let mut no_systemd = with_systemctl(&host, "echo 'System has not been booted with systemd.' >&2; exit 1");
+    let text = said(&mut no_systemd);
+    assert!(text.contains("not been booted with systemd") && text.contains("sudo openclaw run"), "{text}");
+    let text = said(no_systemd.env("KUBERNETES_SERVICE_HOST", "192.0.2.1"));
+    assert!(text.contains("`kubectl rollout restart daemonset/openclaw`"), "{text}");
+    let text = said(&mut with_systemctl(&host, "echo LoadState=not-found"));
+    assert!(text.contains("it is not installed"), "{text}");
+    let fails = "[ $2 = show ] && echo LoadState=loaded && exit; echo 'Job for x failed.' >&2; exit 1";
+    let text = said(&mut with_systemctl(&host, fails));
+    assert!(text.contains("was not restarted") && text.contains("Job for x failed"), "{text}");
+    // What the agent would not start with ends none that runs.
+    host.write("openclaw-config.yml", "nothing: x\n");
+    let text = said(&mut with_systemctl(&host, "touch asked; echo LoadState=loaded"));
+    assert!(text.contains("not restarted") && !host.path().join("asked").exists(), "{text}");
 }
 
 #[test]

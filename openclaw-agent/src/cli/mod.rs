@@ -8,6 +8,7 @@ mod context;
 mod doctor;
 mod events;
 mod findings;
+mod gateway;
 mod isolate;
 mod log;
 mod logs;
@@ -77,6 +78,7 @@ enum Command {
     Response(response::Args),
     Config(config::Args),
     Security(security::Args),
+    Gateway(gateway::Args),
     Completion(completion::Args),
     /// What an agent begins for itself
     #[command(name = respond::KEEPER_COMMAND, hide = true)]
@@ -112,6 +114,7 @@ pub fn main() -> ExitCode {
         Command::Response(args) => response::run(args, &context),
         Command::Config(args) => config::run(&args, &context),
         Command::Security(args) => security::run(&args, &context),
+        Command::Gateway(args) => gateway::run(&args, &context),
         Command::Completion(args) => completion::run(&args),
         Command::KeepSuspended { folder } => respond::keep_suspended(&folder).map_err(Into::into),
     };
@@ -159,6 +162,8 @@ mod tests {
             "status --output json",
             "security status",
             "security logs --follow --level warn --lines 20 --output json",
+            "gateway restart",
+            "gateway status --output json",
             "doctor",
             "events --follow --where x",
             "findings --severity warning --rule r --since 1h --limit 5",

@@ -366,6 +366,26 @@ fn a_reload_runs_the_rules_that_are_written_and_fails_where_there_is_a_mistake()
 }
 
 #[test]
+fn a_restart_by_hand_waits_until_another_agent_answers() {
+    service!();
+    let service = Service::start(&rule("alert", "{}"), "");
+    let before = service.pid();
+    let output = command_of(PROGRAM, &["gateway", "restart"]);
+    assert!(output.status.success(), "{output:?}\n{}", service.picture());
+    let after = service.pid();
+    assert_ne!(after, before);
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(
+        said.starts_with("restarted openclaw.service") && said.contains(&format!("process {after},")),
+        "{said}"
+    );
+    let status = service.json("gateway status").remove(0);
+    assert_eq!((&status["service"]["active"], &status["agent"]["pid"]), (&"active".into(), &after.into()));
+    let log = service.json("security logs");
+    assert!(log.iter().any(|line| line["message"] == "watching"), "{log:?}");
+}
+
+#[test]
 fn a_service_that_is_stopped_ends_cleanly_and_leaves_its_verdicts_in_force() {
     service!();
     let service = Service::start(&rule("alert", "{}"), "");
