@@ -70,7 +70,7 @@ async fn run_until_stopped(options: RunOptions) -> Result<()> {
     let config = &options.config;
     let mut manager = ServiceManager::of_environment();
     let webhooks: Vec<String> =
-        config.security.response.webhooks.iter().map(|webhook| webhook.name.clone()).collect();
+        config.security.response.webhooks.iter().map(|(name, _)| name.clone()).collect();
     let (rules, stamps) = Rules::read(&config.security.rules, &options.rules, &webhooks);
     let rules = rules?;
     // Before anything is attached: a second agent ends here.

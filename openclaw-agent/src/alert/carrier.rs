@@ -11,9 +11,8 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 use tracing::{error, info, warn};
 
-use super::channel::Sender;
+use super::channel::{Attempt, Sender};
 use super::state::ChannelState;
-use super::webhook::Attempt;
 use super::{Alert, Alerts};
 use crate::output::time;
 use crate::store::{Ended, Waiting, Writer};
@@ -152,8 +151,8 @@ impl Carrier {
             self.next = Instant::now() + self.sender.pace();
             let channel = self.state.name.as_str();
             let (reason, after) = match attempt {
-                Attempt::Delivered => {
-                    info!(alert = %alert.id, channel, "alert delivered");
+                Attempt::Delivered { said } => {
+                    info!(alert = %alert.id, channel, said, "alert delivered");
                     self.state.succeeded();
                     self.told = false;
                     return Fate::Delivered;

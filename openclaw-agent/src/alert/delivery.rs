@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use jiff::tz::TimeZone;
 use openclaw_detect::Finding;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -12,10 +13,9 @@ use tokio::time::{Instant, timeout_at};
 use tracing::{error, info};
 
 use super::carrier::Carrier;
-use super::channel::Sender;
+use super::channel::{Attempt, Sender};
 use super::route::Routes;
 use super::state::ChannelState;
-use super::webhook::Attempt;
 use super::{Alert, Outgoing};
 use crate::api::status::{AlertCounts, ChannelStatus};
 use crate::config::{Alerting, Channel};
@@ -27,9 +27,7 @@ use crate::store::{Posted, StoreError, Writer};
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// A channel's client cannot be made.
-    #[error(
-        "the channel {channel} cannot be used: {reason}. Install the system's certificates (package ca-certificates)"
-    )]
+    #[error("the channel {channel} cannot be used: {reason}")]
     Channel {
         /// The channel's name.
         channel: String,
@@ -103,7 +101,7 @@ impl Alerts {
             let Some(channel) = config.channels.iter().find(|channel| channel.name == state.name) else {
                 continue;
             };
-            let sender = Sender::new(channel)
+            let sender = Sender::new(channel, &zone(config))
                 .map_err(|reason| StartError::Channel { channel: channel.name.clone(), reason })?;
             let left = waiting.get(&state.name).copied().unwrap_or_default();
             if left > 0 {
@@ -224,11 +222,16 @@ impl Alerts {
 ///
 /// # Errors
 /// Why the endpoint has not accepted it.
-pub async fn try_channel(_config: &Alerting, channel: &Channel, alert: &Alert) -> Result<String, String> {
-    match Sender::new(channel)?.send(alert).await {
-        Attempt::Delivered => Ok("accepted".to_owned()),
+pub async fn try_channel(config: &Alerting, channel: &Channel, alert: &Alert) -> Result<String, String> {
+    match Sender::new(channel, &zone(config))?.send(alert).await {
+        Attempt::Delivered { said } => Ok(said),
         Attempt::Never { reason } | Attempt::Later { reason, .. } => Err(reason),
     }
+}
+
+/// The zone of the moments in messages to people.
+fn zone(config: &Alerting) -> TimeZone {
+    config.timezone.clone().unwrap_or_else(TimeZone::system)
 }
 
 impl Deliveries {

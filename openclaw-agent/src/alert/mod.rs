@@ -5,18 +5,20 @@
 //! and what waits survives the agent. Nothing here ever makes the sensor wait.
 
 mod carrier;
-mod channel;
+pub(crate) mod channel;
 mod delivery;
 mod details;
 mod heartbeat;
 mod message;
 mod route;
 mod state;
+mod template;
+mod text;
 mod trigger;
-pub(crate) mod webhook;
 
 pub use delivery::{Alerts, Deliveries, StartError, try_channel};
 pub use heartbeat::beat;
 pub use message::{Alert, FAILED_AUTH_SPIKE};
 pub use route::Outgoing;
+pub use template::Template;
 pub use trigger::Trigger;

@@ -262,7 +262,7 @@ async fn the_agents_log_is_shown_and_followed_without_a_gap() {
             true
         })
     });
-    let next = || hear.recv_timeout(std::time::Duration::from_secs(30)).unwrap();
+    let next = || hear.recv_timeout(Duration::from_secs(30)).unwrap();
     assert_eq!([next(), next()], ["one", "two"]);
     say(Level::Trace, "left out");
     say(Level::Error, "three");

@@ -1,5 +1,6 @@
 //! `security.alerting`: whether and where findings and answers are told.
 
+use std::path::Path;
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
@@ -58,8 +59,8 @@ impl Default for Alerting {
     }
 }
 
-/// Reads `security.alerting`.
-pub(super) fn read(reader: &mut Reader<'_>, node: Option<&Node>) -> Alerting {
+/// Reads `security.alerting`; `folder` is where relative paths begin.
+pub(super) fn read(reader: &mut Reader<'_>, node: Option<&Node>, folder: &Path) -> Alerting {
     let mut alerting = Alerting::default();
     let mut keys = reader.section("security.alerting", node);
     if let Some(node) = keys.take("enabled") {
@@ -67,7 +68,7 @@ pub(super) fn read(reader: &mut Reader<'_>, node: Option<&Node>) -> Alerting {
     }
     let channels = keys.take("channels");
     let names = triggers::names(channels);
-    alerting.channels = channel::read_all(reader, channels, alerting.enabled);
+    alerting.channels = channel::read_all(reader, channels, folder, alerting.enabled);
     alerting.triggers = triggers::read(reader, keys.take("triggers"), &names);
     if let Some(node) = keys.take("timezone") {
         alerting.timezone = reader.parsed(&keys.name("timezone"), node, |text| {

@@ -4,18 +4,21 @@
 //! taken in `snake_case` and `camelCase`. An unknown key is an error with its place and the nearest right name,
 //! a key of a part that this version does not have is a warning.
 
+pub(crate) mod address;
 mod alerting;
+mod authority;
 mod channel;
 mod file;
+mod http;
 pub(crate) mod node;
 mod reader;
 mod response;
+mod secret;
 mod settings;
 mod sources;
 mod triggers;
 pub mod trust;
 pub mod units;
-mod webhook;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -28,15 +31,20 @@ use crate::respond::{Network, ResponseSettings, any_enforces, state_folder};
 use crate::sensor::RingSizes;
 
 pub use alerting::{Alerting, Heartbeat};
-pub use channel::{Channel, ChannelKind};
+pub use authority::Authority;
+pub use channel::{
+    Alertmanager, Channel, ChannelKind, Chat, Email, EmailTls, File, Slack, Syslog, SyslogAddress,
+    SyslogFormat, SyslogTransport, Telegram, Webhook, WebhookFormat,
+};
 pub use file::{ConfigError, Loaded, candidates, find, load, parse};
+pub use http::Http;
 pub use node::Place;
 pub use openclaw_detect::Mode;
 pub use reader::{Problem, nearest};
 pub use response::Response;
+pub use secret::Secret;
 pub use sources::{LogKind, LogSource, is_pattern};
 pub use triggers::{AuthSpike, TriggerSettings, Triggers};
-pub use webhook::Webhook;
 
 /// Everything that can be set, with its defaults filled in.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -71,7 +79,7 @@ impl Config {
     fn endpoints(&self) -> Vec<String> {
         let answers = &self.security.response.webhooks;
         let alerts = self.security.alerting.channels.iter().filter_map(Channel::host_and_port);
-        alerts.chain(answers.iter().map(Webhook::host_and_port)).collect()
+        alerts.chain(answers.iter().map(|(_, http)| http.host_and_port())).collect()
     }
 
     /// What the responder is told; `socket` is the agent's control socket.
@@ -233,6 +241,9 @@ pub(crate) fn duration_text<S: serde::Serializer>(
     serializer.serialize_str(&units::format_duration(*duration))
 }
 
-fn size_text<S: serde::Serializer, N: Copy + Into<u64>>(bytes: &N, serializer: S) -> Result<S::Ok, S::Error> {
+pub(crate) fn size_text<S: serde::Serializer, N: Copy + Into<u64>>(
+    bytes: &N,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(&units::format_size((*bytes).into()))
 }

@@ -147,6 +147,29 @@ impl<'n> Section<'n> {
         (entry.1.value != Tree::Null).then_some(entry.1)
     }
 
+    /// The value of a key without which its section, at `at`, is of no use; `help` says what to give. One that is missing
+    /// is a problem.
+    pub(crate) fn need(
+        &mut self,
+        reader: &mut Reader<'_>,
+        key: &'static str,
+        at: Place,
+        help: &str,
+    ) -> Option<&'n Node> {
+        let node = self.take(key);
+        if node.is_none() {
+            reader.problem(at, format!("`{}` is missing: give {help}", self.name(key)));
+        }
+        node
+    }
+
+    /// Takes the keys that were asked of another section, whatever their values: this one is not read.
+    pub(crate) fn take_as(&mut self, other: &Section<'_>) {
+        for key in &other.known {
+            self.take(key);
+        }
+    }
+
     /// The keys that were not taken, with their values: for mappings whose keys are names of the user's.
     pub(crate) fn take_rest(&mut self) -> Vec<(&'n Key, &'n Node)> {
         self.entries

@@ -4,13 +4,12 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use openclaw_detect::Mode;
-use serde::ser::SerializeMap as _;
 use serde::{Serialize, Serializer};
 
 use super::node::Node;
 use super::reader::Reader;
 use super::settings::path;
-use super::{Webhook, duration_text, units};
+use super::{Http, duration_text, units};
 use crate::respond::{BreakerLimits, Exceptions, Network, Protected};
 
 /// `security.response`
@@ -44,8 +43,8 @@ pub struct Response {
     /// What isolation leaves open.
     pub isolation: Exceptions,
     /// The endpoints that rules may call, by their names.
-    #[serde(serialize_with = "webhooks_by_name")]
-    pub webhooks: Vec<Webhook>,
+    #[serde(serialize_with = "by_name")]
+    pub webhooks: Vec<(String, Http)>,
     /// What is never acted upon, besides what never is.
     pub protected: Vec<Protected>,
     /// Networks that are never blocked.
@@ -117,7 +116,7 @@ pub(super) fn read(reader: &mut Reader<'_>, node: Option<&Node>, folder: &Path) 
         response.isolate_on_critical = reader.flag(&keys.name("isolate_on_critical"), node).unwrap_or(false);
     }
     response.isolation = isolation(reader, keys.take("isolation"));
-    response.webhooks = webhooks(reader, keys.take("webhooks"));
+    response.webhooks = webhooks(reader, keys.take("webhooks"), folder);
     if let Some(node) = keys.take("protected") {
         response.protected = reader.list(&keys.name("protected"), node, str::parse);
     }
@@ -202,15 +201,15 @@ fn isolation(reader: &mut Reader<'_>, node: Option<&Node>) -> Exceptions {
     exceptions
 }
 
-fn webhooks(reader: &mut Reader<'_>, node: Option<&Node>) -> Vec<Webhook> {
+fn webhooks(reader: &mut Reader<'_>, node: Option<&Node>, folder: &Path) -> Vec<(String, Http)> {
     let mut names = reader.section("security.response.webhooks", node);
     let named = names.take_rest().into_iter();
     named
         .filter_map(|(key, node)| {
             let mut keys = reader.section(&format!("security.response.webhooks.{}", key.name), Some(node));
-            let webhook = Webhook::read(reader, &key.name, &mut keys, node);
+            let http = Http::read(reader, &mut keys, node, folder, None);
             keys.finish(reader);
-            webhook
+            Some((key.name.clone(), http?))
         })
         .collect()
 }
@@ -228,14 +227,6 @@ fn a_second_at_least(text: &str) -> Result<Duration, String> {
     }
 }
 
-fn webhooks_by_name<S: Serializer>(webhooks: &[Webhook], serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_map(webhooks.iter().map(|webhook| (&webhook.name, webhook)))
-}
-
-fn by_name<S: Serializer>(modes: &[(String, Mode)], serializer: S) -> Result<S::Ok, S::Error> {
-    let mut map = serializer.serialize_map(Some(modes.len()))?;
-    for (name, mode) in modes {
-        map.serialize_entry(name, mode)?;
-    }
-    map.end()
+fn by_name<T: Serialize, S: Serializer>(entries: &[(String, T)], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(entries.iter().map(|(name, value)| (name, value)))
 }

@@ -12,7 +12,7 @@ use std::time::Duration;
 use openclaw_detect::Finding;
 
 use super::{ActionRecord, Outcome, clock};
-use crate::config::Webhook;
+use crate::config::Http;
 pub(super) use command::untrusted;
 
 /// How many run at once: more are refused.
@@ -27,7 +27,7 @@ pub(super) enum Errand {
     /// A program, by its path, and its arguments.
     Command(Vec<String>),
     /// An endpoint to be told what was found.
-    Call(Webhook),
+    Call(Http),
 }
 
 impl Errand {

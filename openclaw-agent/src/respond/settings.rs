@@ -7,7 +7,7 @@ use openclaw_detect::{Mode, ProcessId};
 
 use super::{BreakerLimits, Exceptions, Network, Protected, state_folder};
 use crate::api::socket::SYSTEM_SOCKET;
-use crate::config::Webhook;
+use crate::config::Http;
 
 /// How to answer.
 #[derive(Debug, Clone)]
@@ -39,7 +39,7 @@ pub struct ResponseSettings {
     /// Networks that are never blocked.
     pub never_block: Vec<Network>,
     /// The endpoints that rules may call, by their names.
-    pub webhooks: Vec<Webhook>,
+    pub webhooks: Vec<(String, Http)>,
     /// Where alerts and webhooks go, as `host:port`: never blocked either.
     pub alert_endpoints: Vec<String>,
     /// How many isolated processes there is room for; none means as many as the machine can have.

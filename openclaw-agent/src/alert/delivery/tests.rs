@@ -7,9 +7,8 @@ use openclaw_detect::Severity;
 use serde_json::{Value, json};
 
 use super::super::Trigger;
-use super::super::webhook::Endpoint;
 use super::*;
-use crate::config::{ChannelKind, Webhook};
+use crate::config::{ChannelKind, Http, Webhook};
 use crate::store::{Audience, Filter, Limits, Outbox, Store, Which, WriterThread};
 
 /// What a real HTTP server received.
@@ -54,12 +53,13 @@ fn listener() -> (TcpListener, SocketAddr) {
     (listener, address)
 }
 
-fn webhook(address: SocketAddr) -> Webhook {
+fn webhook(address: SocketAddr) -> Channel {
     webhook_named("webhook", address)
 }
 
-fn webhook_named(name: &str, address: SocketAddr) -> Webhook {
-    Webhook::new(name, format!("http://{address}/hook").parse().unwrap())
+fn webhook_named(name: &str, address: SocketAddr) -> Channel {
+    let http = Http::new(format!("http://{address}/hook").parse().unwrap());
+    Channel { name: name.to_owned(), kind: ChannelKind::Webhook(Webhook::new(http)) }
 }
 
 /// Channels that are fed by a store of their own.
@@ -84,12 +84,12 @@ impl Audience for Ears {
     }
 }
 
-async fn start(webhooks: Vec<Webhook>) -> Running {
-    start_in(tempfile::tempdir().unwrap(), webhooks).await
+async fn start(channels: Vec<Channel>) -> Running {
+    start_in(tempfile::tempdir().unwrap(), channels).await
 }
 
-async fn start_in(folder: tempfile::TempDir, webhooks: Vec<Webhook>) -> Running {
-    let mut config = Alerting { channels: channels(webhooks), ..Alerting::default() };
+async fn start_in(folder: tempfile::TempDir, channels: Vec<Channel>) -> Running {
+    let mut config = Alerting { channels, ..Alerting::default() };
     for settings in config.triggers.of.values_mut() {
         settings.throttle = Duration::ZERO;
     }
@@ -127,12 +127,6 @@ impl Running {
     }
 }
 
-fn channels(webhooks: Vec<Webhook>) -> Vec<Channel> {
-    let channel =
-        |webhook: Webhook| Channel { name: webhook.name.clone(), kind: ChannelKind::Webhook(webhook) };
-    webhooks.into_iter().map(channel).collect()
-}
-
 fn alert(id: &str) -> Alert {
     Alert {
         id: id.to_owned(),
@@ -166,7 +160,8 @@ async fn an_alert_arrives_as_json_with_the_configured_headers() {
     let (listener, address) = listener();
     let received = serve(listener, vec!["204 No Content"]);
     let mut webhook = webhook(address);
-    webhook.headers.push(("x-custom-header".parse().unwrap(), "value".parse().unwrap()));
+    let ChannelKind::Webhook(posted) = &mut webhook.kind else { unreachable!() };
+    posted.http.headers.push(("x-custom-header".parse().unwrap(), "value".parse().unwrap()));
     let alerts = start(vec![webhook]).await;
     alerts.send(alert("a1"));
     let counts = alerts.close(PATIENCE).await;
@@ -284,25 +279,8 @@ async fn what_no_disk_takes_is_delivered_from_memory_and_what_does_not_fit_there
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_sent_where_alerting_is_switched_off() {
     let (_listener, address) = listener();
-    let config =
-        Alerting { enabled: false, channels: channels(vec![webhook(address)]), ..Alerting::default() };
+    let config = Alerting { enabled: false, channels: vec![webhook(address)], ..Alerting::default() };
     let alerts = Alerts::new(&config, "web-1");
     assert_eq!(alerts.route(alert("a1")), None);
     assert!(alerts.channels().is_empty());
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn https_to_a_server_without_a_trusted_certificate_is_not_delivered() {
-    let (listener, address) = listener();
-    let mut webhook = webhook(address);
-    webhook.url = format!("https://{address}/").parse().unwrap();
-    let endpoint = Endpoint::new(webhook).unwrap();
-    let server = thread::spawn(move || {
-        let (mut stream, _) = listener.accept().unwrap();
-        let mut hello = [0; 1];
-        stream.read_exact(&mut hello).unwrap();
-        hello[0]
-    });
-    assert!(matches!(endpoint.post(Vec::new()).await, Attempt::Later { .. }));
-    assert_eq!(server.join().unwrap(), 0x16, "what goes out is a TLS handshake, not the alert");
 }

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 use openclaw_detect::Finding;
 use tokio::runtime;
 
-use crate::alert::webhook::{Attempt, Endpoint};
-use crate::config::Webhook;
+use crate::alert::channel::{Attempt, Endpoint};
+use crate::config::Http;
 use crate::mask;
 
 /// The pause after the first failed attempt; it doubles from there.
@@ -19,7 +19,7 @@ const IN_TIME: &str = "in time (security.response.run_limit)";
 ///
 /// # Errors
 /// Why the endpoint has not taken it, as the end of a sentence.
-pub(super) fn call(webhook: Webhook, finding: &Finding, limit: Duration) -> Result<(), String> {
+pub(super) fn call(webhook: Http, finding: &Finding, limit: Duration) -> Result<(), String> {
     let cannot_be_told = |error| format!("cannot be told what happened: {error}");
     let mut told = serde_json::to_value(finding).map_err(cannot_be_told)?;
     mask::json(&mut told);
@@ -35,13 +35,12 @@ pub(super) fn call(webhook: Webhook, finding: &Finding, limit: Duration) -> Resu
     posted.unwrap_or_else(|_| Err(format!("has not taken it {IN_TIME}: it did not answer")))
 }
 
-async fn post(webhook: Webhook, body: Vec<u8>, end: Instant) -> Result<(), String> {
-    let endpoint =
-        Endpoint::new(webhook).map_err(|error| format!("cannot be called: {}", error.without_url()))?;
+async fn post(webhook: Http, body: Vec<u8>, end: Instant) -> Result<(), String> {
+    let endpoint = Endpoint::new(webhook).map_err(|error| format!("cannot be called: {error}"))?;
     let mut pause = FIRST_PAUSE;
     loop {
         let (reason, after) = match endpoint.post(body.clone()).await {
-            Attempt::Delivered => return Ok(()),
+            Attempt::Delivered { .. } => return Ok(()),
             Attempt::Never { reason } => return Err(format!("has not taken it: {reason}")),
             Attempt::Later { reason, after } => (reason, after),
         };

@@ -42,7 +42,8 @@ impl Responder {
     pub(super) fn answer_webhook(&mut self, finding: &Finding, origin: &Origin<'_>) -> ActionRecord {
         let name = finding.response.webhook.clone().unwrap_or_default();
         let record = self.errand_record(ActionKind::Webhook, Target::Webhook(name.clone()), origin);
-        let endpoint = self.settings.webhooks.iter().find(|webhook| webhook.name == name).cloned();
+        let endpoint =
+            self.settings.webhooks.iter().find(|(known, _)| *known == name).map(|(_, http)| http.clone());
         let record = match endpoint {
             None => {
                 record.refused(Rail::Target, format!("security.response.webhooks has no endpoint `{name}`"))
