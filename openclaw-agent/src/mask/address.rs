@@ -12,6 +12,9 @@ pub(super) const PARTS: [&str; 1] = ["@"];
 /// From how many characters on a user without a password is a token (`https://TOKEN@host`), and no name.
 const TOKEN: usize = 20;
 
+/// How much of an address is looked through for its user, in bytes.
+const LONGEST: usize = 4096;
+
 /// Where such secrets are.
 pub(super) fn secrets(text: &str) -> Vec<Secret> {
     if !text.contains('@') {
@@ -25,7 +28,7 @@ pub(super) fn secrets(text: &str) -> Vec<Secret> {
 
 /// The secret of the address of which the part after the scheme begins at `start`.
 fn of_address(text: &str, start: usize) -> Option<Secret> {
-    let rest = &text[start..];
+    let rest = &text[start..text.floor_char_boundary(start + LONGEST)];
     let rest =
         &rest[..rest.find(|c: char| c.is_whitespace() || matches!(c, '"' | '\'')).unwrap_or(rest.len())];
     let first = rest.find([':', '/', '?', '#', '@', '['])?;

@@ -230,7 +230,7 @@ fn words(text: &str) -> Vec<Secret> {
     words
 }
 
-/// What is written into a program that reads a password: `echo root:… | chpasswd`.
+/// What is written into a program that reads a password: `echo root:… | chpasswd`, of which the user is no secret.
 fn piped(text: &str) -> impl Iterator<Item = Secret> {
     #[expect(clippy::expect_used, reason = "a constant")]
     static PIPED: LazyLock<Regex> = LazyLock::new(|| {
@@ -239,7 +239,11 @@ fn piped(text: &str) -> impl Iterator<Item = Secret> {
         Regex::new(&format!(r"\b(?:echo|printf)\s+(?:-\w+\s+)*([^|;&\n]*?)\s*\|\s*(?:sudo\s+)?{reader}"))
             .expect("an expression")
     });
-    PIPED.captures_iter(text).filter_map(|found| Some(found.get(1)?.range()))
+    PIPED.captures_iter(text).filter_map(|found| {
+        let (whole, secret) = (found.get(0)?, found.get(1)?);
+        let user = secret.as_str().find(':').filter(|_| whole.as_str().ends_with("chpasswd"));
+        Some(secret.start() + user.map_or(0, |user| user + 1)..secret.end())
+    })
 }
 
 /// The program that this word calls, where it stands as programs do: first, or not as the value of a long flag

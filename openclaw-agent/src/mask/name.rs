@@ -1,7 +1,7 @@
 //! Names to which secrets are given: of flags, variables, headers, parameters and keys.
 
 /// Parts of which every such name has one, for a first look at a text.
-pub(super) const PARTS: [&str; 15] = [
+pub(super) const PARTS: [&str; 16] = [
     "pass",
     "pw",
     "secret",
@@ -17,10 +17,11 @@ pub(super) const PARTS: [&str; 15] = [
     "sig",
     "otp",
     "psk",
+    "creds",
 ];
 
 /// Ends of names, in lower case and without what separates their words.
-const ENDS: [&str; 24] = [
+const ENDS: [&str; 27] = [
     "password",
     "passwd",
     "passphrase",
@@ -45,6 +46,9 @@ const ENDS: [&str; 24] = [
     "subscriptionkey",
     "clientkeydata",
     "sessid",
+    "creds",
+    "appkey",
+    "secretkeybase",
 ];
 
 /// Names, or last words of names, that as an end of a word would be found in others.
@@ -54,9 +58,25 @@ const WORDS: [&str; 11] =
 /// What a parameter of an address is called, beside those: a flag of such a name is something else.
 const PARAMETERS: [&str; 5] = ["key", "sig", "signature", "auth", "hmac"];
 
-/// English words that end in `pass`.
-const NO_PASS: [&str; 8] =
-    ["bypass", "compass", "encompass", "trespass", "surpass", "overpass", "underpass", "allpass"];
+/// Words that end so and mean something else: English ones, programs that ask (`SSH_ASKPASS`), and that there is none
+/// (`NOPASSWD` of sudoers).
+const OTHERS: [&str; 11] = [
+    "bypass",
+    "compass",
+    "encompass",
+    "trespass",
+    "surpass",
+    "overpass",
+    "underpass",
+    "allpass",
+    "askpass",
+    "nopass",
+    "nopasswd",
+];
+
+/// First words of names that say whether there is a secret, and not which: `--no-ask-password`, `require_token`.
+const WHETHER: [&str; 9] =
+    ["no", "ask", "allow", "disable", "enable", "require", "requires", "skip", "without"];
 
 /// Whether what is given to this name is a secret. Words that follow say otherwise: `password-file`,
 /// `token_ttl`, `secretName`; and so does a number of them: `--tokens 5` is a budget.
@@ -65,12 +85,13 @@ pub(super) fn is_secret(name: &str) -> bool {
     if name == "PWD" || name == "OLDPWD" {
         return false;
     }
-    let squeezed = squeezed(name);
-    if ENDS.iter().any(|end| squeezed.ends_with(end)) || name == "_auth" {
-        return true;
+    let (squeezed, word) = (squeezed(name), last_word(name));
+    let first = name.split(['-', '_']).next().unwrap_or_default().to_ascii_lowercase();
+    if OTHERS.contains(&word.as_str()) || first.len() < name.len() && WHETHER.contains(&first.as_str()) {
+        return false;
     }
-    let word = last_word(name);
-    WORDS.contains(&word.as_str()) || word.ends_with("pass") && !NO_PASS.contains(&word.as_str())
+    let ends = ENDS.iter().any(|end| squeezed.ends_with(end)) || word.ends_with("pass");
+    ends || WORDS.contains(&word.as_str()) || name == "_auth"
 }
 
 /// The same, of a parameter of an address.
@@ -152,6 +173,8 @@ mod tests {
             "bindpw",
             "client-key-data",
             "X-Vault-Token",
+            "SECRET_KEY_BASE",
+            "AWS_CREDS",
         ] {
             assert!(is_secret(name), "{name}");
             let name = name.to_ascii_lowercase();
@@ -174,6 +197,10 @@ mod tests {
             "OLDPWD",
             "bypass",
             "compass",
+            "SSH_ASKPASS",
+            "no-ask-password",
+            "allow-interactive-authorization",
+            "NOPASSWD",
             "SSH_AUTH_SOCK",
             "XAUTHORITY",
             "accessKeyId",
