@@ -175,17 +175,17 @@ impl Service {
 /// What to do where there is no service to restart.
 fn without_service(reason: &str, agent: Option<u32>) -> String {
     let next = if std::env::var_os("KUBERNETES_SERVICE_HOST").is_some() {
-        "this is a pod: where you run kubectl, say `kubectl rollout restart daemonset/openclaw`".to_owned()
+        "This is a pod: where you run kubectl, say `kubectl rollout restart daemonset/openclaw`".to_owned()
     } else {
         match agent {
             Some(pid) => format!(
-                "the agent is process {pid}: end it with `kill {pid}` and start it again as it was started; in Kubernetes say \
+                "The agent is process {pid}: end it with `kill {pid}` and start it again as it was started; in Kubernetes say \
                  `kubectl rollout restart daemonset/openclaw`"
             ),
-            None => "no agent answers either: start one with `sudo openclaw run`".to_owned(),
+            None => "No agent answers either: start one with `sudo openclaw run`".to_owned(),
         }
     };
-    format!("there is no service {UNIT} to restart: {reason}. Next, {next}")
+    format!("there is no service {UNIT} to restart: {reason}. {next}")
 }
 
 fn systemctl(words: &[&str]) -> io::Result<Child> {

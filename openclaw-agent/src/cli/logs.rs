@@ -22,8 +22,7 @@ Examples:
   sudo openclaw security logs --level warn --lines 1000
   sudo openclaw security logs --follow --output json | jq -r 'select(.fields.alert) | .message'
 
-Levels: error, data is lost, or something asked for was not done; warn, it works, but less than it should; info, findings,
-actions, start and stop. Of debug and trace there is what OPENCLAW_LOG has the agent write.")]
+Of debug and trace there is what OPENCLAW_LOG has the agent write.")]
 pub(super) struct Args {
     /// Go on with what comes, until Ctrl-C
     #[arg(long, short)]

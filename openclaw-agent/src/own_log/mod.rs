@@ -17,7 +17,7 @@ use crate::output::time;
 pub use layer::RingLayer;
 pub use ring::{Following, Ring};
 
-/// How much a line matters. What each means is said in `openclaw --help` and docs/service.md.
+/// How much a line matters.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, clap::ValueEnum,
 )]

@@ -144,6 +144,24 @@ fn the_agents_log_is_shown_and_followed_by_level() {
 }
 
 #[test]
+fn an_agent_without_a_service_is_named_to_be_ended_instead_of_restarted() {
+    live_once!();
+    let agent = Setup::new().without_events().start();
+    // Of the test's own: a guest may have the service.
+    let systemctl = agent.folder().join("systemctl");
+    fs::write(&systemctl, "#!/bin/sh\necho LoadState=not-found\n").unwrap();
+    fs::set_permissions(&systemctl, fs::Permissions::from_mode(0o755)).unwrap();
+    let path = format!("{}:{}", agent.folder().display(), std::env::var("PATH").unwrap());
+    let gateway = |verb| agent.command(&["gateway", verb]).env("PATH", &path).output().unwrap();
+    let refused = gateway("restart");
+    let said = String::from_utf8(refused.stderr).unwrap();
+    assert!(!refused.status.success() && said.contains(&format!("`kill {}`", agent.pid())), "{said}");
+    let status = gateway("status");
+    let said = String::from_utf8(status.stdout).unwrap();
+    assert!(status.status.success() && said.contains(&format!("process {},", agent.pid())), "{said}");
+}
+
+#[test]
 fn a_user_who_is_not_root_is_refused_what_the_agent_would_tell() {
     live_once!();
     let agent = Agent::start();
