@@ -3,10 +3,11 @@
 //! On Debian and Ubuntu missing packages are installed; elsewhere the exact commands are printed. What the
 //! distributions do not carry (the linker of the kernel programs) is built into `target/tools`.
 
+pub(crate) mod apt;
 pub(crate) mod distribution;
 pub(crate) mod linker;
 pub(crate) mod packages;
-pub(crate) mod promtool;
+pub(crate) mod prometheus;
 pub(crate) mod toolchain;
 
 use anyhow::Result;
@@ -44,6 +45,6 @@ pub(crate) fn for_build() -> Result<Toolchain> {
 /// Where something is missing that cannot be installed here.
 pub(crate) fn for_tests() -> Result<Toolchain> {
     packages::ensure(&[Purpose::Build, Purpose::LiveTest, Purpose::VirtualMachine])?;
-    promtool::ensure()?;
+    prometheus::ensure()?;
     toolchain::choose()
 }

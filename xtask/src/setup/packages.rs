@@ -1,11 +1,10 @@
 //! Programs that come from the distribution's packages.
 
-use std::process::Command;
+use anyhow::{Result, bail};
 
-use anyhow::{Context, Result, bail};
-
+use super::apt;
 use super::distribution::Distribution;
-use crate::console::{self, Step};
+use crate::console;
 use crate::process;
 
 /// What a program is needed for.
@@ -130,6 +129,36 @@ const NEEDS: &[Need] = &[
         alpine: "podman",
     },
     Need {
+        purpose: Purpose::LiveTest,
+        program: "aiosmtpd",
+        why: "a mail server that takes alerts",
+        debian: "python3-aiosmtpd",
+        fedora: "python3-aiosmtpd",
+        arch: "python-aiosmtpd",
+        suse: "python3-aiosmtpd",
+        alpine: "py3-aiosmtpd",
+    },
+    Need {
+        purpose: Purpose::LiveTest,
+        program: "rsyslogd",
+        why: "a receiver of syslog that takes alerts, by TLS too",
+        debian: "rsyslog rsyslog-openssl",
+        fedora: "rsyslog rsyslog-openssl",
+        arch: "rsyslog",
+        suse: "rsyslog rsyslog-module-ossl",
+        alpine: "rsyslog rsyslog-tls",
+    },
+    Need {
+        purpose: Purpose::LiveTest,
+        program: "openssl",
+        why: "certificates for servers that take alerts",
+        debian: "openssl",
+        fedora: "openssl",
+        arch: "openssl",
+        suse: "openssl",
+        alpine: "openssl",
+    },
+    Need {
         purpose: Purpose::VirtualMachine,
         program: "qemu-system-x86_64",
         why: "boots other kernels",
@@ -242,7 +271,7 @@ pub(crate) fn ensure(purposes: &[Purpose]) -> Result<()> {
     let wanted: Vec<&Need> = NEEDS.iter().filter(|need| purposes.contains(&need.purpose)).collect();
     if distribution == Distribution::Debian {
         // Packages rather than programs: Debian has several of which each brings an `nc` or a `busybox`.
-        return install(&wanted.iter().flat_map(|need| need.debian.split(' ')).collect::<Vec<_>>());
+        return apt::install(&wanted.iter().flat_map(|need| need.debian.split(' ')).collect::<Vec<_>>());
     }
     let missing: Vec<&Need> = wanted.into_iter().filter(|need| !need.is_met()).collect();
     if missing.is_empty() {
@@ -271,107 +300,9 @@ fn advice(distribution: Distribution, missing: &[&Need]) -> String {
     }
 }
 
-/// Installs the Debian packages that are missing.
-///
-/// # Errors
-/// Where neither root nor sudo is there, or apt-get fails.
-pub(crate) fn install(packages: &[&str]) -> Result<()> {
-    let missing = missing(packages)?;
-    if missing.is_empty() {
-        return Ok(());
-    }
-    if !process::is_root() && process::find("sudo").is_none() {
-        bail!(
-            "packages are missing, and installing them needs root. As root, type this and try again:\n\n    \
-             apt-get update && apt-get install --no-install-recommends {}\n",
-            missing.join(" ")
-        );
-    }
-    let step = Step::begin_silent(&format!("installing {}", missing.join(" ")));
-    // An index that cannot be refreshed in part (a third party's source) may still do.
-    let update = process::capture(apt_get()?.args(["--quiet", "update"]));
-    process::capture(
-        apt_get()?.args(["--quiet", "install", "--yes", "--no-install-recommends"]).args(&missing),
-    )
-    .with_context(|| match &update {
-        Ok(_) => "cannot install packages".to_owned(),
-        Err(error) => format!("cannot install packages, and before that: {error}"),
-    })?;
-    step.done("");
-    Ok(())
-}
-
-/// Fetches apt's index, which a fresh machine or image may lack.
-///
-/// # Errors
-/// Where neither root nor sudo is there, or apt-get fails.
-pub(crate) fn update_index() -> Result<()> {
-    let step = Step::begin_silent("fetching apt's index");
-    process::capture(apt_get()?.args(["--quiet", "update"]))?;
-    step.done("");
-    Ok(())
-}
-
-/// Whether apt knows a package of this name that can be installed.
-pub(crate) fn is_available(package: &str) -> bool {
-    process::capture(Command::new("apt-cache").args(["policy", package]))
-        .is_ok_and(|text| candidate(&text).is_some())
-}
-
-/// The version that `apt-cache policy` would install.
-fn candidate(policy: &str) -> Option<&str> {
-    policy
-        .lines()
-        .find_map(|line| line.trim().strip_prefix("Candidate:"))
-        .map(str::trim)
-        .filter(|version| *version != "(none)")
-}
-
-fn apt_get() -> Result<Command> {
-    let mut command = process::as_root("apt-get", &[("DEBIAN_FRONTEND", "noninteractive".as_ref())])?;
-    command.args(["-o", "Acquire::Retries=3", "-o", "DPkg::Lock::Timeout=300"]);
-    Ok(command)
-}
-
-fn missing<'a>(packages: &[&'a str]) -> Result<Vec<&'a str>> {
-    // dpkg-query exits with 1 where one of them is unknown, and still tells of the others.
-    let output = process::output(
-        Command::new("dpkg-query")
-            .env("LC_ALL", "C")
-            .args(["--show", "--showformat", "${Package} ${db:Status-Status}\n"])
-            .args(packages),
-    )?;
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    Ok(not_installed(packages, &text))
-}
-
-/// Those of `packages` that the lines `NAME STATUS` do not call installed.
-fn not_installed<'a>(packages: &[&'a str], listing: &str) -> Vec<&'a str> {
-    let installed: Vec<&str> = listing.lines().filter_map(|line| line.strip_suffix(" installed")).collect();
-    packages.iter().copied().filter(|package| !installed.contains(package)).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_package_that_was_removed_or_is_unknown_counts_as_missing() {
-        let listing = "gcc installed\nsocat config-files\nkmod not-installed\n";
-        assert_eq!(
-            not_installed(&["gcc", "socat", "kmod", "xz-utils"], listing),
-            ["socat", "kmod", "xz-utils"]
-        );
-    }
-
-    #[test]
-    fn a_candidate_is_read_from_the_policy_and_none_is_none() {
-        let policy =
-            "rustc-web:\n  Installed: (none)\n  Candidate: 1.96.0+dfsg1-1~deb12u2\n  Version table:\n";
-        assert_eq!(candidate(policy), Some("1.96.0+dfsg1-1~deb12u2"));
-        assert_eq!(candidate("x:\n  Installed: (none)\n  Candidate: (none)\n"), None);
-        assert_eq!(candidate(""), None);
-    }
 
     #[test]
     fn the_advice_is_the_command_of_the_distribution() {

@@ -10,7 +10,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-use super::{distribution::Distribution, linker, packages};
+use super::{apt, distribution::Distribution, linker};
 use crate::console::{self, Step};
 use crate::{process, workspace};
 
@@ -50,7 +50,7 @@ impl Toolchain {
     /// Where it has none and none can be installed.
     pub(crate) fn ensure_clippy(&self) -> Result<()> {
         if self.debian {
-            packages::install(&[DEBIAN_CLIPPY])?;
+            apt::install(&[DEBIAN_CLIPPY])?;
         }
         let driver = self.rustc.with_file_name("clippy-driver");
         if !process::is_executable(&driver) {
@@ -258,13 +258,13 @@ fn debian() -> Result<(Candidate, Release)> {
         bail!("this is not Debian");
     }
     // Asked only where they are not there: apt's index may be empty on a machine that has them.
-    if !has_sources(&candidate) && !packages::is_available(DEBIAN_PACKAGES[0]) {
-        packages::update_index()?;
-        if !packages::is_available(DEBIAN_PACKAGES[0]) {
+    if !has_sources(&candidate) && !apt::is_available(DEBIAN_PACKAGES[0]) {
+        apt::update_index()?;
+        if !apt::is_available(DEBIAN_PACKAGES[0]) {
             bail!("apt knows no {}", DEBIAN_PACKAGES[0]);
         }
     }
-    packages::install(&DEBIAN_PACKAGES)?;
+    apt::install(&DEBIAN_PACKAGES)?;
     let release = usable(&candidate)?;
     Ok((candidate, release))
 }

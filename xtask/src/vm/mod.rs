@@ -17,6 +17,7 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 
 use crate::console::{self, Step};
+use crate::setup::apt;
 use crate::setup::distribution::Distribution;
 use crate::setup::packages::{self, Purpose};
 use crate::test::libtest::Tally;
@@ -244,7 +245,7 @@ fn ensure() -> Result<()> {
     packages::ensure(&[Purpose::LiveTest, Purpose::VirtualMachine])?;
     if qemu::virtiofsd().is_none() {
         // A part of qemu-system-common until Debian 12, a package of its own since.
-        packages::install(&["virtiofsd"])?;
+        apt::install(&["virtiofsd"])?;
     }
     Ok(())
 }
