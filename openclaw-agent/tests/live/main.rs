@@ -6,6 +6,7 @@
 #![expect(clippy::unwrap_used, reason = "a test's helpers fail like the test itself")]
 
 mod agent;
+mod alerts;
 mod capture;
 mod container;
 mod credential;

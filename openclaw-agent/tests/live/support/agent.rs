@@ -98,14 +98,20 @@ impl Setup {
         ))
     }
 
-    /// Adds a channel to which alerts are posted.
-    pub(crate) fn webhook(mut self, url: &str) -> Self {
+    /// Has alerts posted to an address.
+    pub(crate) fn webhook(self, url: &str) -> Self {
         // Plain HTTP, which some tests have go to another network namespace.
-        let _ = write!(
-            self.security,
-            "  alerting:\n    channels:\n      webhook:\n        url: {url}\n        allow_insecure: true\n        headers: \
-             {{X-Test: live}}\n"
-        );
+        self.channels(&[&format!(
+            "webhook: {{url: '{url}', allow_insecure: true, headers: {{X-Test: live}}}}"
+        )])
+    }
+
+    /// Has alerts go to channels, such as `file: {path: /x}`.
+    pub(crate) fn channels(mut self, channels: &[&str]) -> Self {
+        self.security.push_str("  alerting:\n    channels:\n");
+        for channel in channels {
+            let _ = writeln!(self.security, "      {channel}");
+        }
         self
     }
 

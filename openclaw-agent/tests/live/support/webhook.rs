@@ -9,12 +9,26 @@ use serde_json::Value;
 
 use super::PATIENCE;
 
-/// What was posted: the head of the request, and its body.
+/// What was posted: the head of the request, its body, and when it came.
 #[derive(Debug)]
 pub(crate) struct Post {
     pub(crate) head: String,
+    /// As JSON; a text where it is none.
     pub(crate) body: Value,
+    pub(crate) raw: Vec<u8>,
+    pub(crate) at: Instant,
 }
+
+impl Post {
+    /// A header, by its name in small letters.
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        let headers = self.head.lines().filter_map(|line| line.split_once(": "));
+        headers.filter(|(found, _)| *found == name).map(|(_, value)| value).next()
+    }
+}
+
+/// That it was taken.
+const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
 
 /// The endpoint.
 pub(crate) struct Webhook {
@@ -29,16 +43,23 @@ impl Webhook {
 
     /// One that listens elsewhere, such as in another network namespace.
     pub(crate) fn on(listener: TcpListener) -> Self {
+        Self::answering(listener, Vec::new())
+    }
+
+    /// One that gives these answers first, a connection each, before it takes everything.
+    pub(crate) fn answering(listener: TcpListener, answers: Vec<String>) -> Self {
         let url = format!("http://{}/alerts", listener.local_addr().unwrap());
+        let mut answers = answers.into_iter();
         let (sender, posts) = channel();
         // Ends with the test's process: nothing else would wake it.
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                let sender = sender.clone();
+                let (sender, answer) = (sender.clone(), answers.next());
                 std::thread::spawn(move || {
                     let mut reader = BufReader::new(stream);
                     while let Some(post) = read(&mut reader) {
-                        if sender.send(post).is_err() {
+                        let said = reader.get_mut().write_all(answer.as_deref().unwrap_or(OK).as_bytes());
+                        if sender.send(post).is_err() || said.is_err() || answer.is_some() {
                             return;
                         }
                     }
@@ -88,6 +109,11 @@ fn read(reader: &mut BufReader<TcpStream>) -> Option<Post> {
     }
     let mut body = vec![0; length];
     reader.read_exact(&mut body).ok()?;
-    reader.get_mut().write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").ok()?;
-    Some(Post { head, body: serde_json::from_slice(&body).ok()? })
+    let text = || Value::String(String::from_utf8_lossy(&body).into_owned());
+    Some(Post {
+        head,
+        body: serde_json::from_slice(&body).unwrap_or_else(|_| text()),
+        at: Instant::now(),
+        raw: body,
+    })
 }
