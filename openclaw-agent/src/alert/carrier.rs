@@ -41,8 +41,9 @@ pub(super) struct Carrier {
     pub(super) closing: watch::Receiver<bool>,
     /// To tell the other channels that this one is down.
     pub(super) alerts: Alerts,
-    /// Delivered or given up (and why), but the disk has not taken that yet.
-    pub(super) unconfirmed: BTreeMap<i64, Option<String>>,
+    /// Delivered or given up (and why), but the disk has not taken that yet: by the place of the alert, and since when it
+    /// waits, which changes where somebody asks for it again.
+    pub(super) unconfirmed: BTreeMap<(i64, Timestamp), Option<String>>,
     /// When the next may be sent.
     pub(super) next: Instant,
     /// Whether the others were told that this one is down.
@@ -87,7 +88,7 @@ impl Carrier {
                     }
                 }
                 Some(Ok(batch)) => {
-                    self.unconfirmed.retain(|seq, _| batch.iter().any(|waiting| waiting.seq == *seq));
+                    self.unconfirmed.retain(|key, _| batch.iter().any(|waiting| *key == (waiting.seq, waiting.since)));
                     if self.carry(batch).await == Fate::Left {
                         return;
                     }
@@ -109,7 +110,7 @@ impl Carrier {
 
     async fn carry(&mut self, batch: Vec<Waiting>) -> Fate {
         for Waiting { seq, since, alert } in batch {
-            if let Some(failure) = self.unconfirmed.get(&seq) {
+            if let Some(failure) = self.unconfirmed.get(&(seq, since)) {
                 // The disk did not take it: it is asked again.
                 self.end(seq, failure.clone());
                 if !self.pause(STORE_PAUSE).await {
@@ -122,7 +123,7 @@ impl Carrier {
                 fate => {
                     self.count(&fate);
                     let failure = if let Fate::GivenUp(reason) = fate { Some(reason) } else { None };
-                    self.unconfirmed.insert(seq, failure.clone());
+                    self.unconfirmed.insert((seq, since), failure.clone());
                     self.end(seq, failure);
                 }
             }

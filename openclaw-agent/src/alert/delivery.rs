@@ -106,7 +106,7 @@ impl Alerts {
             let left = waiting.get(&state.name).copied().unwrap_or_default();
             if left > 0 {
                 info!(channel = state.name, count = left, "alerts of before wait for delivery");
-                state.waiting.fetch_add(left, Relaxed);
+                state.begin_with(left);
             }
             let carrier = Carrier {
                 state: Arc::clone(state),
@@ -138,7 +138,7 @@ impl Alerts {
     pub(super) fn heartbeat(&self, status: &str) -> Option<Outgoing> {
         let mut outgoing = self.route(Alert::of_heartbeat(status, &self.shared.host))?;
         let is_idle = |name: &String| {
-            self.named(std::slice::from_ref(name)).all(|channel| channel.waiting.load(Relaxed) == 0)
+            self.named(std::slice::from_ref(name)).all(|channel| channel.waiting() == 0)
         };
         outgoing.channels.retain(is_idle);
         Some(outgoing).filter(|outgoing| !outgoing.channels.is_empty())
@@ -158,7 +158,7 @@ impl Alerts {
             delivered: sum(|channel| &channel.delivered),
             failed: sum(|channel| &channel.failed),
             retries: sum(|channel| &channel.retries),
-            queued: sum(|channel| &channel.waiting),
+            queued: self.shared.channels.iter().map(|channel| channel.waiting()).sum(),
             held: self.shared.held.load(Relaxed),
             lost: self.shared.lost.load(Relaxed),
         }

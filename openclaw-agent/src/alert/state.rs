@@ -1,7 +1,7 @@
 //! How each channel does.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use openclaw_detect::Timestamp;
@@ -26,7 +26,7 @@ pub(super) struct ChannelState {
     pub(super) delivered: AtomicU64,
     pub(super) failed: AtomicU64,
     pub(super) retries: AtomicU64,
-    pub(super) waiting: AtomicU64,
+    waiting: AtomicI64,
     /// Alerts that are on no disk.
     unsaved: Mutex<VecDeque<Alert>>,
     last: Mutex<Last>,
@@ -50,7 +50,7 @@ impl ChannelState {
             delivered: AtomicU64::new(0),
             failed: AtomicU64::new(0),
             retries: AtomicU64::new(0),
-            waiting: AtomicU64::new(0),
+            waiting: AtomicI64::new(0),
             unsaved: Mutex::default(),
             last: Mutex::default(),
         }
@@ -64,8 +64,18 @@ impl ChannelState {
 
     /// One less waits.
     pub(super) fn take_away(&self) {
-        // The count begins with what waits on disk, and may be behind for a moment.
-        let _ = self.waiting.fetch_update(Relaxed, Relaxed, |waiting| Some(waiting.saturating_sub(1)));
+        self.waiting.fetch_sub(1, Relaxed);
+    }
+
+    /// How many wait.
+    pub(super) fn waiting(&self) -> u64 {
+        // Who delivers one may be faster than who counts it in, so that the number can be below nought for a moment.
+        self.waiting.load(Relaxed).max(0).cast_unsigned()
+    }
+
+    /// So many of before wait.
+    pub(super) fn begin_with(&self, waiting: u64) {
+        self.waiting.fetch_add(waiting.cast_signed(), Relaxed);
     }
 
     /// Keeps an alert in memory. Whether there was room.
@@ -121,7 +131,7 @@ impl ChannelState {
             name: self.name.clone(),
             kind: self.kind.to_owned(),
             endpoint: self.endpoint.clone(),
-            waiting: self.waiting.load(Relaxed),
+            waiting: self.waiting(),
             delivered: self.delivered.load(Relaxed),
             failed: self.failed.load(Relaxed),
             failing_since: failing_since.map(time::rfc3339),
