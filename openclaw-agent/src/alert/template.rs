@@ -14,8 +14,8 @@ use super::text::{Plain, Text};
 use super::{Alert, Trigger};
 use crate::config::Secret;
 
-/// So many instructions are enough for any message, and end a template that would never end.
-const FUEL: u64 = 100_000;
+/// How much a template may do: enough for 4 MB of JSON, and the end of one that would never end.
+const FUEL: u64 = 1_000_000;
 
 /// A template in the language of Jinja, which has been tried on an example. It knows the keys of an alert, and as `text`
 /// what a person reads.

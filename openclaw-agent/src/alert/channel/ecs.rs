@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 
 use crate::alert::Alert;
 
-/// The version of the schema whose fields are used, as events use them.
-const VERSION: &str = "8.17";
+/// The version of the schema whose fields are used.
+const VERSION: &str = "8.17.0";
 
 /// The document: the fields of the event, with what the alert says of it. What the schema has no field for stands under
 /// `openclaw`.

@@ -148,7 +148,9 @@ impl Answer {
             || matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT);
         match retry {
             true => {
-                Attempt::Later { reason, after: self.after.or(after).map(|after| after.min(LONGEST_WAIT)) }
+                // Who asks for no wait at all is not to be asked again at once for ever.
+                let after = self.after.or(after).filter(|after| !after.is_zero());
+                Attempt::Later { reason, after: after.map(|after| after.min(LONGEST_WAIT)) }
             }
             false => Attempt::Never { reason },
         }

@@ -7,7 +7,9 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::alert::Trigger;
-use crate::config::{Http, Secret, Slack, Telegram};
+use crate::config::{
+    Email, EmailTls, Http, Secret, Slack, Syslog, SyslogAddress, SyslogFormat, SyslogTransport, Telegram,
+};
 
 /// The example of what a person reads.
 pub(crate) fn alert() -> Alert {
@@ -116,6 +118,10 @@ async fn an_answer_that_breaks_off_or_never_ends_is_judged_by_its_status() {
         answer_once("HTTP/1.1 503 Service Unavailable\r\nretry-after: 99999\r\ncontent-length: 9\r\n\r\n");
     let Attempt::Later { after, .. } = slack(address).send(&alert()).await else { panic!() };
     assert_eq!(after, Some(http::LONGEST_WAIT), "however long it asks for");
+    let (address, _served) =
+        answer_once("HTTP/1.1 429 Too Many Requests\r\nretry-after: 0\r\ncontent-length: 0\r\n\r\n");
+    let Attempt::Later { after, .. } = slack(address).send(&alert()).await else { panic!() };
+    assert_eq!(after, None, "the usual pause, and no hail of requests");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -140,4 +146,45 @@ async fn https_to_a_server_without_a_trusted_certificate_is_not_delivered() {
     });
     assert!(matches!(endpoint.post(Vec::new()).await, Attempt::Later { .. }));
     assert_eq!(server.join().unwrap(), 0x16, "what goes out is a TLS handshake, not the alert");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_endpoint_that_hangs_is_left_after_its_timeout_whatever_its_kind() {
+    // Connections are made, and nobody ever answers.
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let (address, timeout) = (listener.local_addr().unwrap(), Duration::from_millis(200));
+    let mut http = Http::new(format!("http://{address}/").parse().unwrap());
+    http.timeout = timeout;
+    let email = Email {
+        server: "127.0.0.1".to_owned(),
+        port: address.port(),
+        tls: EmailTls::Starttls,
+        username: None,
+        password: None,
+        from: "a@example.com".parse().unwrap(),
+        to: vec!["b@example.com".parse().unwrap()],
+        allow_insecure: false,
+        timeout,
+        ca_file: None,
+    };
+    let syslog = Syslog {
+        address: SyslogAddress::Host { host: "127.0.0.1".to_owned(), port: address.port() },
+        transport: SyslogTransport::Tls,
+        facility: 4,
+        format: SyslogFormat::Text,
+        timeout,
+        ca_file: None,
+    };
+    for kind in
+        [ChannelKind::Slack(Slack { http }), ChannelKind::Email(email.into()), ChannelKind::Syslog(syslog)]
+    {
+        let mut sender = Sender::new(&Channel { name: "a".to_owned(), kind }, &TimeZone::UTC).unwrap();
+        let begun = std::time::Instant::now();
+        let attempt = sender.send(&alert()).await;
+        assert!(
+            matches!(&attempt, Attempt::Later { reason, .. } if reason.contains("in time")),
+            "{attempt:?}"
+        );
+        assert!(begun.elapsed() < Duration::from_secs(5));
+    }
 }
