@@ -88,7 +88,8 @@ impl Carrier {
                     }
                 }
                 Some(Ok(batch)) => {
-                    self.unconfirmed.retain(|key, _| batch.iter().any(|waiting| *key == (waiting.seq, waiting.since)));
+                    self.unconfirmed
+                        .retain(|key, _| batch.iter().any(|waiting| *key == (waiting.seq, waiting.since)));
                     if self.carry(batch).await == Fate::Left {
                         return;
                     }

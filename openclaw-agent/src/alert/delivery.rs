@@ -137,9 +137,8 @@ impl Alerts {
     /// A sign of life, for the channels for which nothing waits: those that are down would get many at once.
     pub(super) fn heartbeat(&self, status: &str) -> Option<Outgoing> {
         let mut outgoing = self.route(Alert::of_heartbeat(status, &self.shared.host))?;
-        let is_idle = |name: &String| {
-            self.named(std::slice::from_ref(name)).all(|channel| channel.waiting() == 0)
-        };
+        let is_idle =
+            |name: &String| self.named(std::slice::from_ref(name)).all(|channel| channel.waiting() == 0);
         outgoing.channels.retain(is_idle);
         Some(outgoing).filter(|outgoing| !outgoing.channels.is_empty())
     }

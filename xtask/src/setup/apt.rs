@@ -8,7 +8,8 @@ use crate::console::Step;
 use crate::process;
 
 /// Packages with a service that Debian starts, and enables, as it installs them. Tests run these programs themselves.
-const SERVICES: [(&str, &str); 1] = [("rsyslog", "rsyslog.service")];
+const SERVICES: [(&str, &str); 2] =
+    [("prometheus-alertmanager", "prometheus-alertmanager.service"), ("rsyslog", "rsyslog.service")];
 
 /// Runs apt-get while no service may be started (invoke-rc.d(8)), unless the machine has a policy of its own.
 const WITHOUT_SERVICES: &str = r#"

@@ -7,7 +7,7 @@ pub(crate) mod apt;
 pub(crate) mod distribution;
 pub(crate) mod linker;
 pub(crate) mod packages;
-pub(crate) mod prometheus;
+pub(crate) mod promtool;
 pub(crate) mod toolchain;
 
 use anyhow::Result;
@@ -45,6 +45,6 @@ pub(crate) fn for_build() -> Result<Toolchain> {
 /// Where something is missing that cannot be installed here.
 pub(crate) fn for_tests() -> Result<Toolchain> {
     packages::ensure(&[Purpose::Build, Purpose::LiveTest, Purpose::VirtualMachine])?;
-    prometheus::ensure()?;
+    promtool::ensure()?;
     toolchain::choose()
 }

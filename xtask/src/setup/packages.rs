@@ -140,6 +140,16 @@ const NEEDS: &[Need] = &[
     },
     Need {
         purpose: Purpose::LiveTest,
+        program: "prometheus-alertmanager",
+        why: "an Alertmanager that takes alerts",
+        debian: "prometheus-alertmanager",
+        fedora: "golang-github-prometheus-alertmanager",
+        arch: "alertmanager",
+        suse: "golang-github-prometheus-alertmanager",
+        alpine: "alertmanager",
+    },
+    Need {
+        purpose: Purpose::LiveTest,
         program: "rsyslogd",
         why: "a receiver of syslog that takes alerts, by TLS too",
         debian: "rsyslog rsyslog-openssl",
@@ -256,6 +266,10 @@ impl Need {
         match self.program {
             // Only Debian keeps the name of the variant; elsewhere there is one `nc`.
             "nc.openbsd" => process::find("nc.openbsd").or_else(|| process::find("nc")).is_some(),
+            // Debian's name of it alone begins with that of the project.
+            "prometheus-alertmanager" => {
+                process::find("prometheus-alertmanager").or_else(|| process::find("alertmanager")).is_some()
+            }
             program => process::find(program).is_some(),
         }
     }

@@ -63,7 +63,7 @@ impl Plan<'_> {
     pub(crate) fn run_here(&self, tally: &mut Tally, troubles: &mut Vec<String>) -> Result<()> {
         let step = Step::begin("live tests on this machine's kernel, as root");
         let skips = SkipLog::new()?;
-        let tools = setup::prometheus::folder();
+        let tools = setup::promtool::folder();
         let mut environment: Vec<(&str, &OsStr)> = vec![
             ("OPENCLAW_LIVE", "1".as_ref()),
             ("OPENCLAW_BIN", self.agent.as_os_str()),
