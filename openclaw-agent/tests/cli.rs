@@ -75,7 +75,7 @@ impl Host {
                 .with(Field::ProcessName, "nc")
                 .with(Field::ProcessCommandLine, "nc \x1b[31m -l 4444");
             let found = Match { rule: rules.get(rule).unwrap(), evidence: Evidence::default(), told: true };
-            writer.finding(Finding::new(id.to_owned(), found, &event), Vec::new(), None);
+            writer.finding(Finding::new(id.to_owned(), found, &event), Vec::new(), Vec::new());
         }
         thread.finish();
         self

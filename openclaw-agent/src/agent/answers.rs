@@ -174,9 +174,13 @@ impl Answers {
             "{}",
             mask::text(&finding.message)
         );
-        // In one, so that neither is kept without the other.
-        let alert = self.alerts.of_finding(&finding, &actions);
-        self.store.finding(finding, actions, alert);
+        // In one, so that none is kept without the others. What was refused is told with the finding, and what was done
+        // before was told then.
+        let of_finding = self.alerts.of_finding(&finding, &actions);
+        let news = actions.iter().filter(|action| is_news(action));
+        let of_actions = news.filter_map(|action| self.alerts.of_action(action));
+        let alerts = of_finding.into_iter().chain(of_actions).collect();
+        self.store.finding(finding, actions, alerts);
     }
 
     /// Says it loudly when the breaker has cut something off.
@@ -197,10 +201,6 @@ impl Answers {
     /// Keeps a finding that is not to be told, where something was done for it, which is told by itself: what an earlier
     /// answer does already was told with that one, and that nothing can be done was told with the finding before.
     fn answer_quietly(&mut self, finding: Finding, actions: Vec<ActionRecord>) {
-        let is_news = |action: &ActionRecord| {
-            matches!(action.outcome, Outcome::Begun | Outcome::Done | Outcome::Failed)
-                && action.verdict.is_none()
-        };
         if !actions.iter().any(is_news) {
             return;
         }
@@ -263,6 +263,11 @@ impl AnswersThread {
         let _ = self.messages.send(Message::Finish { release });
         self.thread.join().map_err(|_| anyhow::anyhow!("the thread that answers has panicked: see the log"))
     }
+}
+
+/// Whether something was done or tried that was not in force before.
+fn is_news(action: &ActionRecord) -> bool {
+    matches!(action.outcome, Outcome::Begun | Outcome::Done | Outcome::Failed) && action.verdict.is_none()
 }
 
 /// The process table, asked when it is needed. Each question may take its time, and is a sign of life.

@@ -3,7 +3,7 @@
 use openclaw_detect::Finding;
 
 use super::stdout::Stdout;
-use crate::alert::{Alerts, Outgoing};
+use crate::alert::{Alerts, Outgoing, Trigger};
 use crate::respond::ActionRecord;
 use crate::store::{self, Posted};
 
@@ -24,6 +24,14 @@ impl store::Audience for Audience {
 
     fn posted(&self, alert: &Outgoing, posted: Posted) {
         self.alerts.posted(alert, posted);
+    }
+
+    fn channels(&self, trigger: Trigger) -> Vec<String> {
+        self.alerts.channels_of(trigger)
+    }
+
+    fn ended(&self, channel: &str) {
+        self.alerts.ended(channel);
     }
 
     fn unsaved(&self, alert: Outgoing) {

@@ -27,8 +27,8 @@ const STOPPED: &str = "stopped\n";
 pub(super) struct Alive {
     path: PathBuf,
     file: Option<File>,
-    /// The last moment at which nothing was under way.
-    settled: SystemTime,
+    /// The last moment at which nothing was under way; none before the agent watches.
+    settled: Option<SystemTime>,
 }
 
 /// A time in which nobody watched.
@@ -57,31 +57,44 @@ impl Alive {
             warn!(file = %path.display(), %error, "whether this host was watched before cannot be told");
             None
         });
-        let open = || OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&path);
+        // As it is: a start that comes to nothing must not hide for how long nobody watched.
+        let open = || OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&path);
         let file = open().map_err(|error| {
             warn!(file = %path.display(), %error, "the next agent will not know since when nobody watches");
         });
-        (Alive { file: file.ok(), path, settled: SystemTime::now() }, gap)
+        (Alive { file: file.ok(), path, settled: None }, gap)
     }
 
-    /// Says that the agent lives. What came in up to the last time that this was said, and nothing was under way, is on
-    /// disk: from there on the next agent cannot be sure.
+    /// Says that the agent watches. What came in up to the last time that this was said, and nothing was under way, is on
+    /// disk: from there on the next agent cannot be sure. The first time says nothing yet, since what is told of the time
+    /// before may not be on disk.
     pub(super) fn beat(&mut self, under_way: u64) {
         if under_way > 0 {
             return;
         }
-        let settled = std::mem::replace(&mut self.settled, SystemTime::now());
-        self.set(settled);
+        if let Some(settled) = self.settled.replace(SystemTime::now()) {
+            self.empty();
+            self.set(settled);
+        }
     }
 
-    /// Says that the agent has ended in order, and saw everything until now.
-    pub(super) fn stopped(mut self) {
+    fn empty(&self) {
+        if let Some(file) = &self.file
+            && let Err(error) = file.set_len(0)
+        {
+            warn!(file = %self.path.display(), %error, "the next agent may take this one for stopped in order");
+        }
+    }
+
+    /// Says that the agent has ended in order, and saw everything until then.
+    pub(super) fn stopped(mut self, last: SystemTime) {
+        self.empty();
         if let Some(file) = &mut self.file
             && let Err(error) = file.write_all(STOPPED.as_bytes())
         {
             warn!(file = %self.path.display(), %error, "the next agent will take this one for killed");
         }
-        self.set(SystemTime::now());
+        self.set(last);
     }
 
     fn set(&self, moment: SystemTime) {
@@ -143,21 +156,27 @@ mod tests {
         let store = folder.path().join("s.db");
         let (mut first, gap) = Alive::begin(&store);
         assert_eq!(gap, None, "nobody was there before");
-        let begun = first.settled;
+        first.beat(0);
+        let settled = first.settled.unwrap();
         first.beat(0);
         first.beat(3);
         drop(first);
         let (second, gap) = Alive::begin(&store);
         let gap = gap.unwrap();
-        let since = begun.duration_since(SystemTime::UNIX_EPOCH).unwrap();
+        let since = settled.duration_since(SystemTime::UNIX_EPOCH).unwrap();
         assert_eq!(u128::from(gap.since.0), since.as_nanos(), "what was under way is not counted as seen");
+        let (_, again) = Alive::begin(&store);
+        assert_eq!(again.as_ref(), Some(&gap), "a start that came to nothing changes nothing");
         let finding = gap.finding(Timestamp(gap.since.0 + 2_500_000_000), Timestamp(0));
         assert_eq!(finding.severity, Severity::High);
         assert!(finding.message.contains("for 2.5 s") && finding.message.contains("killed"));
         let after_boot = gap.finding(Timestamp(gap.since.0 + 1), Timestamp(gap.since.0 + 1));
         assert!(after_boot.message.ends_with("the host had gone down"));
-        second.stopped();
-        let (_, gap) = Alive::begin(&store);
+        second.stopped(SystemTime::now());
+        let (mut third, gap) = Alive::begin(&store);
         assert!(gap.unwrap().stopped);
+        third.beat(0);
+        third.beat(0);
+        assert!(!Alive::begin(&store).1.unwrap().stopped);
     }
 }

@@ -301,8 +301,8 @@ impl api::Control for Control {
 
     fn retry_alerts(&self, id: Option<&str>) -> Result<u64, Refusal> {
         let what = id.map_or("no alert".to_owned(), |id| format!("no alert {id}"));
-        let id = id.map(str::to_owned);
-        let channels = self.ask_store(move |store| store.retry(id.as_deref(), time::now()))?;
+        let (id, known) = (id.map(str::to_owned), self.alerts.names());
+        let channels = self.ask_store(move |store| store.retry(id.as_deref(), &known, time::now()))?;
         if channels.is_empty() {
             return Err(Refusal(format!(
                 "{what} was given up: `openclaw alerts list --failed` shows those that were"

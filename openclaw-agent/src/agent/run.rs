@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, Result, bail};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -164,7 +164,7 @@ async fn run_until_stopped(options: RunOptions) -> Result<()> {
         let finding = gap.finding(time::now(), blind::boot());
         warn!("{}", finding.message);
         let alert = alerts.of_finding(&finding, &[]);
-        store.finding(finding, Vec::new(), alert);
+        store.finding(finding, Vec::new(), alert.into_iter().collect());
     }
     let mut pulses = Pulses::new([sensor.pulse(), answering]);
     let status = {
@@ -212,18 +212,19 @@ async fn run_until_stopped(options: RunOptions) -> Result<()> {
 
     let watching = tokio::spawn(super::rules::watch(Arc::clone(&rules)));
     let mut health = tokio::time::interval(HEALTH);
-    loop {
+    let asked = loop {
         tokio::select! {
-            () = stop.wait() => break,
+            () = stop.wait() => break true,
             _ = health.tick() => {
                 if sensor.has_ended() || answers_thread.has_ended() {
-                    break;
+                    break false;
                 }
                 alive.beat(under_way.waiting() + written.waiting());
                 manager.go_on(status(), &mut pulses, Instant::now());
             }
         }
-    }
+    };
+    let last = SystemTime::now();
     info!("stopping");
     manager.stopping();
     watching.abort();
@@ -238,7 +239,9 @@ async fn run_until_stopped(options: RunOptions) -> Result<()> {
     }
     deliveries.close(LAST_ALERTS).await;
     store_thread.finish();
-    alive.stopped();
+    if asked {
+        alive.stopped(last);
+    }
     stdout_thread.finish();
     rules.keep_last(&stopped?);
     answered

@@ -66,12 +66,17 @@ impl Carrier {
             if let Some(alert) = self.state.next_unsaved() {
                 match self.deliver(&alert, time::now()).await {
                     Fate::Left => return self.state.put_back(alert),
-                    fate => self.count(&fate),
+                    fate => {
+                        self.count(&fate);
+                        self.state.take_away();
+                    }
                 }
                 continue;
             }
             let channel = self.state.name.clone();
-            match self.store.ask(move |store| store.waiting(&channel, BATCH)).await {
+            // Those that the disk does not let go are passed over.
+            let limit = BATCH + u32::try_from(self.unconfirmed.len()).unwrap_or(u32::MAX - BATCH);
+            match self.store.ask(move |store| store.waiting(&channel, limit)).await {
                 Some(Ok(batch)) if batch.is_empty() => {
                     self.unconfirmed.clear();
                     // What waits in memory came in meanwhile.
@@ -110,13 +115,12 @@ impl Carrier {
     }
 
     async fn carry(&mut self, batch: Vec<Waiting>) -> Fate {
+        let mut refused = false;
         for Waiting { seq, since, alert } in batch {
             if let Some(failure) = self.unconfirmed.get(&(seq, since)) {
                 // The disk did not take it: it is asked again.
                 self.end(seq, failure.clone());
-                if !self.pause(STORE_PAUSE).await {
-                    return Fate::Left;
-                }
+                refused = true;
                 continue;
             }
             match self.deliver(&alert, since).await {
@@ -129,6 +133,9 @@ impl Carrier {
                 }
             }
         }
+        if refused && !self.pause(STORE_PAUSE).await {
+            return Fate::Left;
+        }
         Fate::Delivered
     }
 
@@ -139,7 +146,6 @@ impl Carrier {
     fn count(&self, fate: &Fate) {
         let counter = if *fate == Fate::Delivered { &self.state.delivered } else { &self.state.failed };
         counter.fetch_add(1, Relaxed);
-        self.state.take_away();
     }
 
     /// Tries until the endpoint accepts the alert, refuses it, or it has waited for too long.
@@ -161,7 +167,8 @@ impl Carrier {
                 }
                 Attempt::Never { reason } => {
                     error!(alert = %alert.id, channel, reason, "alert not delivered: the endpoint does not accept it; check the channel's settings, then `openclaw alerts retry`");
-                    self.state.has_failed(&reason);
+                    let failing_since = self.state.has_failed(&reason);
+                    self.tell_others(failing_since, &reason, true);
                     return Fate::GivenUp(reason);
                 }
                 Attempt::Later { reason, after } => (reason, after),
@@ -178,7 +185,7 @@ impl Carrier {
             let wait = after.unwrap_or_else(|| jittered(pause));
             warn!(alert = %alert.id, channel, endpoint = self.state.endpoint(), reason, retry_in = ?wait, "alert not delivered yet");
             self.state.retries.fetch_add(1, Relaxed);
-            self.tell_others(failing_since, &reason);
+            self.tell_others(failing_since, &reason, false);
             if !self.pause(wait).await {
                 // One more attempt, at once.
                 continue;
@@ -187,19 +194,20 @@ impl Carrier {
         }
     }
 
-    /// Says once on the other channels that this one is down.
-    fn tell_others(&mut self, failing_since: Timestamp, reason: &str) {
+    /// Says once on the other channels that this one is down, or refuses what it is given.
+    fn tell_others(&mut self, failing_since: Timestamp, reason: &str, refuses: bool) {
         let now = time::now();
         let down = Duration::from_nanos(now.0.saturating_sub(failing_since.0));
-        if self.told || down < DOWN_AFTER {
+        if self.told || (down < DOWN_AFTER && !refuses) {
             return;
         }
         self.told = true;
         let name = &self.state.name;
-        let message = format!(
-            "the alert channel {name} has taken nothing for {} s: {reason}; see `openclaw security status`",
-            down.as_secs()
-        );
+        let what = match refuses {
+            true => "refuses alerts".to_owned(),
+            false => format!("has taken nothing for {} s", down.as_secs()),
+        };
+        let message = format!("the alert channel {name} {what}: {reason}; see `openclaw security status`");
         let facts = json!({ "channel": name, "since": time::rfc3339(failing_since), "reason": reason });
         let id = format!("{:x}-channel-{name}", failing_since.0);
         let finding = Finding::of_sensor(id, CHANNEL_DOWN, now, &message, &facts);
@@ -207,7 +215,7 @@ impl Carrier {
             outgoing.channels.retain(|channel| channel != name);
             outgoing
         });
-        self.store.finding(finding, Vec::new(), alert);
+        self.store.finding(finding, Vec::new(), alert.into_iter().collect());
     }
 
     /// Whether the agent goes on after so long.

@@ -10,18 +10,18 @@ use openclaw_detect::Finding;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 use super::carrier::Carrier;
 use super::channel::{Attempt, Sender};
 use super::route::Routes;
-use super::state::ChannelState;
-use super::{Alert, Outgoing};
+use super::state::{ChannelState, Lately};
+use super::{Alert, Outgoing, Trigger};
 use crate::api::status::{AlertCounts, ChannelStatus};
 use crate::config::{Alerting, Channel};
 use crate::output::time;
 use crate::respond::ActionRecord;
-use crate::store::{Posted, StoreError, Writer};
+use crate::store::{Posted, Store, StoreError, Writer};
 
 /// Why alerts cannot be delivered.
 #[derive(Debug, thiserror::Error)]
@@ -52,6 +52,8 @@ struct Shared {
     channels: Vec<Arc<ChannelState>>,
     held: AtomicU64,
     lost: AtomicU64,
+    /// What was told last of what is on no disk.
+    unsaved: Lately,
     /// Why the disk takes nothing, while it does not.
     problem: Mutex<Option<String>>,
 }
@@ -60,6 +62,7 @@ struct Shared {
 #[derive(Debug)]
 pub struct Deliveries {
     alerts: Alerts,
+    store: Writer,
     tasks: Vec<JoinHandle<()>>,
     closing: watch::Sender<bool>,
 }
@@ -75,6 +78,7 @@ impl Alerts {
             channels,
             held: AtomicU64::new(0),
             lost: AtomicU64::new(0),
+            unsaved: Lately::default(),
             problem: Mutex::default(),
         };
         Alerts { shared: Arc::new(shared) }
@@ -85,16 +89,10 @@ impl Alerts {
     /// # Errors
     /// A channel's client cannot be made, or the outbox cannot be read.
     pub async fn deliver(&self, config: &Alerting, store: &Writer) -> Result<Deliveries, StartError> {
-        let names: Vec<String> = self.shared.channels.iter().map(|channel| channel.name.clone()).collect();
-        let known = names.clone();
-        let waiting = store
-            .ask(move |store| {
-                store.leave_channels(&known, time::now())?;
-                store.all_waiting()
-            })
-            .await
-            .transpose()?
-            .unwrap_or_default();
+        let alerts = self.clone();
+        // On the store's thread, so that nothing is posted meanwhile.
+        let begun = store.ask(move |store| alerts.begin_with(store)).await;
+        begun.transpose()?;
         let closing = watch::Sender::new(false);
         let mut tasks = Vec::new();
         for state in &self.shared.channels {
@@ -103,11 +101,6 @@ impl Alerts {
             };
             let sender = Sender::new(channel, &zone(config))
                 .map_err(|reason| StartError::Channel { channel: channel.name.clone(), reason })?;
-            let left = waiting.get(&state.name).copied().unwrap_or_default();
-            if left > 0 {
-                info!(channel = state.name, count = left, "alerts of before wait for delivery");
-                state.begin_with(left);
-            }
             let carrier = Carrier {
                 state: Arc::clone(state),
                 sender,
@@ -121,12 +114,42 @@ impl Alerts {
             };
             tasks.push(tokio::spawn(carrier.run()));
         }
-        Ok(Deliveries { alerts: self.clone(), tasks, closing })
+        Ok(Deliveries { alerts: self.clone(), store: store.clone(), tasks, closing })
+    }
+
+    /// Counts what waits of before.
+    fn begin_with(&self, store: &Store) -> Result<(), StoreError> {
+        let given_up = store.leave_channels(&self.names(), time::now())?;
+        if given_up > 0 {
+            warn!(
+                count = given_up,
+                "alerts are given up: their channels are not configured any more, or switched off"
+            );
+        }
+        let waiting = store.all_waiting()?;
+        for state in &self.shared.channels {
+            let left = waiting.get(&state.name).copied().unwrap_or_default();
+            if left > 0 {
+                info!(channel = state.name, count = left, "alerts of before wait for delivery");
+            }
+            state.begin_with(left);
+        }
+        Ok(())
     }
 
     /// The alert of a finding with what was answered so far, where one is to be sent.
     pub fn of_finding(&self, finding: &Finding, actions: &[ActionRecord]) -> Option<Outgoing> {
         self.route(Alert::of_finding(finding, actions, &self.shared.host)?)
+    }
+
+    /// The channels by which alerts of a trigger go.
+    pub fn channels_of(&self, trigger: Trigger) -> Vec<String> {
+        self.shared.routes.channels(trigger).to_vec()
+    }
+
+    /// The names of the channels.
+    pub fn names(&self) -> Vec<String> {
+        self.shared.channels.iter().map(|channel| channel.name.clone()).collect()
     }
 
     /// The alert of an action, where one is to be sent.
@@ -182,12 +205,25 @@ impl Alerts {
         }
     }
 
-    /// Delivers from memory what cannot be written to the disk; what does not fit there is lost, and counted.
+    /// A delivery that waited has ended, and that is on disk.
+    pub fn ended(&self, channel: &str) {
+        self.shared.channels.iter().filter(|it| it.name == channel).for_each(|channel| channel.take_away());
+    }
+
+    /// Delivers from memory what cannot be written to the disk, those that are alike once in their time; what does not fit
+    /// there is lost, and counted.
     pub fn unsaved(&self, outgoing: &Outgoing) {
+        if !self.shared.unsaved.admits(outgoing) {
+            self.shared.held.fetch_add(1, Relaxed);
+            return;
+        }
         for channel in self.named(&outgoing.channels) {
             if !channel.keep_unsaved(outgoing.alert.clone()) {
-                self.shared.lost.fetch_add(1, Relaxed);
-                error!(alert = %outgoing.alert.id, channel = channel.name, "alert lost: the disk takes nothing, and too many wait in memory");
+                let lost = self.shared.lost.fetch_add(1, Relaxed);
+                // Not one line for each: the disk is full.
+                if lost.is_multiple_of(1000) {
+                    error!(alert = %outgoing.alert.id, channel = channel.name, lost, "alerts lost: the disk takes nothing, and too many wait in memory");
+                }
             }
         }
     }
@@ -196,7 +232,7 @@ impl Alerts {
     pub fn thrown_away(&self, channels: &[String]) {
         self.shared.lost.fetch_add(channels.len() as u64, Relaxed);
         for name in channels {
-            self.named(std::slice::from_ref(name)).for_each(|channel| channel.take_away());
+            self.ended(name);
         }
     }
 
@@ -246,6 +282,8 @@ impl Deliveries {
                 let _ = task.await;
             }
         }
+        // What they said of their ends is counted when it is written.
+        self.store.ask(|_| ()).await;
         let unsaved: u64 = self.alerts.shared.channels.iter().map(|channel| channel.unsaved()).sum();
         if unsaved > 0 {
             self.alerts.shared.lost.fetch_add(unsaved, Relaxed);

@@ -67,6 +67,11 @@ impl Routes {
         Routes { routes }
     }
 
+    /// The channels of a trigger; none where its alerts are not sent.
+    pub(super) fn channels(&self, trigger: Trigger) -> &[String] {
+        self.routes.get(&trigger).map_or(&[], |route| &route.channels)
+    }
+
     /// Where an alert goes, without the secrets that command lines hold; none where it is not to be sent.
     pub(super) fn of(&self, alert: Alert) -> Option<Outgoing> {
         let route = self.routes.get(&alert.trigger)?;

@@ -1,19 +1,51 @@
 //! How each channel does.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use openclaw_detect::Timestamp;
 use tokio::sync::Notify;
 
-use super::Alert;
+use super::{Alert, Outgoing};
 use crate::api::status::ChannelStatus;
 use crate::config::Channel;
 use crate::output::time;
 
 /// How many alerts are kept in memory for a channel at most, while they cannot be written to the disk.
 const UNSAVED: usize = 1024;
+
+/// So long after an error the next one is another.
+const LONG_AGO: Duration = Duration::from_secs(300);
+
+/// How many likenesses are remembered of what is on no disk.
+const LIKENESSES: usize = 4096;
+
+/// What was told lately of what is on no disk, so that a full disk makes no flood.
+#[derive(Debug, Default)]
+pub(super) struct Lately(Mutex<HashMap<String, Instant>>);
+
+impl Lately {
+    /// Whether none like it was told within its time.
+    pub(super) fn admits(&self, outgoing: &Outgoing) -> bool {
+        if outgoing.throttle.is_zero() {
+            return true;
+        }
+        let now = Instant::now();
+        let mut told = lock(&self.0);
+        if told.get(&outgoing.alert.like).is_some_and(|until| *until > now) {
+            return false;
+        }
+        if told.len() >= LIKENESSES {
+            told.retain(|_, until| *until > now);
+        }
+        if told.len() < LIKENESSES {
+            told.insert(outgoing.alert.like.clone(), now + outgoing.throttle);
+        }
+        true
+    }
+}
 
 /// What a channel's task and those who feed it share.
 #[derive(Debug)]
@@ -73,9 +105,9 @@ impl ChannelState {
         self.waiting.load(Relaxed).max(0).cast_unsigned()
     }
 
-    /// So many of before wait.
+    /// So many wait on disk at the start.
     pub(super) fn begin_with(&self, waiting: u64) {
-        self.waiting.fetch_add(waiting.cast_signed(), Relaxed);
+        self.waiting.store(waiting.cast_signed(), Relaxed);
     }
 
     /// Keeps an alert in memory. Whether there was room.
@@ -116,6 +148,12 @@ impl ChannelState {
     pub(super) fn has_failed(&self, reason: &str) -> Timestamp {
         let mut last = lock(&self.last);
         let now = time::now();
+        // An error of long ago, after which nothing was tried, is no beginning of this one.
+        let idle =
+            last.error.as_ref().is_none_or(|(at, _)| now.0.saturating_sub(at.0) > LONG_AGO.as_nanos() as u64);
+        if idle {
+            last.failing_since = None;
+        }
         last.error = Some((now, reason.to_owned()));
         *last.failing_since.get_or_insert(now)
     }

@@ -1,20 +1,18 @@
 //! `openclaw findings`
 
 use std::fmt::Write as _;
-use std::time::Duration;
 
 use anstream::print;
 use anyhow::Result;
-use openclaw_detect::{Finding, Severity, Timestamp};
+use openclaw_detect::Finding;
 
 use super::context::Context;
+use super::filter::Filter;
 use super::table::Table;
-use crate::config::units;
 use crate::output::style::{self, BOLD, DIM};
 use crate::output::text::Clean;
 use crate::output::{self, Format, Printer, time};
 use crate::respond::action::ActionRecord;
-use crate::store::Filter;
 
 /// List what was found, or show one finding with everything that is known of it
 ///
@@ -32,7 +30,7 @@ pub(super) struct Args {
     #[command(subcommand)]
     command: Option<Command>,
     #[command(flatten)]
-    list: List,
+    list: Filter,
 }
 
 #[derive(Debug, clap::Subcommand)]
@@ -47,25 +45,6 @@ enum Command {
     },
 }
 
-#[derive(Debug, clap::Args)]
-struct List {
-    /// Only findings of this severity or worse: info, low, medium, high, critical
-    #[arg(long, value_parser = parse_severity)]
-    severity: Option<Severity>,
-    /// Only findings of this rule
-    #[arg(long, value_name = "NAME")]
-    rule: Option<String>,
-    /// Only findings since then: how long ago (1h, 7d), or a moment (2026-01-30T22:30:45Z)
-    #[arg(long, value_name = "TIME", value_parser = parse_since)]
-    since: Option<Timestamp>,
-    /// How many at most, the newest
-    #[arg(long, value_name = "N", default_value_t = 50)]
-    limit: u32,
-    /// How they are printed
-    #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
-    output: Format,
-}
-
 pub(super) fn run(args: &Args, context: &Context) -> Result<()> {
     let store = context.store()?;
     match &args.command {
@@ -76,8 +55,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<()> {
         }
         None => {
             let list = &args.list;
-            let filter = Filter { severity: list.severity, rule: list.rule.clone(), since: list.since };
-            let findings = store.findings(&filter, list.limit)?;
+            let findings = store.findings(&list.of_store(), list.limit)?;
             match list.output {
                 Format::Text => print!("{}", table(&findings)),
                 Format::Json => {
@@ -146,19 +124,4 @@ fn show(finding: &Finding, actions: &[ActionRecord], format: Format) -> Result<(
     }
     print!("{out}");
     Ok(())
-}
-
-pub(super) fn parse_severity(text: &str) -> Result<Severity, String> {
-    Severity::from_name(text).ok_or_else(|| "write info, low, medium, high or critical".to_owned())
-}
-
-pub(super) fn parse_since(text: &str) -> Result<Timestamp, String> {
-    match units::parse_duration(text) {
-        Ok(ago) => Ok(before(time::now(), ago)),
-        Err(_) => time::parse_rfc3339(text),
-    }
-}
-
-fn before(now: Timestamp, ago: Duration) -> Timestamp {
-    Timestamp(now.0.saturating_sub(u64::try_from(ago.as_nanos()).unwrap_or(u64::MAX)))
 }

@@ -572,8 +572,13 @@ impl Responder {
 /// The answer where a verdict does already what is asked for.
 fn in_force_already(record: ActionRecord, verdict: &ActionRecord) -> ActionRecord {
     let given = record.reason.map(|reason| format!(": {reason}")).unwrap_or_default();
+    // What was seen to have no effect is not called done when it is asked for again.
+    let (outcome, given) = match (verdict.outcome, &verdict.reason) {
+        (Outcome::Failed, Some(failure)) => (Outcome::Failed, format!(": {failure}")),
+        _ => (Outcome::Done, given),
+    };
     ActionRecord {
-        outcome: Outcome::Done,
+        outcome,
         reason: Some(format!("in force already as {}{given}", verdict.id)),
         expires: verdict.expires,
         verdict: Some(verdict.id.clone()),

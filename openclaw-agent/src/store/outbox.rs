@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use openclaw_detect::Timestamp;
-use rusqlite::{OptionalExtension as _, params};
+use rusqlite::params;
 
 use super::{Store, StoreError, nanoseconds, severity_of};
 use crate::alert::{Alert, Outgoing, Trigger};
@@ -83,38 +83,44 @@ impl Store {
             )?;
             return Ok(Posted::Held);
         }
-        let seq = self.list(alert, now, None, false)?;
-        if outgoing.channels.is_empty() {
-            return Ok(Posted::Waits);
-        }
-        let body = self.to_json(alert)?;
-        self.execute("UPDATE alerts SET body = ?2 WHERE seq = ?1", params![seq, body])?;
-        for channel in &outgoing.channels {
-            self.execute(
-                "INSERT INTO deliveries (channel, alert, state, since) VALUES (?1, ?2, 0, ?3)",
-                params![channel, seq, nanoseconds(now)],
-            )?;
-        }
+        let seq = self.send(alert, &outgoing.channels, now)?;
         if !outgoing.throttle.is_zero() {
             let until = after(now, outgoing.throttle);
             self.execute(
-                "INSERT INTO throttles (likeness, alert, since, until, held, last) VALUES (?1, ?2, ?3, ?4, 0, ?3)
-                 ON CONFLICT (likeness) DO UPDATE SET alert = ?2, since = ?3, until = ?4, held = 0, last = ?3",
+                "INSERT INTO throttles (likeness, first, told, since, until, held, last) VALUES (?1, ?2, ?2, ?3, ?4, 0, ?3)
+                 ON CONFLICT (likeness) DO UPDATE SET first = ?2, told = ?2, since = ?3, until = ?4, last = ?3",
                 params![alert.like, seq, nanoseconds(now), nanoseconds(until)],
             )?;
         }
         Ok(Posted::Waits)
     }
 
-    /// The alert that was told in the place of those like it, while its time is not over. A clock that was set back
-    /// leaves no window open for longer than it may be.
+    /// Puts an alert into the list, and has it wait for channels. Returns its place.
+    fn send(&self, alert: &Alert, channels: &[String], now: Timestamp) -> Result<i64, StoreError> {
+        let seq = self.list(alert, now, None, false)?;
+        if channels.is_empty() {
+            return Ok(seq);
+        }
+        let body = self.to_json(alert)?;
+        self.execute("UPDATE alerts SET body = ?2 WHERE seq = ?1", params![seq, body])?;
+        for channel in channels {
+            self.execute(
+                "INSERT INTO deliveries (channel, alert, state, since) VALUES (?1, ?2, 0, ?3)",
+                params![channel, seq, nanoseconds(now)],
+            )?;
+        }
+        Ok(seq)
+    }
+
+    /// The alert that was told in the place of those like it, while its time is not over, or how many they were is still to
+    /// be told. A clock that was set back leaves no window open for longer than it may be.
     fn open_window(&self, like: &str, throttle: Duration, now: Timestamp) -> Result<Option<i64>, StoreError> {
         if throttle.is_zero() {
             return Ok(None);
         }
         let latest = after(now, throttle);
         self.first(
-            "SELECT alert FROM throttles WHERE likeness = ?1 AND until > ?2 AND until <= ?3",
+            "SELECT told FROM throttles WHERE likeness = ?1 AND (held > 0 OR (until > ?2 AND until <= ?3))",
             params![like, nanoseconds(now), nanoseconds(latest)],
         )
     }
@@ -158,9 +164,20 @@ impl Store {
             params![channel, limit],
             |row| Ok((row.get(0)?, row.get(1)?, row.get::<_, String>(2)?)),
         )?;
-        rows.into_iter()
-            .map(|(seq, since, body)| Ok(Waiting { seq, since: timestamp(since), alert: self.parse(&body)? }))
-            .collect()
+        let mut waiting = Vec::new();
+        for (seq, since, body) in rows {
+            match self.parse(&body) {
+                Ok(alert) => waiting.push(Waiting { seq, since: timestamp(since), alert }),
+                // One that cannot be read must not keep those behind it.
+                Err(error) => drop(self.end_delivery(&Ended {
+                    seq,
+                    channel: channel.to_owned(),
+                    at: timestamp(since),
+                    failure: Some(error.to_string()),
+                })?),
+            }
+        }
+        Ok(waiting)
     }
 
     /// How many alerts wait for each channel.
@@ -176,35 +193,42 @@ impl Store {
         Ok(rows.into_iter().collect())
     }
 
-    /// Notes how a delivery ended. What no channel needs any more of an alert is deleted, but for its line in the list.
+    /// Notes how a delivery ended, and returns whether it waited until then. What no channel needs any more of an alert is
+    /// deleted, but for its line in the list.
     ///
     /// # Errors
     /// [`StoreError::Database`]
-    pub fn end_delivery(&self, ended: &Ended) -> Result<(), StoreError> {
+    pub fn end_delivery(&self, ended: &Ended) -> Result<bool, StoreError> {
         let state = if ended.failure.is_some() { State::Failed } else { State::Delivered };
-        self.execute(
-            "UPDATE deliveries SET state = ?3, ended = ?4, error = ?5 WHERE channel = ?1 AND alert = ?2",
+        let changes = self.changes(
+            "UPDATE deliveries SET state = ?3, ended = ?4, error = ?5 WHERE channel = ?1 AND alert = ?2 AND state = 0",
             params![ended.channel, ended.seq, state as i64, nanoseconds(ended.at), ended.failure],
         )?;
         self.execute(
             "UPDATE alerts SET body = NULL WHERE seq = ?1
              AND NOT EXISTS (SELECT 1 FROM deliveries WHERE alert = ?1 AND state != 1)",
             [ended.seq],
-        )
+        )?;
+        Ok(changes > 0)
     }
 
-    /// Lets what was given up wait again: the alert whose id is or begins with `id`, or all. Returns the channels, one for
-    /// each delivery.
+    /// Lets what was given up by one of the channels wait again: the alert whose id is or begins with `id`, or all. Returns
+    /// the channels, one for each delivery.
     ///
     /// # Errors
     /// [`StoreError::Database`]
-    pub fn retry(&self, id: Option<&str>, now: Timestamp) -> Result<Vec<String>, StoreError> {
+    pub fn retry(
+        &self,
+        id: Option<&str>,
+        channels: &[String],
+        now: Timestamp,
+    ) -> Result<Vec<String>, StoreError> {
         self.rows(
             "UPDATE deliveries SET state = 0, since = ?2, ended = NULL, error = NULL
-             WHERE state = 2 AND alert IN
+             WHERE state = 2 AND channel IN (SELECT value FROM json_each(?3)) AND alert IN
                (SELECT seq FROM alerts WHERE body IS NOT NULL AND (?1 IS NULL OR substr(id, 1, length(?1)) = ?1))
              RETURNING channel",
-            params![id, nanoseconds(now)],
+            params![id, nanoseconds(now), self.to_json(&channels)?],
             |row| row.get(0),
         )
     }
@@ -225,53 +249,71 @@ impl Store {
         Ok(given_up)
     }
 
-    /// When the soonest of the windows ends in which alerts are held back.
+    /// When the soonest of the windows ends in which alerts are held back. One that would begin later than now was opened
+    /// before the clock was set back, and ends at once.
     ///
     /// # Errors
     /// [`StoreError::Database`]
-    pub fn next_window_end(&self) -> Result<Option<Timestamp>, StoreError> {
+    pub fn next_window_end(&self, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
+        let now = nanoseconds(now);
+        let ahead = self.first::<i64>("SELECT 1 FROM throttles WHERE since > ?1 LIMIT 1", [now])?;
+        if ahead.is_some() {
+            return Ok(Some(timestamp(now)));
+        }
         let end = self.first::<Option<i64>>("SELECT min(until) FROM throttles", [])?;
         Ok(end.flatten().map(timestamp))
     }
 
-    /// Ends the windows whose time is over, and returns for each in which alerts were held back the one that says how many
-    /// they were. Its window begins at once, so that a storm is told once in each.
+    /// Ends the windows whose time is over. For each in which alerts were held back, one more alert says how many they were,
+    /// on the channels of its trigger, and its window begins anew, so that a storm is told once in each. Returns these.
     ///
     /// # Errors
     /// [`StoreError::Database`]
-    pub fn end_windows(&self, now: Timestamp, host: &str) -> Result<Vec<Outgoing>, StoreError> {
-        self.execute("DELETE FROM throttles WHERE until <= ?1 AND held = 0", [nanoseconds(now)])?;
+    pub fn end_windows(
+        &self,
+        now: Timestamp,
+        host: &str,
+        channels: impl Fn(Trigger) -> Vec<String>,
+    ) -> Result<Vec<Outgoing>, StoreError> {
+        let over = nanoseconds(now);
+        self.execute("DELETE FROM throttles WHERE (until <= ?1 OR since > ?1) AND held = 0", [over])?;
         let ended = self.rows(
-            "SELECT likeness, alert, throttles.since, until, held, last, alerts.id, trigger, severity, rule, title, message
-             FROM throttles JOIN alerts ON alerts.seq = throttles.alert WHERE until <= ?1",
-            [nanoseconds(now)],
+            "SELECT likeness, throttles.since, until, held, last, alerts.id, trigger, severity, rule, title, message
+             FROM throttles JOIN alerts ON alerts.seq = throttles.first WHERE until <= ?1 OR throttles.since > ?1",
+            [over],
             |row| {
+                let trigger: String = row.get(6)?;
                 Ok(Window {
                     like: row.get(0)?,
-                    seq: row.get(1)?,
-                    since: timestamp(row.get(2)?),
-                    until: timestamp(row.get(3)?),
-                    held: row.get::<_, i64>(4)?.unsigned_abs(),
-                    last: timestamp(row.get(5)?),
-                    id: row.get(6)?,
-                    trigger: row.get(7)?,
-                    severity: row.get(8)?,
-                    rule: row.get(9)?,
-                    title: row.get(10)?,
-                    message: row.get(11)?,
+                    since: timestamp(row.get(1)?),
+                    until: timestamp(row.get(2)?),
+                    held: row.get::<_, i64>(3)?.unsigned_abs(),
+                    last: timestamp(row.get(4)?),
+                    id: row.get(5)?,
+                    trigger: Trigger::from_name(&trigger).unwrap_or(Trigger::Finding),
+                    severity: row.get(7)?,
+                    rule: row.get(8)?,
+                    title: row.get(9)?,
+                    message: row.get(10)?,
                 })
             },
         )?;
-        let mut outgoing = Vec::new();
+        let mut told = Vec::new();
         for window in ended {
-            let channels =
-                self.rows("SELECT channel FROM deliveries WHERE alert = ?1", [window.seq], |row| row.get(0))?;
-            self.execute("DELETE FROM throttles WHERE likeness = ?1", [&window.like])?;
-            outgoing.push(window.summary(channels, host));
+            let channels = channels(window.trigger);
+            let outgoing = window.summary(channels, host);
+            if outgoing.channels.is_empty() {
+                self.execute("DELETE FROM throttles WHERE likeness = ?1", [&outgoing.alert.like])?;
+                continue;
+            }
+            let seq = self.send(&outgoing.alert, &outgoing.channels, now)?;
+            self.execute(
+                "UPDATE throttles SET told = ?2, since = ?3, until = ?4, held = 0, last = ?3 WHERE likeness = ?1",
+                params![outgoing.alert.like, seq, over, nanoseconds(after(now, outgoing.throttle))],
+            )?;
+            told.push(outgoing);
         }
-        // Of alerts that were deleted since, nothing can be told.
-        self.execute("DELETE FROM throttles WHERE until <= ?1", [nanoseconds(now)])?;
-        Ok(outgoing)
+        Ok(told)
     }
 
     /// Keeps a rule's alerts back until a moment.
@@ -313,7 +355,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::Database`]
     pub fn outbox_size(&self) -> Result<u64, StoreError> {
-        let size = "SELECT coalesce(sum(length(body)), 0) FROM alerts WHERE body IS NOT NULL";
+        let size = "SELECT coalesce(sum(length(CAST(body AS BLOB))), 0) FROM alerts WHERE body IS NOT NULL";
         Ok(self.first::<i64>(size, [])?.unwrap_or_default().unsigned_abs())
     }
 
@@ -324,19 +366,20 @@ impl Store {
     /// [`StoreError::Database`]
     pub fn bound_outbox(&self, limit: u64, now: Timestamp) -> Result<Vec<String>, StoreError> {
         let mut size = self.outbox_size()?;
+        if size <= limit {
+            return Ok(Vec::new());
+        }
+        let kept = self.rows(
+            "SELECT seq, length(CAST(body AS BLOB)), EXISTS (SELECT 1 FROM deliveries WHERE alert = seq AND state = 0) AS waits
+             FROM alerts WHERE body IS NOT NULL ORDER BY waits, seq",
+            [],
+            |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?.unsigned_abs())),
+        )?;
         let mut left = Vec::new();
-        while size > limit {
-            let oldest = self
-                .db
-                .prepare_cached(
-                    "SELECT seq, length(body), EXISTS (SELECT 1 FROM deliveries WHERE alert = seq AND state = 0) AS waits
-                     FROM alerts WHERE body IS NOT NULL ORDER BY waits, seq LIMIT 1",
-                )
-                .and_then(|mut query| {
-                    query.query_row([], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?))).optional()
-                })
-                .map_err(|source| self.failed(source))?;
-            let Some((seq, length)) = oldest else { break };
+        for (seq, length) in kept {
+            if size <= limit {
+                break;
+            }
             left.extend(self.rows(
                 "UPDATE deliveries SET state = 2, ended = ?2, error = 'thrown away: the outbox was full'
                  WHERE alert = ?1 AND state = 0 RETURNING channel",
@@ -344,7 +387,7 @@ impl Store {
                 |row| row.get::<_, String>(0),
             )?);
             self.execute("UPDATE alerts SET body = NULL WHERE seq = ?1", [seq])?;
-            size = size.saturating_sub(length.unsigned_abs());
+            size = size.saturating_sub(length);
         }
         Ok(left)
     }
@@ -353,13 +396,12 @@ impl Store {
 /// A time in which alerts like one that was told were held back.
 struct Window {
     like: String,
-    seq: i64,
     since: Timestamp,
     until: Timestamp,
     held: u64,
     last: Timestamp,
     id: String,
-    trigger: String,
+    trigger: Trigger,
     severity: i64,
     rule: Option<String>,
     title: String,
@@ -392,7 +434,7 @@ impl Window {
                 "first": self.id,
                 "more": format!("openclaw alerts list{list}"),
             }),
-            trigger: Trigger::from_name(&self.trigger).unwrap_or(Trigger::Finding),
+            trigger: self.trigger,
             like: self.like,
         };
         let throttle = Duration::from_nanos(self.until.0.saturating_sub(self.since.0));

@@ -84,7 +84,7 @@ impl Store {
         self.db
             .query_row(
                 "SELECT max(at) FROM (SELECT at FROM (SELECT at FROM findings UNION ALL SELECT at FROM actions
-                   UNION ALL SELECT at FROM alerts WHERE body IS NULL) ORDER BY at LIMIT ?1)",
+                   UNION ALL SELECT at FROM alerts WHERE body IS NULL AND seq NOT IN (SELECT first FROM throttles)) ORDER BY at LIMIT ?1)",
                 [n],
                 |row| row.get(0),
             )
@@ -97,12 +97,13 @@ impl Store {
             "DELETE FROM actions WHERE at < ?1 AND coalesce(json_extract(record, '$.expires'), 0) <= ?2",
             params![time, nanoseconds(now)],
         )?;
-        // What a channel needs has bounds of its own.
+        // What a channel needs has bounds of its own, and of what was told first it is told how many followed.
+        let goes = "at < ?1 AND body IS NULL AND seq NOT IN (SELECT first FROM throttles)";
         self.execute(
-            "DELETE FROM deliveries WHERE alert IN (SELECT seq FROM alerts WHERE at < ?1 AND body IS NULL)",
+            &format!("DELETE FROM deliveries WHERE alert IN (SELECT seq FROM alerts WHERE {goes})"),
             [time],
         )?;
-        let alerts = self.changes("DELETE FROM alerts WHERE at < ?1 AND body IS NULL", [time])?;
+        let alerts = self.changes(&format!("DELETE FROM alerts WHERE {goes}"), [time])?;
         Ok(findings + actions + alerts)
     }
 }

@@ -55,12 +55,15 @@ const STEPS: [&str; 2] = [
     CREATE INDEX deliveries_alert ON deliveries (alert);
     CREATE TABLE throttles (
         likeness TEXT PRIMARY KEY,
-        alert    INTEGER NOT NULL,                   -- the one that was told
+        first    INTEGER NOT NULL,                   -- the alert that was told first
+        told     INTEGER NOT NULL,                   -- the one that was told last: that, or how many were held back
         since    INTEGER NOT NULL,
         until    INTEGER NOT NULL,
         held     INTEGER NOT NULL,
         last     INTEGER NOT NULL
     ) WITHOUT ROWID;
+    CREATE INDEX throttles_until ON throttles (until);
+    CREATE INDEX throttles_since ON throttles (since);
     CREATE TABLE mutes (
         rule  TEXT PRIMARY KEY,
         until INTEGER NOT NULL

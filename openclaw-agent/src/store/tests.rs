@@ -200,7 +200,7 @@ fn the_writer_writes_everything_before_it_ends() {
     let limits = Limits { max_age: Duration::MAX, max_size: u64::MAX };
     let (writer, thread) = Writer::start(&path, limits, outbox(), Arc::new(())).unwrap();
     for n in 0..1000 {
-        writer.clone().finding(finding(&format!("f{n:05}"), n, Severity::Low), Vec::new(), None);
+        writer.clone().finding(finding(&format!("f{n:05}"), n, Severity::Low), Vec::new(), Vec::new());
     }
     writer.action(action("a1", 1, None), None);
     assert_eq!(writer.lost(), 0);
@@ -218,7 +218,7 @@ fn the_writer_counts_what_the_database_does_not_take() {
     let (writer, thread) = Writer::start(&path, limits, outbox(), Arc::new(())).unwrap();
     let sabotage = Connection::open(&path).unwrap();
     sabotage.execute_batch("DROP TABLE findings").unwrap();
-    writer.finding(finding("f1", 1, Severity::Low), Vec::new(), None);
+    writer.finding(finding("f1", 1, Severity::Low), Vec::new(), Vec::new());
     writer.action(action("a1", 1, None), None);
     thread.finish();
     assert_eq!(writer.lost(), 1);

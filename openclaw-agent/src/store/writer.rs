@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::mpsc::{RecvTimeoutError, TrySendError};
+use std::sync::mpsc::{self, RecvTimeoutError, TrySendError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -13,7 +13,7 @@ use tracing::{error, info, warn};
 
 use super::outbox::{Ended, Posted};
 use super::{Limits, Opened, Store, StoreError};
-use crate::alert::Outgoing;
+use crate::alert::{Outgoing, Trigger};
 use crate::output::time;
 use crate::queue::{Receiver, Sender, bounded};
 use crate::respond::action::ActionRecord;
@@ -24,6 +24,10 @@ const QUEUE: usize = 4096;
 const BATCH: usize = 256;
 /// How often the bounds are looked after.
 const PRUNE_EVERY: Duration = Duration::from_secs(60);
+/// How long a thread waits for an answer.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// When windows that could not be ended are looked at again.
+const TRY_AGAIN: Duration = Duration::from_secs(10);
 /// How often it is said at most that the disk takes nothing.
 const SAY_EVERY: Duration = Duration::from_secs(60);
 /// After so many alerts the bounds are looked after at once.
@@ -38,7 +42,7 @@ enum Message {
 }
 
 enum Record {
-    Finding(Finding, Vec<ActionRecord>, Option<Outgoing>),
+    Finding(Finding, Vec<ActionRecord>, Vec<Outgoing>),
     Action(ActionRecord, Option<Outgoing>),
     /// Kept without being told.
     Quiet(Option<Finding>, Vec<ActionRecord>),
@@ -56,6 +60,14 @@ pub trait Audience: Send + Sync {
 
     /// An alert has come into the outbox.
     fn posted(&self, _alert: &Outgoing, _posted: Posted) {}
+
+    /// The channels by which alerts of a trigger go.
+    fn channels(&self, _trigger: Trigger) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// A delivery that waited has ended.
+    fn ended(&self, _channel: &str) {}
 
     /// An alert could not be written down: it is lost unless it is delivered from memory.
     fn unsaved(&self, _alert: Outgoing) {}
@@ -133,9 +145,9 @@ impl Writer {
         Ok((writer, WriterThread { thread, queue, moved_aside }))
     }
 
-    /// Queues a finding with what was answered, and its alert. Never waits; what does not fit is counted as lost.
-    pub fn finding(&self, finding: Finding, actions: Vec<ActionRecord>, alert: Option<Outgoing>) {
-        self.queue(Record::Finding(finding, actions, alert));
+    /// Queues a finding with what was answered, and their alerts. Never waits; what does not fit is counted as lost.
+    pub fn finding(&self, finding: Finding, actions: Vec<ActionRecord>, alerts: Vec<Outgoing>) {
+        self.queue(Record::Finding(finding, actions, alerts));
     }
 
     /// Queues an action, or its next state, and its alert. Never waits; what does not fit is counted as lost.
@@ -164,25 +176,24 @@ impl Writer {
         question: impl FnOnce(&Store) -> T + Send + 'static,
     ) -> Option<T> {
         let (reply, answer) = oneshot::channel();
-        let question = Box::new(move |store: &Store| {
-            // Nobody waits for it any more.
-            let _ = reply.send(question(store));
-        });
-        self.queue.try_send(Message::Ask(question)).ok()?;
+        // An error says that nobody waits for it any more: it was carried out all the same.
+        self.put(move |store| drop(reply.send(question(store))))?;
         answer.await.ok()
     }
 
-    /// As [`Writer::ask`], for a thread that may wait.
+    /// As [`Writer::ask`], for a thread that may wait; a few seconds at most, as the disk may hang.
     pub fn ask_and_wait<T: Send + 'static>(
         &self,
         question: impl FnOnce(&Store) -> T + Send + 'static,
     ) -> Option<T> {
-        let (reply, answer) = oneshot::channel();
-        let question = Box::new(move |store: &Store| {
-            let _ = reply.send(question(store));
-        });
-        self.queue.try_send(Message::Ask(question)).ok()?;
-        answer.blocking_recv().ok()
+        let (reply, answer) = mpsc::sync_channel(1);
+        self.put(move |store| drop(reply.send(question(store))))?;
+        answer.recv_timeout(PATIENCE).ok()
+    }
+
+    /// Queues a question. `None` where there is no room.
+    fn put(&self, question: impl FnOnce(&Store) + Send + 'static) -> Option<()> {
+        self.queue.try_send(Message::Ask(Box::new(question))).ok()
     }
 
     /// Waits while half of the queue is taken, but no longer than until `end`: for who has many to hand over.
@@ -209,8 +220,10 @@ impl Writer {
             return;
         };
         let Message::Write(record) = message else { return };
-        self.lost.fetch_add(1, Relaxed);
-        error!(id = record.id(), "record lost: the disk is too slow, or the store has stopped");
+        if record.can_be_lost() {
+            self.lost.fetch_add(1, Relaxed);
+            error!(id = record.id(), "record lost: the disk is too slow, or the store has stopped");
+        }
         record.tell_unsaved(self.audience.as_ref());
     }
 }
@@ -238,61 +251,82 @@ impl Record {
         }
     }
 
-    /// Writes it, and returns what became of its alert.
-    fn write(&self, store: &Store) -> Result<Option<Posted>, StoreError> {
-        let post = |alert: &Option<Outgoing>| {
-            alert.as_ref().map(|outgoing| store.post(outgoing, time::now())).transpose()
-        };
+    /// Writes it, and returns what became of its alerts, or whether its delivery waited until then.
+    fn write(&self, store: &Store) -> Result<Written, StoreError> {
+        let mut posted = Vec::new();
         match self {
-            Record::Finding(finding, actions, alert) => {
+            Record::Finding(finding, actions, _) => {
                 store.insert_finding(finding)?;
                 actions.iter().try_for_each(|action| store.upsert_action(action))?;
-                post(alert)
             }
             Record::Quiet(finding, actions) => {
                 finding.iter().try_for_each(|finding| store.insert_finding(finding))?;
                 actions.iter().try_for_each(|action| store.upsert_action(action))?;
-                Ok(None)
             }
-            Record::Action(action, alert) => {
-                store.upsert_action(action)?;
-                post(alert)
-            }
-            Record::Alert(outgoing) => store.post(outgoing, time::now()).map(Some),
-            Record::Delivery(ended) => store.end_delivery(ended).map(|()| None),
+            Record::Action(action, _) => store.upsert_action(action)?,
+            Record::Alert(_) => {}
+            Record::Delivery(ended) => return store.end_delivery(ended).map(Written::Ended),
+        }
+        for outgoing in self.alerts() {
+            posted.push(store.post(outgoing, time::now())?);
+        }
+        Ok(Written::Posted(posted))
+    }
+
+    fn alerts(&self) -> &[Outgoing] {
+        match self {
+            Record::Finding(.., alerts) => alerts,
+            Record::Action(_, alert) => alert.as_slice(),
+            Record::Alert(outgoing) => std::slice::from_ref(outgoing),
+            Record::Quiet(..) | Record::Delivery(_) => &[],
         }
     }
 
     /// Tells of it, now that it is on disk.
-    fn tell(self, posted: Option<Posted>, audience: &dyn Audience) {
-        let alert = self.tell_itself(audience);
-        if let (Some(outgoing), Some(posted)) = (alert, posted) {
-            audience.posted(&outgoing, posted);
+    fn tell(self, written: Written, audience: &dyn Audience) {
+        match (&self, written) {
+            (Record::Delivery(ended), Written::Ended(true)) => audience.ended(&ended.channel),
+            (_, Written::Ended(_)) => {}
+            (_, Written::Posted(posted)) => {
+                let alerts = self.tell_itself(audience);
+                alerts.iter().zip(posted).for_each(|(outgoing, posted)| audience.posted(outgoing, posted));
+            }
         }
     }
 
     /// Tells of it, though it is on no disk.
     fn tell_unsaved(self, audience: &dyn Audience) {
-        if let Some(outgoing) = self.tell_itself(audience) {
-            audience.unsaved(outgoing);
-        }
+        self.tell_itself(audience).into_iter().for_each(|outgoing| audience.unsaved(outgoing));
     }
 
-    /// Tells of all but its alert, which is returned.
-    fn tell_itself(self, audience: &dyn Audience) -> Option<Outgoing> {
+    /// Tells of all but its alerts, which are returned.
+    fn tell_itself(self, audience: &dyn Audience) -> Vec<Outgoing> {
         match self {
-            Record::Finding(finding, actions, alert) => {
+            Record::Finding(finding, actions, alerts) => {
                 audience.finding(finding, actions);
-                alert
+                alerts
             }
             Record::Action(action, alert) => {
                 audience.action(action);
-                alert
+                alert.into_iter().collect()
             }
-            Record::Alert(outgoing) => Some(outgoing),
-            Record::Quiet(..) | Record::Delivery(_) => None,
+            Record::Alert(outgoing) => vec![outgoing],
+            Record::Quiet(..) | Record::Delivery(_) => Vec::new(),
         }
     }
+
+    /// Whether something is lost when it is not written: a delivery that ended is told again.
+    const fn can_be_lost(&self) -> bool {
+        !matches!(self, Record::Delivery(_))
+    }
+}
+
+/// What became of a record.
+enum Written {
+    /// Of its alerts, in their order.
+    Posted(Vec<Posted>),
+    /// Whether its delivery waited until then.
+    Ended(bool),
 }
 
 /// What the thread works with.
@@ -337,8 +371,10 @@ impl Work {
             self.write(batch);
             questions.into_iter().for_each(|question| question(&self.store));
             if window_end.is_some_and(|end| Instant::now() >= end) {
-                self.end_windows();
-                window_end = self.next_window_end();
+                window_end = match self.end_windows() {
+                    true => self.next_window_end(),
+                    false => Some(Instant::now() + TRY_AGAIN),
+                };
             } else if posts {
                 window_end = self.next_window_end();
             }
@@ -361,7 +397,7 @@ impl Work {
             .in_one(|store| batch.iter().map(|record| record.write(store)).collect::<Result<Vec<_>, _>>())
         {
             Ok(posted) => {
-                self.posted += posted.iter().flatten().count();
+                self.posted += batch.iter().map(|record| record.alerts().len()).sum::<usize>();
                 for (record, posted) in batch.into_iter().zip(posted) {
                     record.tell(posted, self.audience.as_ref());
                 }
@@ -379,7 +415,7 @@ impl Work {
                 self.is_writable();
             }
             Err(error) => {
-                self.lost.fetch_add(1, Relaxed);
+                self.lost.fetch_add(u64::from(record.can_be_lost()), Relaxed);
                 self.complain(&error, record.id());
                 record.tell_unsaved(self.audience.as_ref());
             }
@@ -412,24 +448,25 @@ impl Work {
     }
 
     fn next_window_end(&self) -> Option<Instant> {
-        let end = self.store.next_window_end().ok().flatten()?;
+        let end = self.store.next_window_end(time::now()).ok().flatten()?;
         Some(Instant::now() + Duration::from_nanos(end.0.saturating_sub(time::now().0)))
     }
 
-    fn end_windows(&mut self) {
+    /// Whether the windows that are over could be ended.
+    fn end_windows(&mut self) -> bool {
         let host = self.outbox.host.clone();
-        let posted = self.in_one(|store| {
-            let summaries = store.end_windows(time::now(), &host)?;
-            summaries
-                .into_iter()
-                .map(|summary| store.post(&summary, time::now()).map(|posted| (summary, posted)))
-                .collect::<Result<Vec<_>, _>>()
-        });
-        match posted {
-            Ok(posted) => {
-                posted.iter().for_each(|(outgoing, posted)| self.audience.posted(outgoing, *posted))
+        let audience = Arc::clone(&self.audience);
+        match self.in_one(|store| store.end_windows(time::now(), &host, |trigger| audience.channels(trigger)))
+        {
+            Ok(told) => {
+                told.iter().for_each(|outgoing| self.audience.posted(outgoing, Posted::Waits));
+                self.is_writable();
+                true
             }
-            Err(error) => self.complain(&error, "held back"),
+            Err(error) => {
+                self.complain(&error, "held back");
+                false
+            }
         }
     }
 

@@ -2,14 +2,19 @@
 
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use jiff::tz::TimeZone;
+use lettre::Message;
 use lettre::message::header::{HeaderName, HeaderValue};
 use lettre::message::{Mailbox, MultiPart};
 use lettre::transport::smtp;
-use lettre::transport::smtp::authentication::Credentials;
-use lettre::transport::smtp::client::{Certificate, CertificateStore, Tls, TlsParameters};
+use lettre::transport::smtp::authentication::{Credentials, DEFAULT_MECHANISMS};
+use lettre::transport::smtp::client::{AsyncSmtpConnection, Certificate, CertificateStore, TlsParameters};
 use lettre::transport::smtp::extension::ClientId;
-use lettre::{AsyncSmtpTransport, AsyncTransport as _, Message, Tokio1Executor};
+use lettre::transport::smtp::response::Response;
+
+use tokio::time::timeout;
 
 use super::{Attempt, cause, quote};
 use crate::alert::Alert;
@@ -17,8 +22,18 @@ use crate::alert::text::{Markup, Plain, Text};
 use crate::config;
 use crate::config::EmailTls;
 
+/// How long a server may take to accept a mail that it has: it may look into it first, and to hand it in a second time
+/// is worse than to wait (RFC 5321 4.5.3.2.6 asks for ten minutes, which alerts behind it do not have).
+const ACCEPTING: Duration = Duration::from_secs(120);
+
 pub(crate) struct Email {
-    transport: AsyncSmtpTransport<Tokio1Executor>,
+    server: (String, u16),
+    mode: EmailTls,
+    tls: Option<TlsParameters>,
+    hello: ClientId,
+    credentials: Option<Credentials>,
+    /// What no answer of the server may be quoted with.
+    secrets: Vec<String>,
     from: Mailbox,
     to: Vec<Mailbox>,
     timeout: Duration,
@@ -27,22 +42,25 @@ pub(crate) struct Email {
 
 impl Email {
     pub(super) fn new(config: &config::Email, zone: TimeZone) -> Result<Email, String> {
-        let mut builder = AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(&config.server)
-            .port(config.port)
-            .timeout(Some(config.timeout))
-            .tls(match config.tls {
-                EmailTls::Starttls => Tls::Required(tls(config)?),
-                EmailTls::Tls => Tls::Wrapper(tls(config)?),
-                EmailTls::None => Tls::None,
-            });
-        if let (Some(username), Some(password)) = (&config.username, &config.password) {
-            builder = builder.credentials(Credentials::new(username.clone(), password.expose().to_owned()));
-        }
-        if let Some(name) = own_name() {
-            builder = builder.hello_name(ClientId::Domain(name));
-        }
-        let (from, to, timeout) = (config.from.clone(), config.to.clone(), config.timeout);
-        Ok(Email { transport: builder.build(), from, to, timeout, zone })
+        let login = config.username.as_ref().zip(config.password.as_ref());
+        let secrets = login.map(|(username, password)| {
+            let password = password.expose();
+            let encoded = |text: &str| BASE64.encode(text);
+            vec![password.to_owned(), encoded(password), encoded(&format!("\0{username}\0{password}"))]
+        });
+        Ok(Email {
+            server: (config.server.clone(), config.port),
+            mode: config.tls,
+            tls: if config.tls == EmailTls::None { None } else { Some(tls(config)?) },
+            hello: own_name().map(ClientId::Domain).unwrap_or_default(),
+            credentials: login
+                .map(|(username, password)| Credentials::new(username.clone(), password.expose().to_owned())),
+            secrets: secrets.unwrap_or_default(),
+            from: config.from.clone(),
+            to: config.to.clone(),
+            timeout: config.timeout,
+            zone,
+        })
     }
 
     pub(super) async fn send(&self, alert: &Alert) -> Attempt {
@@ -52,27 +70,67 @@ impl Email {
                 return Attempt::Never { reason: format!("the alert cannot be written as mail: {error}") };
             }
         };
-        match tokio::time::timeout(self.timeout, self.transport.send(mail)).await {
-            Ok(Ok(reply)) => {
-                let text = reply.message().collect::<Vec<_>>().join(" ");
-                Attempt::Delivered { said: quote(&format!("{} {text}", reply.code())) }
-            }
-            Ok(Err(error)) => failed(&error),
-            Err(_) => Attempt::Later { reason: "the server did not answer in time".to_owned(), after: None },
+        let in_vain =
+            || Attempt::Later { reason: "the server did not answer in time".to_owned(), after: None };
+        let mut connection = match timeout(self.timeout, self.connect()).await {
+            Ok(Ok(connection)) => connection,
+            Ok(Err(error)) => return self.failed(&error),
+            Err(_) => return in_vain(),
+        };
+        let patience = self.timeout.max(ACCEPTING);
+        let sent = timeout(patience, connection.send(mail.envelope(), &mail.formatted())).await;
+        // What it says to that changes nothing.
+        tokio::spawn(timeout(self.timeout, async move { connection.abort().await }));
+        match sent {
+            Ok(Ok(reply)) => Attempt::Delivered { said: self.quote(&whole(&reply)) },
+            Ok(Err(error)) => self.failed(&error),
+            Err(_) => in_vain(),
         }
+    }
+
+    /// A connection that is encrypted and logged in, as far as it is to be.
+    async fn connect(&self) -> Result<AsyncSmtpConnection, smtp::Error> {
+        let from_the_start = self.tls.clone().filter(|_| self.mode == EmailTls::Tls);
+        let (server, port) = &self.server;
+        let mut connection = AsyncSmtpConnection::connect_tokio1(
+            (server.as_str(), *port),
+            Some(self.timeout),
+            &self.hello,
+            from_the_start,
+            None,
+        )
+        .await?;
+        if let (EmailTls::Starttls, Some(tls)) = (self.mode, &self.tls) {
+            connection.starttls(tls.clone(), &self.hello).await?;
+        }
+        if let Some(credentials) = &self.credentials {
+            connection.auth(DEFAULT_MECHANISMS, credentials).await?;
+        }
+        Ok(connection)
+    }
+
+    /// RFC 5321 4.2.1: 4xx may be tried again, 5xx not. Whatever else keeps a mail back may be mended.
+    fn failed(&self, error: &smtp::Error) -> Attempt {
+        let cause = self.quote(&cause(error));
+        let reason = match error.status() {
+            Some(code) => format!("the server answered {code}: {cause}"),
+            None => format!("cannot hand the mail in: {cause}"),
+        };
+        match error.is_permanent() {
+            true => Attempt::Never { reason },
+            false => Attempt::Later { reason, after: None },
+        }
+    }
+
+    /// What the server said, without what it was told in secret.
+    fn quote(&self, said: &str) -> String {
+        let hidden = self.secrets.iter().fold(said.to_owned(), |said, secret| said.replace(secret, "***"));
+        quote(&hidden)
     }
 }
 
-/// RFC 5321 4.2.1: 4xx may be tried again, 5xx not. Whatever else keeps a mail back may be mended.
-fn failed(error: &smtp::Error) -> Attempt {
-    let reason = match error.status() {
-        Some(code) => format!("the server answered {code}: {}", cause(error)),
-        None => format!("cannot hand the mail in: {}", cause(error)),
-    };
-    match error.is_permanent() {
-        true => Attempt::Never { reason },
-        false => Attempt::Later { reason, after: None },
-    }
+fn whole(reply: &Response) -> String {
+    format!("{} {}", reply.code(), reply.message().collect::<Vec<_>>().join(" "))
 }
 
 fn tls(config: &config::Email) -> Result<TlsParameters, String> {
@@ -183,6 +241,23 @@ mod tests {
         let to = ["soc@example.com".parse().unwrap(), "On Call <oncall@example.com>".parse().unwrap()];
         let mail = mail(alert, &"OpenClaw <openclaw@example.com>".parse().unwrap(), &to, &TimeZone::UTC);
         String::from_utf8(mail.unwrap().formatted()).unwrap()
+    }
+
+    #[test]
+    fn what_a_server_says_of_the_password_is_not_repeated() {
+        let email = Email {
+            server: ("127.0.0.1".to_owned(), 1),
+            mode: EmailTls::None,
+            tls: None,
+            hello: ClientId::default(),
+            credentials: None,
+            secrets: vec!["hunter2".to_owned(), BASE64.encode("hunter2")],
+            from: "a@example.com".parse().unwrap(),
+            to: Vec::new(),
+            timeout: Duration::from_secs(1),
+            zone: TimeZone::UTC,
+        };
+        assert_eq!(email.quote("535 a/hunter2 aHVudGVyMg== is wrong"), "535 a/*** *** is wrong");
     }
 
     #[test]

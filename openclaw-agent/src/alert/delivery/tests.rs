@@ -79,6 +79,10 @@ impl Audience for Ears {
         self.0.posted(alert, posted);
     }
 
+    fn ended(&self, channel: &str) {
+        self.0.ended(channel);
+    }
+
     fn unsaved(&self, alert: Outgoing) {
         self.0.unsaved(&alert);
     }
@@ -253,7 +257,12 @@ async fn what_was_given_up_is_delivered_when_somebody_asks_for_it() {
     while alerts.counts().failed == 0 {
         tokio::task::yield_now().await;
     }
-    let channels = alerts.store.ask(|store| store.retry(Some("a"), time::now())).await.unwrap().unwrap();
+    let channels = alerts
+        .store
+        .ask(|store| store.retry(Some("a"), &["webhook".to_owned()], time::now()))
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!(channels, ["webhook"]);
     alerts.alerts.look_again(&channels);
     assert_eq!(received.recv().unwrap().body["id"], "a1");

@@ -2,15 +2,14 @@
 
 use anstream::{print, println};
 use anyhow::Result;
-use openclaw_detect::{Severity, Timestamp};
 
-use super::super::findings::{parse_severity, parse_since};
 use crate::cli::context::Context;
+use crate::cli::filter::Filter;
 use crate::cli::table::Table;
 use crate::output::style::{self, BAD, DIM, GOOD, WARN};
 use crate::output::text::Clean;
 use crate::output::{Format, time};
-use crate::store::{Filter, ToldAlert, Which};
+use crate::store::{ToldAlert, Which};
 
 /// List alerts: delivered, waiting, held back, given up
 ///
@@ -26,21 +25,8 @@ pub(super) struct Args {
     /// Only those that were held back since one like them was told, or since their rule was muted
     #[arg(long, group = "which")]
     held: bool,
-    /// Only alerts of this severity or worse: info, low, medium, high, critical
-    #[arg(long, value_parser = parse_severity)]
-    severity: Option<Severity>,
-    /// Only alerts of this rule
-    #[arg(long, value_name = "NAME")]
-    rule: Option<String>,
-    /// Only alerts since then: how long ago (1h, 7d), or a moment (2026-01-30T22:30:45Z)
-    #[arg(long, value_name = "TIME", value_parser = parse_since)]
-    since: Option<Timestamp>,
-    /// How many at most, the newest
-    #[arg(long, value_name = "N", default_value_t = 50)]
-    limit: u32,
-    /// How they are printed
-    #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
-    output: Format,
+    #[command(flatten)]
+    filter: Filter,
 }
 
 pub(super) fn run(args: &Args, context: &Context) -> Result<()> {
@@ -50,9 +36,9 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<()> {
         (.., true) => Which::Held,
         _ => Which::All,
     };
-    let filter = Filter { severity: args.severity, rule: args.rule.clone(), since: args.since };
-    let alerts = context.store()?.alerts(which, &filter, args.limit)?;
-    match args.output {
+    let filter = &args.filter;
+    let alerts = context.store()?.alerts(which, &filter.of_store(), filter.limit)?;
+    match filter.output {
         Format::Json => {
             for alert in &alerts {
                 println!("{}", serde_json::to_string(alert)?);

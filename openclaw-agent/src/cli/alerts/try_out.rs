@@ -21,6 +21,8 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args, context: &Context) -> Result<()> {
+    // Before any secret is read.
+    crate::agent::keep_memory_private();
     let alerting = context.load()?.config.security.alerting;
     if !alerting.enabled {
         bail!("alerting is switched off: set `security.alerting.enabled: true`");

@@ -49,7 +49,8 @@ impl std::str::FromStr for Chat {
         match (text.parse(), text.strip_prefix('@')) {
             (Ok(number), _) if number != 0 => Ok(Chat::Number(number)),
             (_, Some(name)) if is_name(name) => Ok(Chat::Name(text.to_owned())),
-            _ => Err(format!("`{text}` is no chat: write its number, such as -1001234567890, or @name")),
+            // Not repeated: it may be the token, in the wrong place.
+            _ => Err("this is no chat: write its number, such as -1001234567890, or @name".to_owned()),
         }
     }
 }

@@ -87,7 +87,7 @@ impl Stream {
     /// Sends a message, and waits until the receiver's system has all of it. More no connection tells: what the receiver
     /// itself has not read when it ends may be lost. Returns whether the connection still stands.
     pub(super) async fn send(&mut self, message: &[u8]) -> io::Result<bool> {
-        if self.is_closed().await {
+        if self.is_closed().await? {
             return Err(io::ErrorKind::ConnectionAborted.into());
         }
         let frame = [format!("{} ", message.len()).as_bytes(), message].concat();
@@ -95,8 +95,8 @@ impl Stream {
         self.io().flush().await?;
         loop {
             tokio::time::sleep(GLANCE).await;
-            let (unacknowledged, closed) = (self.unacknowledged()?, self.is_closed().await);
-            // A receiver that closes before it has read everything resets the connection.
+            // A receiver that closes before it has read everything resets the connection, which is an error of both.
+            let (unacknowledged, closed) = (self.unacknowledged()?, self.is_closed().await?);
             if let Some(error) = self.tcp().take_error()? {
                 return Err(error);
             }
@@ -108,17 +108,17 @@ impl Stream {
         }
     }
 
-    /// Whether the receiver has closed the connection. It has nothing to say, so what it says is passed over.
-    async fn is_closed(&mut self) -> bool {
+    /// Whether the receiver has closed the connection in order. It has nothing to say, so what it says is passed over.
+    async fn is_closed(&mut self) -> io::Result<bool> {
         let stream = self.io();
         let mut bytes = [0; 512];
         poll_fn(|context| {
             loop {
                 let mut buffer = ReadBuf::new(&mut bytes);
                 match Pin::new(&mut *stream).poll_read(context, &mut buffer) {
-                    Poll::Pending => return Poll::Ready(false),
+                    Poll::Pending => return Poll::Ready(Ok(false)),
                     Poll::Ready(Ok(())) if !buffer.filled().is_empty() => {}
-                    Poll::Ready(_) => return Poll::Ready(true),
+                    Poll::Ready(read) => return Poll::Ready(read.map(|()| true)),
                 }
             }
         })
