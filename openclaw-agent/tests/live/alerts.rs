@@ -32,7 +32,10 @@ fn agent(channels: &[&str]) -> Agent {
     tags: [intrusion]
 "
     );
-    setup.rules(&rule).channels(channels).without_events().start()
+    let channels = format!("channels: {{{}}}", channels.join(", "));
+    // Each is told for itself.
+    let triggers = "triggers: {intrusion_detected: {throttle: 0s}}";
+    setup.rules(&rule).alerting(&[&channels, triggers]).without_events().start()
 }
 
 /// The name of a program that fires the rule of one agent, and is markup to most.
@@ -53,6 +56,9 @@ fn fire(agent: &Agent) -> Value {
     child.wait().unwrap();
     agent.wait_for_finding("test_alert", |event| event["process"]["pid"] == pid)
 }
+
+/// What an alert of the rule is called.
+const TITLE: &str = "Intrusion Detected";
 
 /// A server that a test started, and that ends with it.
 struct Server(Child);

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
-use super::{Server, agent, fire, free};
+use super::{Server, TITLE, agent, fire, free};
 use crate::support::skip::needs;
 use crate::support::{live_once, wait_for};
 
@@ -48,6 +48,6 @@ fn alertmanager_has_the_alert_as_active_with_labels_of_what_it_is_about() {
     assert_eq!((&labels["severity"], &labels["trigger"]), (&json!("critical"), &json!("intrusion_detected")));
     assert!(labels["instance"].as_str().is_some_and(|host| !host.is_empty()));
     let annotations = &alert["annotations"];
-    assert_eq!((&annotations["id"], &annotations["summary"]), (&finding["id"], &finding["title"]));
+    assert_eq!((&annotations["id"], &annotations["summary"]), (&finding["id"], &json!(TITLE)));
     assert_eq!(annotations["description"], finding["message"]);
 }

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
-use super::{Server, agent, certify, fire, free};
+use super::{Server, TITLE, agent, certify, fire, free};
 use crate::support::skip::{needs, skip};
 use crate::support::{live_once, wait_for};
 
@@ -107,7 +107,7 @@ fn a_mail_is_handed_in_over_tls_with_a_login_again_where_asked_for_and_not_to_a_
     let id = finding["id"].as_str().unwrap();
     assert_eq!(headers["Message-ID"], format!("<{id}.openclaw@example.com>"));
     assert_eq!(mails[0]["headers"]["Message-ID"], headers["Message-ID"]);
-    assert_eq!(headers["Subject"], format!("🚨 CRITICAL: {}", finding["title"].as_str().unwrap()));
+    assert_eq!(headers["Subject"], format!("🚨 CRITICAL: {TITLE}"));
     assert_eq!(headers["Auto-Submitted"], "auto-generated");
     let text = mail["text"].as_str().unwrap();
     assert!(

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use super::{Server, agent, certify, fire, free};
+use super::{Server, TITLE, agent, certify, fire, free};
 use crate::support::skip::{needs, skip};
 use crate::support::{live_once, wait_for};
 
@@ -62,7 +62,7 @@ fn check(message: &Value, finding: &Value) {
     let data = text("structured-data");
     let id = format!("id=\"{}\"", finding["id"].as_str().unwrap());
     assert!(data.starts_with("[openclaw@32473 id=") && data.contains(&id), "{message}");
-    let said = format!("{}: {}", finding["title"].as_str().unwrap(), finding["message"].as_str().unwrap());
+    let said = format!("{TITLE}: {}", finding["message"].as_str().unwrap());
     assert_eq!(text("msg").trim_start_matches([' ', '\u{feff}']), said);
 }
 
