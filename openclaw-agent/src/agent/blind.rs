@@ -135,7 +135,8 @@ impl Gap {
         );
         let (since, end) = (time::rfc3339(self.since), time::rfc3339(until));
         let told = Told { since, until: end, seconds, reason };
-        let id = format!("{:x}-blind", self.since.0);
+        // An agent that lived for a moment leaves the time before it to be told with its own.
+        let id = format!("{:x}-{:x}-blind", self.since.0, until.0);
         Finding { severity, ..Finding::of_sensor(id, SENSOR_BLIND, until, &message, &told) }
     }
 }

@@ -75,8 +75,12 @@ fn found(agent: &Agent, webhook: &Webhook, rule: &str, pid: u32) -> Value {
         "{}",
         post.head
     );
-    for key in ["severity", "title", "message", "timestamp"] {
+    for key in ["severity", "message", "timestamp"] {
         assert_eq!(post.body[key], finding[key], "{key}");
+    }
+    match post.body["trigger"].as_str() {
+        Some("critical_event") => assert_eq!(post.body["title"], "Critical Security Event"),
+        _ => assert_eq!(post.body["title"], finding["title"]),
     }
     assert_eq!(post.body["details"]["rule"], rule);
     assert_eq!(post.body["details"]["event"], finding["event"]);

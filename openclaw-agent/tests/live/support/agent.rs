@@ -98,21 +98,15 @@ impl Setup {
         ))
     }
 
-    /// Has alerts posted to an address.
+    /// Has alerts posted to an address, each for itself: what other tests do is seen too, and may be like it.
     pub(crate) fn webhook(self, url: &str) -> Self {
         // Plain HTTP, which some tests have go to another network namespace.
-        self.channels(&[&format!(
-            "webhook: {{url: '{url}', allow_insecure: true, headers: {{X-Test: live}}}}"
-        )])
-    }
-
-    /// Has alerts go to channels, such as `file: {path: /x}`.
-    pub(crate) fn channels(mut self, channels: &[&str]) -> Self {
-        self.security.push_str("  alerting:\n    channels:\n");
-        for channel in channels {
-            let _ = writeln!(self.security, "      {channel}");
-        }
-        self
+        let channel = format!("{{url: '{url}', allow_insecure: true, headers: {{X-Test: live}}}}");
+        self.alerting(&[
+            &format!("channels: {{webhook: {channel}}}"),
+            "triggers: {critical_event: {throttle: 0s}, intrusion_detected: {throttle: 0s}, finding: {throttle: 0s}, \
+             ip_blocked: {throttle: 0s}, sensor_degraded: {throttle: 0s}}",
+        ])
     }
 
     /// Keeps the database elsewhere than in the folder of the test.
