@@ -89,8 +89,11 @@ impl Text {
     /// What there is to say of an alert, with the time in `zone`. Whatever is missing in its details is left out.
     pub(crate) fn of(alert: &Alert, zone: &TimeZone) -> Text {
         let details = &alert.details;
-        let known =
-            |key: &'static str| Some((key, value(&details[key]).or_else(|| value(&details[snake(key)]))?));
+        let known = |key: &'static str| {
+            let told = value(&details[key]).or_else(|| value(&details[snake(key)]))?;
+            // In the zone in which all of it is told.
+            Some((key, if key == "expiresAt" { time(&told, zone) } else { told }))
+        };
         let held_back = details["held_back"].as_u64().filter(|count| *count > 0);
         let undo = |answer: &Value| line(&answer["undo"]);
         let answers = details["actions"].as_array().into_iter().flatten();

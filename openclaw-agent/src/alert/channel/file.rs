@@ -2,7 +2,7 @@
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use super::{Attempt, json, quote};
@@ -63,16 +63,21 @@ fn append(config: &config::File, line: &[u8]) -> io::Result<usize> {
     Ok(line.len())
 }
 
-/// Opens the file for appending. It is made for the agent's user alone; a link in its place is not followed, since the
-/// agent can write everywhere.
+/// Opens the file for appending. It is made for the agent's user alone. A link in its place is not followed, nor is a file
+/// taken that is somebody else's or has another name, since the agent can write everywhere and alerts are not for all.
 fn open(path: &Path) -> io::Result<fs::File> {
     let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK;
     let file =
         OpenOptions::new().read(true).append(true).create(true).mode(0o600).custom_flags(flags).open(path)?;
-    match file.metadata()?.is_file() {
-        true => Ok(file),
-        false => Err(io::Error::other("it is no regular file")),
+    let metadata = file.metadata()?;
+    if !metadata.is_file() {
+        return Err(io::Error::other("it is no regular file"));
     }
+    let is_own = metadata.uid() == rustix::process::geteuid().as_raw() && metadata.nlink() == 1;
+    if !is_own || metadata.mode() & 0o022 != 0 {
+        return Err(io::Error::other("others can write it: remove it, or give it to the agent's user alone"));
+    }
+    Ok(file)
 }
 
 fn last_byte(file: &mut fs::File) -> io::Result<u8> {
@@ -145,11 +150,19 @@ mod tests {
     }
 
     #[test]
-    fn a_link_is_not_followed_and_a_full_disk_leaves_no_part_of_a_line() {
+    fn no_link_is_followed_and_no_file_of_others_taken() {
         let folder = tempfile::tempdir().unwrap();
         let (path, target) = (folder.path().join("alerts.json"), folder.path().join("target"));
         symlink(&target, &path).unwrap();
         assert!(append(&config::File::new(path), b"{}\n").is_err() && !target.exists());
-        assert!(append(&config::File::new("/dev/full".into()), b"{}\n").is_err());
+        assert!(append(&config::File::new("/dev/full".into()), b"{}\n").is_err(), "a device");
+        let shared = folder.path().join("shared.json");
+        fs::write(&shared, "").unwrap();
+        fs::set_permissions(&shared, fs::Permissions::from_mode(0o666)).unwrap();
+        assert!(append(&config::File::new(shared.clone()), b"{}\n").is_err());
+        fs::set_permissions(&shared, fs::Permissions::from_mode(0o640)).unwrap();
+        append(&config::File::new(shared.clone()), b"{}\n").unwrap();
+        fs::hard_link(&shared, folder.path().join("other name")).unwrap();
+        assert!(append(&config::File::new(shared), b"{}\n").is_err());
     }
 }
