@@ -46,7 +46,7 @@ Brute force attack detected from IP 192.168.1.100
 
 Details:
 • reason: a\\nb
-• expiresAt: 2026-01-30T23:30:45Z
+• expiresAt: 2026-01-30 11:30:45 PM
 • rule: reverse_shell
 • user: root
 • container: c0ffee
