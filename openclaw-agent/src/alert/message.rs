@@ -30,9 +30,6 @@ pub struct Alert {
     pub like: String,
 }
 
-/// The rule whose threshold the trigger of its name sets.
-pub const FAILED_AUTH_SPIKE: &str = "failed_auth_spike";
-
 /// Rules that recognise an intrusion by their names alone, in words; others say so by the tag `intrusion`.
 const INTRUSIONS: [(&str, &str); 4] = [
     ("brute_force", "Brute force attack"),
@@ -147,7 +144,7 @@ fn trigger(finding: &Finding) -> Option<Trigger> {
         || finding.tags.iter().any(|tag| tag == "intrusion" || tag.starts_with("intrusion."));
     if is_of_sensor {
         Some(Trigger::SensorDegraded)
-    } else if finding.rule == FAILED_AUTH_SPIKE {
+    } else if finding.rule == Trigger::FailedAuthSpike.name() {
         Some(Trigger::FailedAuthSpike)
     } else if is_intrusion {
         Some(Trigger::IntrusionDetected)

@@ -18,7 +18,7 @@ mod trigger;
 
 pub use delivery::{Alerts, Deliveries, StartError, try_channel};
 pub use heartbeat::beat;
-pub use message::{Alert, FAILED_AUTH_SPIKE};
+pub use message::Alert;
 pub use route::Outgoing;
 pub use template::Template;
 pub use trigger::Trigger;
