@@ -129,9 +129,14 @@ impl Journal {
     /// As those of [`Journal::read`].
     pub(super) fn ended(&self) -> io::Result<Vec<(ActionRecord, Timestamp)>> {
         let entries = self.read_all(ENDED)?.into_iter();
-        // Its name was changed then, and nothing since.
-        let when = |path: &Path| fs::metadata(path).ok().map(|file| changed(&file));
-        Ok(entries.filter_map(|(path, entry)| Some((entry.record, when(&path)?))).collect())
+        // Its name was changed then, and nothing since. Files have the time of the kernel's last tick, which can be
+        // before what ended it.
+        let when = |path: &Path, record: &ActionRecord| {
+            let changed = changed(&fs::metadata(path).ok()?);
+            Some(record.expires.map_or(changed, |expires| changed.max(expires)))
+        };
+        let ended = entries.filter_map(|(path, entry)| Some((when(&path, &entry.record)?, entry.record)));
+        Ok(ended.map(|(when, record)| (record, when)).collect())
     }
 
     /// The entries whose files' names end so.
@@ -279,6 +284,18 @@ mod tests {
         assert_eq!(ended[0].0, entry("s-1").record);
         assert!(u128::from(ended[0].1.0) > before.duration_since(std::time::UNIX_EPOCH).unwrap().as_nanos());
         assert!(!journal.remove("s-1").unwrap() && journal.ended().unwrap().is_empty());
+    }
+
+    #[test]
+    fn nothing_has_ended_before_its_time_though_files_are_dated_by_the_last_tick() {
+        let folder = tempfile::tempdir().unwrap();
+        let journal = Journal::new(&folder.path().join("answers"));
+        let mut entry = entry("s-1");
+        let expires = Timestamp(super::super::clock::wall().0 + 3_000_000_000);
+        entry.record.expires = Some(expires);
+        journal.write(&entry).unwrap();
+        journal.end("s-1").unwrap();
+        assert_eq!(journal.ended().unwrap()[0].1, expires);
     }
 
     #[test]
