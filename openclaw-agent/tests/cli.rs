@@ -8,7 +8,7 @@ use std::process::{Command, Output};
 use std::sync::Arc;
 
 use openclaw_agent::output::time;
-use openclaw_agent::store::{Limits, Outbox, Writer};
+use openclaw_agent::store::{Limits, Writer};
 use openclaw_detect::{
     EventKind, Evidence, Field, Finding, Match, ProcessId, RecordedEvent, RuleSet, Source,
 };
@@ -66,9 +66,9 @@ impl Host {
     fn with_findings(self) -> Host {
         let rules = RuleSet::load(&Source::shipped()).unwrap();
         let limits = Limits { max_age: std::time::Duration::MAX, max_size: u64::MAX };
-        let outbox = Outbox { max_size: u64::MAX, host: "web-1".to_owned() };
+        let host = "web-1".to_owned();
         let (writer, thread) =
-            Writer::start(&self.path().join("state/openclaw.db"), limits, outbox, Arc::new(())).unwrap();
+            Writer::start(&self.path().join("state/openclaw.db"), limits, host, Arc::new(())).unwrap();
         for (id, rule) in [("aa01", "suspicious_process"), ("ab02", "data_exfiltration")] {
             let event = RecordedEvent::new(EventKind::ProcessCreate, time::now())
                 .with_process(ProcessId { pid: 4711, start: 1 })

@@ -42,6 +42,10 @@ impl store::Audience for Audience {
         self.alerts.thrown_away(channels);
     }
 
+    fn outbox_limit(&self) -> u64 {
+        self.alerts.outbox_limit()
+    }
+
     fn writable(&self, problem: Option<&str>) {
         self.alerts.set_problem(problem);
     }

@@ -12,10 +12,11 @@ use openclaw_detect::{Changes, EngineStats, EventKind, Mode, Timestamp};
 use super::answers::{Answers, Message};
 use super::counts::ActionCounts;
 use super::own;
+use super::reload::Reload;
 use super::rules::Rules;
 use super::stdout::Stdout;
 use crate::alert::Alerts;
-use crate::api::protocol::{Block, Isolate};
+use crate::api::protocol::{Block, Isolate, Reloaded};
 use crate::api::status::{EventCount, Figures, Loss, RuleMemory, Sampled, Status};
 use crate::api::{self, Refusal, Subscribers, Subscription};
 use crate::logs::LogCounts;
@@ -42,6 +43,7 @@ pub(super) struct Control {
     pub(super) host: String,
     pub(super) policy: Arc<Policy>,
     pub(super) rules: Arc<Rules>,
+    pub(super) reload: Arc<Reload>,
     pub(super) snapshot: Arc<Mutex<Snapshot>>,
     pub(super) answers: Sender<Message>,
     pub(super) findings_lost: Arc<AtomicU64>,
@@ -189,6 +191,7 @@ impl api::Control for Control {
                 .rules
                 .problem()
                 .into_iter()
+                .chain(self.reload.problem())
                 .chain(self.alerts.problem())
                 .chain(modes.warnings())
                 .collect(),
@@ -297,6 +300,10 @@ impl api::Control for Control {
 
     fn reload_rules(&self) -> Result<(u64, Changes), Refusal> {
         self.rules.reload().map_err(refusal)
+    }
+
+    fn reload(&self) -> Result<Reloaded, Refusal> {
+        self.reload.run().map_err(refusal)
     }
 
     fn retry_alerts(&self, id: Option<&str>) -> Result<u64, Refusal> {

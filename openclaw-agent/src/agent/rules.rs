@@ -7,8 +7,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use openclaw_detect::{Action, Changes, Engine, RuleSet};
+use serde_json::json;
 use tracing::{error, info, warn};
 
+use super::notices::Notices;
 use crate::config;
 use crate::logs::Positions;
 use crate::pipeline::{Engines, Remembered};
@@ -21,19 +23,33 @@ const LOOK: Duration = Duration::from_secs(2);
 /// How often what rules remember is kept on disk: that much is forgotten when the agent is killed.
 const KEEP: Duration = Duration::from_secs(60);
 
+/// What stands in the place of a rule's name when rules are not run.
+const REFUSED: &str = "rules_refused";
+
 /// The rules that run, and the way to others.
 #[derive(Debug)]
 pub(super) struct Rules {
-    config: config::Rules,
+    config: Mutex<config::Rules>,
     /// `--rules`
     instead: Vec<PathBuf>,
     /// The endpoints that rules may call.
     webhooks: Vec<String>,
     engines: Engines,
     memory: Memory,
+    notices: Notices,
     /// Held by who reads the files and hands them on, one at a time.
     reloading: Mutex<()>,
     state: Mutex<State>,
+}
+
+/// Rules that were read, and wait to be run.
+pub(super) struct Prepared<'a> {
+    rules: RuleSet,
+    /// What names their files.
+    config: config::Rules,
+    /// What these were then.
+    stamps: Vec<Stamp>,
+    _one_at_a_time: MutexGuard<'a, ()>,
 }
 
 #[derive(Debug)]
@@ -45,6 +61,14 @@ struct State {
     seen: Vec<Stamp>,
     /// Why the files could not be loaded, where the running rules are not what is written.
     problem: Option<String>,
+}
+
+impl State {
+    /// The files were read when they were so.
+    fn looked_at(&mut self, stamps: &[Stamp]) {
+        self.seen = stamps.to_vec();
+        self.stamps = stamps.to_vec();
+    }
 }
 
 impl Rules {
@@ -73,24 +97,29 @@ impl Rules {
         (rules, stamps)
     }
 
+    /// The rules run already; with them comes what [`Rules::read`] says of their files.
     pub(super) fn new(
         config: config::Rules,
         instead: Vec<PathBuf>,
         webhooks: Vec<String>,
         engines: Engines,
         memory: PathBuf,
-        running: RuleSet,
-        stamps: Vec<Stamp>,
+        notices: Notices,
+        (running, stamps): (RuleSet, Vec<Stamp>),
     ) -> Self {
         let problem = rules::left_out(&running);
+        if let Some(problem) = &problem {
+            notices.tell(REFUSED, problem, &json!({ "reason": problem }));
+        }
         let state = State { running, seen: stamps.clone(), stamps, problem };
-        let memory = Memory::new(memory);
+        let (config, memory) = (Mutex::new(config), Memory::new(memory));
         Rules {
             config,
             instead,
             webhooks,
             engines,
             memory,
+            notices,
             reloading: Mutex::new(()),
             state: Mutex::new(state),
         }
@@ -114,6 +143,10 @@ impl Rules {
             }
         }
         (engine, Positions::new())
+    }
+
+    fn config(&self) -> config::Rules {
+        self.config.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -141,25 +174,42 @@ impl Rules {
     /// # Errors
     /// The files' mistakes, or that the sensor's thread does not answer.
     pub(super) fn reload(&self) -> anyhow::Result<(u64, Changes)> {
-        let _one_at_a_time = self.reloading.lock().unwrap_or_else(PoisonError::into_inner);
-        let (rules, stamps) = Self::read(&self.config, &self.instead, &self.webhooks);
-        let before = {
-            let mut state = self.state();
-            // What cannot be loaded is not tried again until it changes.
-            state.seen.clone_from(&stamps);
-            state.stamps = stamps;
-            state.running.clone()
-        };
-        let rules = match rules {
-            Ok(rules) => rules,
+        let config = self.config();
+        match self.prepare(&config) {
+            Ok(prepared) => self.run(prepared),
             Err(error) => {
                 error!("the rules on disk are not run, those before go on: {error}");
-                let problem = format!("the rules on disk are not run: {}", first_line(&error.to_string()));
+                let problem = format!("the rules on disk are not run: {}", error.in_a_line());
+                self.notices.tell(REFUSED, &problem, &json!({ "reason": error.to_string() }));
                 self.state().problem = Some(problem);
-                return Err(error.into());
+                Err(error.into())
             }
-        };
-        let changes = rules.changes_since(&before);
+        }
+    }
+
+    /// Reads the files that `config` names, to be run.
+    ///
+    /// # Errors
+    /// Their mistakes.
+    pub(super) fn prepare(&self, config: &config::Rules) -> Result<Prepared<'_>, RulesError> {
+        let one_at_a_time = self.reloading.lock().unwrap_or_else(PoisonError::into_inner);
+        let (rules, stamps) = Self::read(config, &self.instead, &self.webhooks);
+        if *config == self.config() {
+            // What cannot be loaded is not tried again until it changes.
+            self.state().looked_at(&stamps);
+        }
+        Ok(Prepared { rules: rules?, config: config.clone(), stamps, _one_at_a_time: one_at_a_time })
+    }
+
+    /// Runs what was read. Returns how many rules run, and what changed.
+    ///
+    /// # Errors
+    /// The sensor's thread does not answer.
+    pub(super) fn run(&self, prepared: Prepared<'_>) -> anyhow::Result<(u64, Changes)> {
+        let Prepared { rules, config, stamps, _one_at_a_time } = prepared;
+        self.state().looked_at(&stamps);
+        *self.config.lock().unwrap_or_else(PoisonError::into_inner) = config;
+        let changes = rules.changes_since(&self.state().running);
         let count = rules.len() as u64;
         if !self.engines.replace(Engine::new(rules.clone())) {
             let message = "the sensor's thread does not take the new rules";
@@ -178,7 +228,7 @@ impl Rules {
 
     /// Reads the files again where they have changed, and changed no more since the last look.
     fn look(&self) {
-        let stamps = rules::stamps(&self.config, &self.instead);
+        let stamps = rules::stamps(&self.config(), &self.instead);
         let is_due = {
             let mut state = self.state();
             let settled = stamps == state.seen && stamps != state.stamps;
@@ -224,8 +274,4 @@ pub(super) async fn watch(rules: Arc<Rules>) {
             error!(%error, "the rules could not be looked after");
         }
     }
-}
-
-fn first_line(text: &str) -> &str {
-    text.lines().next().unwrap_or_default().trim_end_matches(':')
 }

@@ -1,11 +1,13 @@
 //! `openclaw run`: starts the parts in the order in which they need one another, and stops them in the
 //! opposite one.
 
+use std::io::IsTerminal as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, Result, bail};
+use serde_json::json;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{info, warn};
 
@@ -14,14 +16,16 @@ use super::audience::Audience;
 use super::blind::{self, Alive};
 use super::control::Control;
 use super::counts::ActionCounts;
+use super::notices::Notices;
 use super::notify::ServiceManager;
 use super::options::RunOptions;
 use super::outlet::Outlet;
 use super::own;
+use super::reload::Reload;
 use super::rules::Rules;
 use super::settings;
 use super::stdout::Stdout;
-use crate::alert::{self, Alerts};
+use crate::alert::{self, Alerts, Deliveries};
 use crate::api::socket::BoundSocket;
 use crate::api::{HttpServer, Server, Subscribers};
 use crate::capability::State;
@@ -33,7 +37,7 @@ use crate::pulse::{Pulse, Pulses};
 use crate::respond::Responder;
 use crate::rules::memory;
 use crate::sensor::Witness;
-use crate::store::{Limits, Outbox, Store, Writer};
+use crate::store::{Limits, Store, Writer};
 use crate::{enrich, pipeline, respond};
 
 /// How often it is looked whether the threads are alive: an agent that sees or answers nothing must not go on.
@@ -79,7 +83,7 @@ async fn run_until_stopped(options: RunOptions) -> Result<()> {
     if !resolved.missing.is_empty() {
         warn!(missing = ?resolved.missing, "this kernel lacks fields: what needs them is left out, see `openclaw doctor`");
     }
-    let mut stop = Stop::listen()?;
+    let mut signals = Signals::listen()?;
     own::raise_descriptor_limit();
 
     let host = HostFacts::of_this_host();
@@ -87,13 +91,17 @@ async fn run_until_stopped(options: RunOptions) -> Result<()> {
     let (stdout, stdout_thread) = Stdout::start(options.output)?;
     let alerts = Alerts::new(&config.security.alerting, &host.name);
     let audience = Audience { stdout: stdout.clone(), alerts: alerts.clone() };
-    let outbox = Outbox { max_size: config.security.alerting.max_size, host: host.name.clone() };
-    let (store, store_thread) = Writer::start(&options.store, limits, outbox, Arc::new(audience))?;
+    let (store, store_thread) = Writer::start(&options.store, limits, host.name.clone(), Arc::new(audience))?;
+    let notices = Notices { alerts: alerts.clone(), store: store.clone() };
     if let Some(aside) = &store_thread.moved_aside {
-        warn!("the database was damaged: it is at {} now, and a new one was begun", aside.display());
+        let message =
+            format!("the database was damaged: it is at {} now, and a new one was begun", aside.display());
+        warn!("{message}");
+        notices.tell("database_replaced", &message, &json!({ "moved_to": aside }));
     }
     let (mut alive, gap) = Alive::begin(&options.store);
-    let deliveries = alerts.deliver(&config.security.alerting, &store).await?;
+    let deliveries = Arc::new(Deliveries::new(alerts.clone(), store.clone()));
+    deliveries.arrange(&config.security.alerting).await?;
     let mut responder = Responder::new(config.response_settings(&options.socket), resolved.layout);
     match Store::open_read_only(&options.store).and_then(|store| store.actions_begun()) {
         Ok(begun) => responder.conclude(begun),
@@ -151,8 +159,16 @@ async fn run_until_stopped(options: RunOptions) -> Result<()> {
         webhooks,
         engines,
         memory,
-        rules,
-        stamps,
+        notices.clone(),
+        (rules, stamps),
+    ));
+    let reload = Arc::new(Reload::new(
+        options.config_path.clone(),
+        config.clone(),
+        Arc::clone(&rules),
+        Arc::clone(&deliveries),
+        messages.clone(),
+        notices.clone(),
     ));
     let witness = Witness::path(&respond::default_bpffs(), &options.socket);
     let settings = settings::of(config, resolved, engine, host.clone())?;
@@ -163,8 +179,7 @@ async fn run_until_stopped(options: RunOptions) -> Result<()> {
     if let Some(gap) = gap {
         let finding = gap.finding(time::now(), blind::boot());
         warn!("{}", finding.message);
-        let alert = alerts.of_finding(&finding, &[]);
-        store.finding(finding, Vec::new(), alert.into_iter().collect());
+        notices.tell_finding(finding);
     }
     let mut pulses = Pulses::new([sensor.pulse(), answering]);
     let status = {
@@ -174,15 +189,14 @@ async fn run_until_stopped(options: RunOptions) -> Result<()> {
             format!("watching: {rules} rules, mode {}, {in_force} answers in force", mode.name())
         }
     };
-    let heartbeat = config.security.alerting.heartbeat.as_ref().map(|heartbeat| {
-        tokio::spawn(alert::beat(alerts.clone(), store.clone(), heartbeat.every, status.clone()))
-    });
+    let heartbeat = tokio::spawn(alert::beat(alerts.clone(), store.clone(), status.clone()));
     let (under_way, written) = (messages.clone(), store.clone());
     let control = Control {
         started: Instant::now(),
         host: host.name,
         policy,
         rules: Arc::clone(&rules),
+        reload: Arc::clone(&reload),
         snapshot: sensor.snapshots(),
         answers: messages,
         findings_lost,
@@ -214,7 +228,14 @@ async fn run_until_stopped(options: RunOptions) -> Result<()> {
     let mut health = tokio::time::interval(HEALTH);
     let asked = loop {
         tokio::select! {
-            () = stop.wait() => break true,
+            asked = signals.next() => match asked {
+                Asked::Stop => break true,
+                Asked::Reload => {
+                    let reload = Arc::clone(&reload);
+                    // What is wrong with it is logged, and told.
+                    tokio::task::spawn_blocking(move || drop(reload.run()));
+                }
+            },
             _ = health.tick() => {
                 if sensor.has_ended() || answers_thread.has_ended() {
                     break false;
@@ -228,11 +249,10 @@ async fn run_until_stopped(options: RunOptions) -> Result<()> {
     info!("stopping");
     manager.stopping();
     watching.abort();
-    if let Some(heartbeat) = heartbeat {
-        heartbeat.abort();
-    }
+    heartbeat.abort();
     let stopped = tokio::task::spawn_blocking(move || sensor.stop()).await?;
-    let answered = answers_thread.finish(config.security.response.release_on_exit);
+    let release_on_exit = options.release_on_exit || config.security.response.release_on_exit;
+    let answered = answers_thread.finish(release_on_exit);
     server.stop().await;
     if let Some(http) = http {
         http.stop().await;
@@ -245,6 +265,34 @@ async fn run_until_stopped(options: RunOptions) -> Result<()> {
     stdout_thread.finish();
     rules.keep_last(&stopped?);
     answered
+}
+
+/// What a signal asks for.
+enum Asked {
+    Stop,
+    Reload,
+}
+
+/// The signals to a running agent.
+struct Signals {
+    stop: Stop,
+    hang_up: Signal,
+    /// Whether somebody has it in the foreground of a terminal, the end of which is its own.
+    has_terminal: bool,
+}
+
+impl Signals {
+    fn listen() -> Result<Signals> {
+        let hang_up = signal(SignalKind::hangup())?;
+        Ok(Signals { stop: Stop::listen()?, hang_up, has_terminal: std::io::stdin().is_terminal() })
+    }
+
+    async fn next(&mut self) -> Asked {
+        tokio::select! {
+            () = self.stop.wait() => Asked::Stop,
+            _ = self.hang_up.recv() => if self.has_terminal { Asked::Stop } else { Asked::Reload },
+        }
+    }
 }
 
 /// The signals that ask the agent to stop.

@@ -1,19 +1,38 @@
 //! A sign of life to the SOC, so that silence means that nothing happened.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use super::arrangement::Arrangement;
 use super::{Alert, Alerts, Trigger};
 use crate::output::time;
 use crate::store::Writer;
 
-/// Sends one at once, and then each time that `every` is over, until the task is dropped. `status` is what it says.
-pub async fn beat(alerts: Alerts, store: Writer, every: Duration, status: impl Fn() -> String) {
+/// Sends one at once, and then each time that is configured, until the task is dropped. `status` is what it says.
+pub async fn beat(alerts: Alerts, store: Writer, status: impl Fn() -> String) {
+    let mut arrangements = alerts.arrangements();
+    loop {
+        let configured = arrangements.borrow_and_update().heartbeat;
+        match configured {
+            Some(every) => {
+                let is_other = |now: &Arc<Arrangement>| now.heartbeat != configured;
+                tokio::select! {
+                    () = beat_every(every, &alerts, &store, &status) => {}
+                    // The alerts live as long as this does.
+                    _ = arrangements.wait_for(is_other) => {}
+                }
+            }
+            None => drop(arrangements.changed().await),
+        }
+    }
+}
+
+async fn beat_every(every: Duration, alerts: &Alerts, store: &Writer, status: &impl Fn() -> String) {
     let mut due = tokio::time::interval(every);
     due.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
     loop {
         due.tick().await;
-        let heartbeat = alerts.heartbeat(&status());
-        if let Some(outgoing) = heartbeat {
+        if let Some(outgoing) = alerts.heartbeat(&status()) {
             store.alert(outgoing);
         }
     }

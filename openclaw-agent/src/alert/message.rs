@@ -169,10 +169,10 @@ fn subject(finding: &Finding) -> String {
         return address.to_string();
     }
     let event = &finding.event;
-    // What the sensor says of itself is of one rule, one channel, or of all.
+    // What the sensor says of itself is of one rule, one channel, one of its programs, or of all.
     let told = &event["openclaw"][&finding.rule];
     if told.is_object() {
-        return format!("{}\0{}", told["rule"], told["channel"]);
+        return ["rule", "channel", "program"].map(|of| told[of].to_string()).join("\0");
     }
     let of = [&event["process"]["executable"], &event["process"]["user"]["id"], &event["container"]["id"]];
     of.map(ToString::to_string).join("\0")

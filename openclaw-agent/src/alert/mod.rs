@@ -4,8 +4,10 @@
 //! finding itself (`crate::store`), and carried from there by each channel's own task: one that is down delays no other,
 //! and what waits survives the agent. Nothing here ever makes the sensor wait.
 
+mod arrangement;
 mod carrier;
 pub(crate) mod channel;
+mod deliveries;
 mod delivery;
 mod details;
 mod heartbeat;
@@ -16,7 +18,8 @@ mod template;
 mod text;
 mod trigger;
 
-pub use delivery::{Alerts, Deliveries, StartError, try_channel};
+pub use deliveries::{Deliveries, StartError};
+pub use delivery::{Alerts, try_channel};
 pub use heartbeat::beat;
 pub use message::Alert;
 pub use route::Outgoing;

@@ -88,6 +88,23 @@ impl ChannelState {
         }
     }
 
+    /// Of a channel that is configured otherwise than before: what was counted and what waits in memory is taken over from
+    /// the state of then.
+    pub(super) fn in_place_of(before: &ChannelState, channel: &Channel) -> ChannelState {
+        let number = |of: &AtomicU64| AtomicU64::new(of.load(Relaxed));
+        let last = lock(&before.last).clone();
+        ChannelState {
+            delivered: number(&before.delivered),
+            failed: number(&before.failed),
+            retries: number(&before.retries),
+            waiting: AtomicI64::new(before.waiting.load(Relaxed)),
+            unsaved: Mutex::new(std::mem::take(&mut lock(&before.unsaved))),
+            // It is not known of the endpoint of now that it fails.
+            last: Mutex::new(Last { failing_since: None, ..last }),
+            ..ChannelState::new(channel)
+        }
+    }
+
     /// One more waits on disk.
     pub(super) fn add(&self) {
         self.waiting.fetch_add(1, Relaxed);
@@ -107,7 +124,7 @@ impl ChannelState {
 
     /// So many wait on disk at the start.
     pub(super) fn begin_with(&self, waiting: u64) {
-        self.waiting.store(waiting.cast_signed(), Relaxed);
+        self.waiting.store((waiting + self.unsaved()).cast_signed(), Relaxed);
     }
 
     /// Keeps an alert in memory. Whether there was room.

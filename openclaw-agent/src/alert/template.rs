@@ -26,6 +26,12 @@ pub struct Template {
     source: Secret,
 }
 
+impl PartialEq for Template {
+    fn eq(&self, other: &Template) -> bool {
+        self.source == other.source
+    }
+}
+
 /// What a template made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Body {

@@ -9,7 +9,7 @@ use openclaw_detect::{Changes, Mode, Timestamp};
 use tokio::sync::mpsc;
 
 use super::Status;
-use super::protocol::{Block, Isolate};
+use super::protocol::{Block, Isolate, Reloaded};
 use crate::output::Format;
 use crate::own_log::Ring;
 use crate::respond::{ActionRecord, Modes, Network};
@@ -97,6 +97,12 @@ pub trait Control: Send + Sync + 'static {
     /// # Errors
     /// The files have mistakes, which the text shows: the rules that ran go on.
     fn reload_rules(&self) -> Result<(u64, Changes), Refusal>;
+
+    /// Reads the configuration again, and works by it. Returns what holds now.
+    ///
+    /// # Errors
+    /// It has mistakes, which the text shows: the one before goes on.
+    fn reload(&self) -> Result<Reloaded, Refusal>;
 
     /// Delivers alerts again that were given up: the one whose id begins so, or all. Returns how many deliveries wait again.
     ///

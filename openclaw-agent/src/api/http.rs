@@ -240,6 +240,10 @@ mod tests {
             unreachable!("nobody asks for it")
         }
 
+        fn reload(&self) -> Result<crate::api::protocol::Reloaded, Refusal> {
+            unreachable!("nobody asks for it")
+        }
+
         fn subscribe(&self, _: Option<&str>, _: Format) -> Result<Subscription, Refusal> {
             unreachable!("nobody asks for it")
         }

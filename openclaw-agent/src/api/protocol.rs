@@ -67,6 +67,8 @@ pub enum Request {
     },
     /// Read the rule files again. Answer: [`Response::Rules`].
     ReloadRules,
+    /// Read the configuration and the rule files again. Answer: [`Response::Reloaded`].
+    Reload,
     /// The last lines of the agent's own log, the oldest first. Answer: [`Response::Log`]; where they are to be followed
     /// [`Response::Following`], then [`Response::LogLine`] and [`Response::Lost`] until the client hangs up.
     Log {
@@ -123,6 +125,23 @@ pub struct Isolate {
     pub duration: Option<Duration>,
 }
 
+/// What became of a configuration that was read again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reloaded {
+    /// The file; empty where there is none.
+    pub file: String,
+    /// How many rules run now.
+    pub rules: u64,
+    /// What is other than before of them.
+    pub changes: Changes,
+    /// The channels by which alerts go now.
+    pub channels: Vec<String>,
+    /// The sections that have changed, and hold from the next start on.
+    pub later: Vec<String>,
+    /// What has no effect, with its place.
+    pub warnings: Vec<String>,
+}
+
 /// What the agent answers. One JSON object on one line.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "response", rename_all = "snake_case")]
@@ -153,6 +172,11 @@ pub enum Response {
         rules: u64,
         /// What is other than before.
         changes: Changes,
+    },
+    /// To [`Request::Reload`].
+    Reloaded {
+        /// What holds now.
+        reloaded: Box<Reloaded>,
     },
     /// To [`Request::RetryAlerts`].
     Retried {

@@ -165,6 +165,9 @@ fn carry_out(control: &dyn Control, request: Request) -> Response {
         Request::ReloadRules => {
             control.reload_rules().map(|(rules, changes)| Response::Rules { rules, changes })
         }
+        Request::Reload => {
+            control.reload().map(|reloaded| Response::Reloaded { reloaded: Box::new(reloaded) })
+        }
         Request::RetryAlerts { id } => {
             control.retry_alerts(id.as_deref()).map(|deliveries| Response::Retried { deliveries })
         }

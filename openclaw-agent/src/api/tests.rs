@@ -11,7 +11,7 @@ use std::time::Duration;
 use openclaw_detect::{Changes, Scope, Timestamp};
 use tokio::sync::mpsc;
 
-use super::protocol::{Block, Isolate};
+use super::protocol::{Block, Isolate, Reloaded};
 use super::socket::BoundSocket;
 use super::*;
 use crate::config::Mode;
@@ -117,6 +117,10 @@ impl Control for Agent {
 
     fn reload_rules(&self) -> Result<(u64, Changes), Refusal> {
         Ok((7, Changes { added: vec!["new".to_owned()], ..Changes::default() }))
+    }
+
+    fn reload(&self) -> Result<Reloaded, Refusal> {
+        unreachable!("nobody asks")
     }
 
     fn release(&self, id: &str) -> Result<ActionRecord, Refusal> {

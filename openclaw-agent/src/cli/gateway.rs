@@ -9,6 +9,7 @@ use anyhow::{Context as _, Result, bail};
 use indicatif::ProgressBar;
 
 use super::context::Context;
+use crate::api::protocol::Reloaded;
 use crate::api::{ClientError, Request, Response, Status};
 use crate::config::units;
 use crate::output::style::{BAD, GOOD, WARN};
@@ -27,11 +28,12 @@ const ANSWER: Duration = Duration::from_secs(30);
 /// How often it is looked.
 const LOOK: Duration = Duration::from_millis(100);
 
-/// The service that runs the agent: restart it, or see whether it runs
+/// The service that runs the agent: restart it, have it read its configuration again, or see whether it runs
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
-  sudo openclaw gateway restart     after a change of the configuration; rules are read again by themselves
+  sudo openclaw gateway reload      after a change of what is configured of alerts and rules
+  sudo openclaw gateway restart     after any other; rule files are read again by themselves
   sudo openclaw gateway status")]
 pub(super) struct Args {
     #[command(subcommand)]
@@ -42,6 +44,13 @@ pub(super) struct Args {
 enum Verb {
     /// Restart the service, and wait until the agent answers: `systemctl restart openclaw.service`
     Restart,
+    /// Have the running agent read its configuration and its rules again: all of it, or, where there is a mistake, nothing.
+    /// What is configured of alerts and rules holds at once, the rest from the next start on
+    Reload {
+        /// How it is printed
+        #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
+        output: Format,
+    },
     /// Show whether the service runs, and whether the agent answers
     Status {
         /// How it is printed
@@ -53,6 +62,7 @@ enum Verb {
 pub(super) fn run(args: &Args, context: &Context) -> Result<()> {
     match args.command {
         Verb::Restart => restart(context),
+        Verb::Reload { output } => reload(context, output),
         Verb::Status { output } => status(context, output),
     }
 }
@@ -90,6 +100,28 @@ fn restart(context: &Context) -> Result<()> {
     bar.finish_and_clear();
     let took = units::format_duration(Duration::from_secs(began.elapsed().as_secs().max(1)));
     println!("{GOOD}restarted{GOOD:#} {UNIT} in {took}: {}", sentence(&status));
+    Ok(())
+}
+
+fn reload(context: &Context, format: Format) -> Result<()> {
+    let Response::Reloaded { reloaded } = context.connect()?.ask(&Request::Reload)? else {
+        bail!(ClientError::Unexpected);
+    };
+    if format == Format::Json {
+        let mut printer = Printer::stdout(Format::Json);
+        printer.line(&serde_json::to_string(&reloaded)?)?;
+        return Ok(printer.flush()?);
+    }
+    let Reloaded { file, rules, changes, channels, later, warnings } = *reloaded;
+    let from = if file.is_empty() { "nothing is configured".to_owned() } else { Clean(&file).to_string() };
+    let to = if channels.is_empty() { "nowhere".to_owned() } else { format!("to {}", channels.join(", ")) };
+    println!("{GOOD}reloaded{GOOD:#} {from}: {rules} rules run ({changes}), alerts go {}", Clean(&to));
+    for warning in warnings {
+        println!("{WARN}{}{WARN:#}", Clean(&warning));
+    }
+    for section in later {
+        println!("{WARN}{section}{WARN:#} has changed: that holds after `openclaw gateway restart`");
+    }
     Ok(())
 }
 

@@ -164,6 +164,7 @@ mod tests {
             "security status",
             "security logs --follow --level warn --lines 20 --output json",
             "gateway restart",
+            "gateway reload --output json",
             "gateway status --output json",
             "doctor",
             "events --follow --where x",

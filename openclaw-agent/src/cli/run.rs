@@ -38,14 +38,14 @@ pub(super) struct Args {
 }
 
 fn options(args: Args, loaded: Loaded, log: Arc<Ring>) -> RunOptions {
-    let mut config = loaded.config;
-    config.security.response.release_on_exit |= args.release_on_exit;
+    let config = loaded.config;
     RunOptions {
         socket: context::socket_path(&config),
         store: context::store_path(&config),
         config,
         config_path: loaded.path,
         rules: args.rules,
+        release_on_exit: args.release_on_exit,
         events: args.events,
         output: args.output,
         log,

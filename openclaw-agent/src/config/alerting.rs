@@ -13,7 +13,7 @@ use super::triggers::{self, Triggers};
 use super::units;
 
 /// `security.alerting`. Channels that are switched off are not in it.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Alerting {
     /// Whether alerts are delivered at all. Findings are printed, logged and stored either way.
     pub enabled: bool,

@@ -19,7 +19,7 @@ use super::secret::MASK;
 pub(super) const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// An endpoint that is reached by HTTP.
-#[derive(Clone, Serialize)]
+#[derive(Clone, PartialEq, Serialize)]
 pub struct Http {
     /// Its address: HTTPS, or loopback, or `allow_insecure`. What follows host and port may be a secret.
     #[serde(serialize_with = "masked_url")]

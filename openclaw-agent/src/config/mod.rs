@@ -47,7 +47,7 @@ pub use sources::{LogKind, LogSource, is_pattern};
 pub use triggers::{AuthSpike, TriggerSettings, Triggers};
 
 /// Everything that can be set, with its defaults filled in.
-#[derive(Debug, Clone, Default, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Config {
     /// What is watched, decided and told.
     pub security: Security,
@@ -75,8 +75,22 @@ impl Config {
         self.security.response.never_block.iter().chain(proxies).copied().collect()
     }
 
+    /// The sections that are otherwise in `other`, and hold from the agent's next start on alone.
+    pub fn differs_for_later(&self, other: &Config) -> Vec<&'static str> {
+        let (security, others) = (&self.security, &other.security);
+        let differs = [
+            ("security.sensor", security.sensor != others.sensor),
+            ("security.containers", security.containers != others.containers),
+            ("security.sources", security.sources != others.sources),
+            ("security.response", security.response != others.response),
+            ("store", self.store != other.store),
+            ("api", self.api != other.api),
+        ];
+        differs.into_iter().filter_map(|(section, differs)| differs.then_some(section)).collect()
+    }
+
     /// Where alerts and answers go, as `host:port`.
-    fn endpoints(&self) -> Vec<String> {
+    pub(crate) fn endpoints(&self) -> Vec<String> {
         let answers = &self.security.response.webhooks;
         let alerts = self.security.alerting.channels.iter().filter_map(Channel::host_and_port);
         alerts.chain(answers.iter().map(|(_, http)| http.host_and_port())).collect()
@@ -108,7 +122,7 @@ impl Config {
 }
 
 /// `security`
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Security {
     /// Capture.
     pub sensor: Sensor,
@@ -139,7 +153,7 @@ impl Default for Security {
 }
 
 /// `security.sensor`
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Sensor {
     /// Bytes of the ring for process life and credentials: a power of two, 4 KiB at least.
     #[serde(serialize_with = "size_text")]
@@ -179,7 +193,7 @@ impl Default for Sensor {
 }
 
 /// `security.rules`: a list of folders and files, or a mapping of both keys.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Rules {
     /// Whether the rules that ship with OpenClaw run too.
     pub shipped: bool,
@@ -197,7 +211,7 @@ impl Default for Rules {
 }
 
 /// `store`
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Store {
     /// The database file; none means the default of the user who runs the agent.
     pub path: Option<PathBuf>,
@@ -216,7 +230,7 @@ impl Default for Store {
 }
 
 /// `api`
-#[derive(Debug, Clone, Default, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Api {
     /// The control socket; none means the default of the user who runs the agent.
     pub socket: Option<PathBuf>,

@@ -13,7 +13,7 @@ use super::{Http, duration_text, units};
 use crate::respond::{BreakerLimits, Exceptions, Network, Protected};
 
 /// `security.response`
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Response {
     /// Whether answers are carried out.
     pub mode: Mode,

@@ -17,6 +17,7 @@ use openclaw_common::record::{
     ProcessRecord, Task,
 };
 use openclaw_detect::{Engine, EventKind, Finding, KindSet, ProcessId, Rule, Timestamp};
+use serde::Serialize;
 
 use super::find::find;
 use crate::enrich::{
@@ -147,17 +148,37 @@ impl Stage {
 
     /// Tells that so many events were lost of late: what the rules have not seen they have not found.
     pub fn tell_of_losses(&mut self, lost: u64, losses: &Losses, outlet: &mut impl Outlet) {
-        self.counts.findings += 1;
-        let now = Clock::now().time_of(Clock::since_boot());
         let reasons: BTreeMap<String, u64> = losses
             .named()
             .into_iter()
             .filter(|(stage, ..)| *stage != Losses::FILTER)
             .map(|(stage, reason, count)| (format!("{stage}.{reason}"), count))
             .collect();
-        let id = format!("{:x}-{:x}", now.0, self.counts.findings);
         let message = format!("{lost} events were lost of late: rules may have missed what happened");
-        outlet.finding(Finding::of_sensor(id, "sensor_losses", now, &message, &reasons), Vec::new());
+        self.tell_of_sensor("sensor_losses", &message, &reasons, outlet);
+    }
+
+    /// Tells that somebody has detached a program, which cannot be attached again: what it saw is seen no more.
+    pub fn tell_of_blindness(&mut self, program: &str, reason: &str, outlet: &mut impl Outlet) {
+        let message = format!(
+            "somebody has detached the program {program}, and it cannot be attached again: {reason}. What it saw is \
+             seen no more: see `openclaw status`, and restart the agent"
+        );
+        let facts = serde_json::json!({ "program": program, "reason": reason });
+        self.tell_of_sensor("hook_gone", &message, &facts, outlet);
+    }
+
+    fn tell_of_sensor(
+        &mut self,
+        name: &str,
+        message: &str,
+        facts: &impl Serialize,
+        outlet: &mut impl Outlet,
+    ) {
+        self.counts.findings += 1;
+        let now = Clock::now().time_of(Clock::since_boot());
+        let id = format!("{:x}-{:x}", now.0, self.counts.findings);
+        outlet.finding(Finding::of_sensor(id, name, now, message, facts), Vec::new());
     }
 
     /// Looks at the clocks again, and forgets processes that ended long ago.

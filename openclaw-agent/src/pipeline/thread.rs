@@ -564,6 +564,7 @@ impl<O: Outlet> Pipeline<O> {
                         reason,
                         "somebody has detached a program, and it cannot be attached again"
                     );
+                    self.stage.tell_of_blindness(program, reason, &mut self.outlet);
                 }
             }
         }

@@ -386,6 +386,11 @@ impl Responder {
         }
     }
 
+    /// From now on these are where alerts and webhooks go, which nobody blocks.
+    pub fn spare_endpoints(&mut self, endpoints: &[String]) {
+        self.networks.spare_endpoints(endpoints);
+    }
+
     /// Ends the block of exactly this network.
     ///
     /// # Errors

@@ -23,6 +23,23 @@ pub enum RulesError {
     Mistakes(Diagnostics),
 }
 
+impl RulesError {
+    /// The same in one line, for a status: the first mistake stands for all.
+    pub fn in_a_line(&self) -> String {
+        let RulesError::Mistakes(diagnostics) = self else { return self.to_string() };
+        let count = mistakes(diagnostics);
+        match diagnostics.iter().find(|mistake| mistake.level == Level::Error) {
+            Some(first) => {
+                let Diagnostic { file, line, column, message, .. } = first;
+                format!(
+                    "{count} in the rules, such as {file}:{line}:{column}: {message}; see `openclaw rules check`"
+                )
+            }
+            None => format!("{count} in the rules: see `openclaw rules check`"),
+        }
+    }
+}
+
 /// Whether others may be able to write what is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Writers {

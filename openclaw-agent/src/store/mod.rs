@@ -24,7 +24,7 @@ pub use open::Opened;
 pub use outbox::{Ended, Posted, Waiting};
 pub use prune::{Limits, Pruned};
 pub use told::{Delivery, ToldAlert, Which};
-pub use writer::{Audience, Outbox, Writer, WriterThread};
+pub use writer::{Audience, Writer, WriterThread};
 
 use crate::respond::action::{ActionRecord, Outcome};
 

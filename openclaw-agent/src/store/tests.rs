@@ -45,10 +45,6 @@ fn store() -> (tempfile::TempDir, PathBuf, Store) {
     (folder, path, opened.store)
 }
 
-fn outbox() -> Outbox {
-    Outbox { max_size: 1 << 20, host: "web-1".to_owned() }
-}
-
 fn ids(findings: &[Finding]) -> Vec<&str> {
     findings.iter().map(|finding| finding.id.as_str()).collect()
 }
@@ -198,7 +194,7 @@ fn the_writer_writes_everything_before_it_ends() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("openclaw.db");
     let limits = Limits { max_age: Duration::MAX, max_size: u64::MAX };
-    let (writer, thread) = Writer::start(&path, limits, outbox(), Arc::new(())).unwrap();
+    let (writer, thread) = Writer::start(&path, limits, "web-1".to_owned(), Arc::new(())).unwrap();
     for n in 0..1000 {
         writer.clone().finding(finding(&format!("f{n:05}"), n, Severity::Low), Vec::new(), Vec::new());
     }
@@ -215,7 +211,7 @@ fn the_writer_counts_what_the_database_does_not_take() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("openclaw.db");
     let limits = Limits { max_age: Duration::MAX, max_size: u64::MAX };
-    let (writer, thread) = Writer::start(&path, limits, outbox(), Arc::new(())).unwrap();
+    let (writer, thread) = Writer::start(&path, limits, "web-1".to_owned(), Arc::new(())).unwrap();
     let sabotage = Connection::open(&path).unwrap();
     sabotage.execute_batch("DROP TABLE findings").unwrap();
     writer.finding(finding("f1", 1, Severity::Low), Vec::new(), Vec::new());

@@ -75,21 +75,17 @@ pub trait Audience: Send + Sync {
     /// Alerts that waited for these channels were thrown away, one for each name.
     fn thrown_away(&self, _channels: &[String]) {}
 
+    /// Bytes of alerts that may wait at most.
+    fn outbox_limit(&self) -> u64 {
+        u64::MAX
+    }
+
     /// Whether the disk takes what is written.
     fn writable(&self, _problem: Option<&str>) {}
 }
 
 /// Nobody.
 impl Audience for () {}
-
-/// The bounds of the outbox.
-#[derive(Debug, Clone)]
-pub struct Outbox {
-    /// Bytes of alerts that wait at most.
-    pub max_size: u64,
-    /// What this host is called in the alerts that the store makes itself.
-    pub host: String,
-}
 
 /// Writes findings, actions and alerts in the background. Cheap to clone: each clone feeds the same thread.
 #[derive(Clone)]
@@ -115,14 +111,15 @@ pub struct WriterThread {
 }
 
 impl Writer {
-    /// Opens the database, brings it within its bounds, and starts the thread.
+    /// Opens the database, brings it within its bounds, and starts the thread. `host` is what this host is called in the
+    /// alerts that the store makes itself.
     ///
     /// # Errors
     /// As [`Store::open`].
     pub fn start(
         path: &Path,
         limits: Limits,
-        outbox: Outbox,
+        host: String,
         audience: Arc<dyn Audience>,
     ) -> Result<(Writer, WriterThread), StoreError> {
         let Opened { store, moved_aside } = Store::open(path)?;
@@ -131,7 +128,7 @@ impl Writer {
         let mut work = Work {
             store,
             limits,
-            outbox,
+            host,
             audience: Arc::clone(&audience),
             lost: Arc::clone(&lost),
             refused: None,
@@ -333,7 +330,7 @@ enum Written {
 struct Work {
     store: Store,
     limits: Limits,
-    outbox: Outbox,
+    host: String,
     audience: Arc<dyn Audience>,
     lost: Arc<AtomicU64>,
     /// When it was said last that the disk takes nothing, while it does not.
@@ -454,7 +451,7 @@ impl Work {
 
     /// Whether the windows that are over could be ended.
     fn end_windows(&mut self) -> bool {
-        let host = self.outbox.host.clone();
+        let host = self.host.clone();
         let audience = Arc::clone(&self.audience);
         match self.in_one(|store| store.end_windows(time::now(), &host, |trigger| audience.channels(trigger)))
         {
@@ -472,7 +469,8 @@ impl Work {
 
     fn prune(&mut self) {
         self.posted = 0;
-        match self.in_one(|store| store.bound_outbox(self.outbox.max_size, time::now())) {
+        let limit = self.audience.outbox_limit();
+        match self.in_one(|store| store.bound_outbox(limit, time::now())) {
             Ok(channels) if !channels.is_empty() => {
                 error!(
                     count = channels.len(),

@@ -26,6 +26,7 @@ mod outbox;
 mod probe;
 mod process;
 mod race;
+mod reload;
 mod remember;
 mod rules;
 mod service;

@@ -2,14 +2,16 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener};
 use std::sync::mpsc as std_mpsc;
 use std::thread;
+use std::time::Duration;
 
 use openclaw_detect::Severity;
 use serde_json::{Value, json};
 
-use super::super::Trigger;
+use super::super::{Deliveries, Trigger};
 use super::*;
 use crate::config::{ChannelKind, Http, Webhook};
-use crate::store::{Audience, Filter, Limits, Outbox, Store, Which, WriterThread};
+use crate::output::time;
+use crate::store::{Audience, Filter, Limits, Store, Which, Writer, WriterThread};
 
 /// What a real HTTP server received.
 struct Received {
@@ -99,10 +101,11 @@ async fn start_in(folder: tempfile::TempDir, channels: Vec<Channel>) -> Running 
     }
     let alerts = Alerts::new(&config, "web-1");
     let limits = Limits { max_age: Duration::from_secs(3600), max_size: 1 << 30 };
-    let outbox = Outbox { max_size: 1 << 20, host: "web-1".to_owned() };
     let ears = Arc::new(Ears(alerts.clone()));
-    let (store, thread) = Writer::start(&folder.path().join("s.db"), limits, outbox, ears).unwrap();
-    let deliveries = alerts.deliver(&config, &store).await.unwrap();
+    let (store, thread) =
+        Writer::start(&folder.path().join("s.db"), limits, "web-1".to_owned(), ears).unwrap();
+    let deliveries = Deliveries::new(alerts.clone(), store.clone());
+    deliveries.arrange(&config).await.unwrap();
     Running { alerts, deliveries, store, thread, _folder: folder }
 }
 

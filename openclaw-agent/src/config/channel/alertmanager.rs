@@ -11,7 +11,7 @@ use crate::config::reader::{Reader, Section};
 use crate::config::units;
 
 /// An Alertmanager.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Alertmanager {
     /// Its address, without the path of its API.
     #[serde(flatten)]

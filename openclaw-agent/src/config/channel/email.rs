@@ -14,7 +14,7 @@ use crate::config::secret::Secret;
 use crate::config::{address, http};
 
 /// A mail server, and who writes to whom.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Email {
     /// The server's name or address.
     pub server: String,

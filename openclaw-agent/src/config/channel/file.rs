@@ -9,7 +9,7 @@ use crate::config::reader::{Reader, Section};
 use crate::config::{settings, units};
 
 /// A file to which each alert is appended, as JSON on one line.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct File {
     /// Where it is.
     pub path: PathBuf,

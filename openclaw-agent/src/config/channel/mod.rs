@@ -27,7 +27,7 @@ pub use webhook::{Webhook, WebhookFormat};
 const KINDS: [&str; 7] = ["webhook", "telegram", "slack", "email", "alertmanager", "syslog", "file"];
 
 /// Where alerts go.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Channel {
     /// Its key under `channels`.
     #[serde(skip)]
@@ -38,7 +38,7 @@ pub struct Channel {
 }
 
 /// How a channel is reached.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum ChannelKind {
     /// A POST of JSON, or of what a template makes.

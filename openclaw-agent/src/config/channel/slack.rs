@@ -9,7 +9,7 @@ use crate::config::node::Node;
 use crate::config::reader::{Reader, Section};
 
 /// A channel of Slack's, by the address that an app was given for it.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Slack {
     /// The address, of which the path is a secret.
     #[serde(flatten)]

@@ -13,7 +13,7 @@ use crate::config::node::Node;
 use crate::config::reader::{Reader, Section};
 
 /// A receiver of syslog messages.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Syslog {
     /// Where it is.
     pub address: SyslogAddress,

@@ -11,7 +11,7 @@ use crate::config::reader::{Reader, Section};
 use crate::config::secret::Secret;
 
 /// A bot, and the chat to which it writes.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Telegram {
     /// What the bot's maker was given for it: `NUMBER:TEXT`.
     pub bot_token: Secret,

@@ -13,7 +13,7 @@ use crate::config::secret::Secret;
 use crate::config::trust;
 
 /// An endpoint to which each alert is posted.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Webhook {
     /// Where it is.
     #[serde(flatten)]
@@ -27,7 +27,7 @@ pub struct Webhook {
 }
 
 /// What a webhook is told.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(tag = "format", rename_all = "snake_case")]
 pub enum WebhookFormat {
     /// The alert as it is.

@@ -25,6 +25,11 @@ impl NetworkGuard {
         }
     }
 
+    /// From now on these are the endpoints.
+    pub(in crate::respond) fn spare_endpoints(&mut self, endpoints: &[String]) {
+        self.endpoints = Endpoints::new(endpoints);
+    }
+
     /// Why a network must not be blocked.
     pub(in crate::respond) fn network(&self, network: Network) -> Option<String> {
         let mut never = fixed();
