@@ -133,6 +133,8 @@ fn a_bot_sends_what_the_api_asks_for_and_again_when_it_says() {
 #[track_caller]
 fn check_slack(body: &Value) {
     assert!(body["text"].as_str().is_some_and(|text| !text.is_empty()));
+    // <https://docs.slack.dev/messaging/unfurling-links-in-messages>
+    assert_eq!((&body["unfurl_links"], &body["unfurl_media"]), (&json!(false), &json!(false)));
     let blocks = body["blocks"].as_array().unwrap();
     assert!((1..=50).contains(&blocks.len()));
     let check_text = |text: &Value, limit: usize| {
