@@ -26,7 +26,7 @@ pub(crate) struct Slack {
 
 impl Slack {
     pub(super) fn new(config: &config::Slack, zone: TimeZone) -> Result<Slack, String> {
-        Ok(Slack { endpoint: Endpoint::new(config.http.clone())?, zone })
+        Ok(Slack { endpoint: Endpoint::new(config.http.clone())?.with_words(&["services"]), zone })
     }
 
     pub(super) async fn send(&self, alert: &Alert) -> Attempt {
