@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 use tracing::{error, info, warn};
 
+use super::age::Ages;
 use super::backoff::Backoff;
 use super::channel::{Attempt, Sender};
 use super::state::ChannelState;
@@ -34,6 +35,7 @@ pub(super) struct Carrier {
     pub(super) store: Writer,
     /// An alert that has waited for so long is given up.
     pub(super) max_age: Duration,
+    pub(super) ages: Ages,
     /// Becomes true when the agent stops: then what does not go through at once stays in the outbox.
     pub(super) closing: watch::Receiver<bool>,
     /// To tell the other channels that this one is down.
@@ -171,8 +173,7 @@ impl Carrier {
                 Attempt::Later { reason, after } => (reason, after),
             };
             let failing_since = self.state.has_failed(&reason);
-            let age = Duration::from_nanos(time::now().0.saturating_sub(since.0));
-            if age > self.max_age {
+            if self.ages.of(since) > self.max_age {
                 error!(alert = %alert.id, channel, reason, "alert not delivered: the endpoint was down for too long; `openclaw alerts retry` tries again");
                 return Fate::GivenUp(format!("not within security.alerting.max_age: {reason}"));
             }

@@ -12,6 +12,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
 use tracing::{error, info, warn};
 
+use super::age::Ages;
 use super::carrier::Carrier;
 use super::channel::{Attempt, Sender};
 use super::route::Routes;
@@ -106,6 +107,7 @@ impl Alerts {
                 sender,
                 store: store.clone(),
                 max_age: config.max_age,
+                ages: Ages::new(),
                 closing: closing.subscribe(),
                 alerts: self.clone(),
                 unconfirmed: BTreeMap::new(),

@@ -4,6 +4,7 @@
 //! finding itself (`crate::store`), and carried from there by each channel's own task: one that is down delays no other,
 //! and what waits survives the agent. Nothing here ever makes the sensor wait.
 
+mod age;
 pub(crate) mod backoff;
 mod carrier;
 pub(crate) mod channel;
