@@ -61,6 +61,7 @@ pub use field::Field;
 pub use finding::Finding;
 pub use interest::{Interest, ReadInterest};
 pub use memory::{Limits, Snapshot};
+pub use message::one_line;
 pub use recorded::{RecordError, RecordedEvent};
 pub use response::{Action, Mode, Response, Scope};
 pub use rule::{Evidence, Exception, Match, Rule, Severity};

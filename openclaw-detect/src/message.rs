@@ -357,8 +357,9 @@ fn text(event: &(impl Event + ?Sized), field: Field) -> Option<String> {
     }
 }
 
-/// A text that others wrote, made safe for a line of a log and a terminal, and not too long.
-pub(crate) fn one_line(text: &str) -> String {
+/// A text that others wrote as findings tell it: safe for a line of a log and a terminal, and of 200 characters at most, with
+/// `…` where it was cut.
+pub fn one_line(text: &str) -> String {
     let mut line = String::with_capacity(text.len().min(COMMAND_LENGTH));
     for (count, c) in text.chars().enumerate() {
         if count == COMMAND_LENGTH {

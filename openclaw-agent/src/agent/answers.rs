@@ -172,7 +172,7 @@ impl Answers {
             rule = finding.rule,
             severity = finding.severity.name(),
             "{}",
-            mask::text(&finding.message)
+            mask::message(&finding.message, &finding.event)
         );
         // In one, so that none is kept without the others. What was refused is told with the finding, and what was done
         // before was told then.

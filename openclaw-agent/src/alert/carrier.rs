@@ -11,6 +11,8 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 use tracing::{error, info, warn};
 
+use super::age::Ages;
+use super::backoff::Backoff;
 use super::channel::{Attempt, Sender};
 use super::state::ChannelState;
 use super::{Alert, Alerts};
@@ -19,10 +21,6 @@ use crate::store::{Ended, Waiting, Writer};
 
 /// How many alerts are taken out of the outbox at a time.
 const BATCH: u32 = 16;
-/// The pause after the first failed attempt; it doubles from there.
-const FIRST_PAUSE: Duration = Duration::from_millis(500);
-/// The longest pause between attempts that the endpoint does not ask for.
-const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 /// How long the store is left alone after it had no answer.
 const STORE_PAUSE: Duration = Duration::from_secs(1);
 /// A channel that takes nothing for so long is told of on the others.
@@ -37,6 +35,7 @@ pub(super) struct Carrier {
     pub(super) store: Writer,
     /// An alert that has waited for so long is given up.
     pub(super) max_age: Duration,
+    pub(super) ages: Ages,
     /// Becomes true when the agent stops: then what does not go through at once stays in the outbox.
     pub(super) closing: watch::Receiver<bool>,
     /// To tell the other channels that this one is down.
@@ -150,7 +149,7 @@ impl Carrier {
 
     /// Tries until the endpoint accepts the alert, refuses it, or it has waited for too long.
     async fn deliver(&mut self, alert: &Alert, since: Timestamp) -> Fate {
-        let mut pause = FIRST_PAUSE;
+        let mut backoff = Backoff::new();
         loop {
             if self.next > Instant::now() && !self.pause_until(self.next).await {
                 return Fate::Left;
@@ -174,23 +173,19 @@ impl Carrier {
                 Attempt::Later { reason, after } => (reason, after),
             };
             let failing_since = self.state.has_failed(&reason);
-            let age = Duration::from_nanos(time::now().0.saturating_sub(since.0));
-            if age > self.max_age {
+            if self.ages.of(since) > self.max_age {
                 error!(alert = %alert.id, channel, reason, "alert not delivered: the endpoint was down for too long; `openclaw alerts retry` tries again");
                 return Fate::GivenUp(format!("not within security.alerting.max_age: {reason}"));
             }
             if *self.closing.borrow() {
                 return Fate::Left;
             }
-            let wait = after.unwrap_or_else(|| jittered(pause));
+            let wait = backoff.pause(after);
             warn!(alert = %alert.id, channel, endpoint = self.state.endpoint(), reason, retry_in = ?wait, "alert not delivered yet");
             self.state.retries.fetch_add(1, Relaxed);
             self.tell_others(failing_since, &reason, false);
-            if !self.pause(wait).await {
-                // One more attempt, at once.
-                continue;
-            }
-            pause = (pause * 2).min(LONGEST_PAUSE);
+            // Where the agent stops meanwhile, one more attempt is made at once.
+            let _ = self.pause(wait).await;
         }
     }
 
@@ -231,11 +226,4 @@ impl Carrier {
             _ = closing.wait_for(|closing| *closing) => false,
         }
     }
-}
-
-/// Three quarters of the pause to the whole, so that many agents do not return at the same moment.
-fn jittered(pause: Duration) -> Duration {
-    use std::hash::{BuildHasher as _, RandomState};
-    let random = (RandomState::new().hash_one(0u8) % 1000) as u32;
-    pause * 3 / 4 + pause / 4 * random / 1000
 }

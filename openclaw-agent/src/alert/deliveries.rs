@@ -11,6 +11,7 @@ use tokio::time::{Instant, timeout_at};
 use tracing::{error, info, warn};
 
 use super::Alerts;
+use super::age::Ages;
 use super::arrangement::Arrangement;
 use super::carrier::Carrier;
 use super::channel::Sender;
@@ -132,6 +133,7 @@ impl Deliveries {
             sender,
             store: self.store.clone(),
             max_age: terms.max_age,
+            ages: Ages::new(),
             closing: closing.subscribe(),
             alerts: self.alerts.clone(),
             unconfirmed: BTreeMap::new(),

@@ -4,7 +4,9 @@
 //! finding itself (`crate::store`), and carried from there by each channel's own task: one that is down delays no other,
 //! and what waits survives the agent. Nothing here ever makes the sensor wait.
 
+mod age;
 mod arrangement;
+pub(crate) mod backoff;
 mod carrier;
 pub(crate) mod channel;
 mod deliveries;

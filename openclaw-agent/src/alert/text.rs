@@ -159,12 +159,7 @@ impl Text {
             return self;
         }
         // No text is longer than LONGEST_MESSAGE, and one character of each fits everywhere.
-        let (mut fits, mut too_long) = (1, LONGEST_MESSAGE);
-        while too_long - fits > 1 {
-            let middle = fits.midpoint(too_long);
-            if measure(&self.cut(middle)) <= limit { fits = middle } else { too_long = middle }
-        }
-        self.cut(fits)
+        self.cut(largest(1, LONGEST_MESSAGE, |length| measure(&self.cut(length)) <= limit))
     }
 
     fn cut(&self, limit: usize) -> Text {
@@ -194,6 +189,16 @@ pub(crate) fn cut(text: &str, limit: usize) -> String {
         return text.to_owned();
     }
     text.chars().take(limit.saturating_sub(1)).chain(['…']).collect()
+}
+
+/// The largest number below `most` that fits, where `least` does.
+pub(crate) fn largest(least: usize, most: usize, fits: impl Fn(usize) -> bool) -> usize {
+    let (mut fitting, mut too_large) = (least, most);
+    while too_large - fitting > 1 {
+        let middle = fitting.midpoint(too_large);
+        if fits(middle) { fitting = middle } else { too_large = middle }
+    }
+    fitting
 }
 
 /// Parts with an empty line between them.

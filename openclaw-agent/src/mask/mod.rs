@@ -20,6 +20,7 @@ use std::ops::Range;
 use std::sync::LazyLock;
 
 use aho_corasick::{AhoCorasick, MatchKind};
+use openclaw_detect::one_line;
 use serde_json::Value;
 
 /// What stands in a secret's place.
@@ -55,15 +56,47 @@ pub fn text(text: &str) -> Cow<'_, str> {
 /// A text below a key that names a secret (`password`, `botToken`) is one. In lists of arguments (below `args`) the value
 /// of a flag may be the next item. A `command_line` beside `args` is written anew from them, wherever it stands.
 pub fn json(value: &mut Value) {
-    let mut lines = Vec::new();
-    command_lines(value, &mut lines);
-    // A line that is part of another must not take its place.
-    lines.sort_by_key(|(line, _)| std::cmp::Reverse(line.len()));
+    let lines = lines(value);
     walk(value, "", &lines);
 }
 
-/// A command line with secrets in its arguments, and the same without.
+/// Masks the secrets in what a finding says of its event, in which more of them is known.
+pub fn message<'a>(message: &'a str, event: &Value) -> Cow<'a, str> {
+    under("", message, &lines(event)).map_or(Cow::Borrowed(message), Cow::Owned)
+}
+
+/// A text with secrets in it, such as a command line, and the same without.
 type Line = (String, String);
+
+/// The texts whose secrets are known better where they stand than where they are repeated.
+fn lines(value: &Value) -> Vec<Line> {
+    let mut lines = Vec::new();
+    command_lines(value, &mut lines);
+    let mut told = Vec::new();
+    told_lines(value, &lines, &mut told);
+    lines.append(&mut told);
+    // A line that is part of another must not take its place.
+    lines.sort_by_key(|(line, _)| std::cmp::Reverse(line.len()));
+    lines
+}
+
+/// Gathers texts as messages tell them, where that is not as they are: what is cut in the middle of a secret, or escaped, may
+/// not be known for one any more. So they are masked first, and cut then.
+fn told_lines(value: &Value, lines: &[Line], told: &mut Vec<Line>) {
+    match value {
+        Value::String(text) => {
+            let line = one_line(text);
+            if line != *text
+                && let Some(masked) = under("", text, lines)
+            {
+                told.push((line, one_line(&masked)));
+            }
+        }
+        Value::Array(values) => values.iter().for_each(|value| told_lines(value, lines, told)),
+        Value::Object(object) => object.values().for_each(|value| told_lines(value, lines, told)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
 
 /// Gathers the command lines that stand beside their arguments.
 fn command_lines(value: &Value, lines: &mut Vec<Line>) {

@@ -215,6 +215,32 @@ fn arguments_are_masked_as_wholes_and_their_command_line_with_them() {
 }
 
 #[test]
+fn what_a_message_cuts_or_escapes_is_masked_before() {
+    for (secret, args) in [
+        ("all mine", json!(["deploy", "--password=it is all mine", "x".repeat(300)])),
+        ("all mine", json!(["deploy", "--password=it is\nall mine"])),
+        // The cut takes away by what it is known.
+        ("hunter", json!(["git", "clone", format!("https://bob:{}@example.com/", "hunter".repeat(50))])),
+        ("A3T", json!(["x".repeat(184), format!("AKIA{}", "IOSFODA3TABCDEFG")])),
+    ] {
+        let words: Vec<&str> = args.as_array().unwrap().iter().filter_map(Value::as_str).collect();
+        let line = words.join(" ");
+        let said = format!("deploy (pid 7) ran: {}", one_line(&line));
+        assert!(said.contains(secret), "{said}");
+        let event = json!({"process": {"args": args, "command_line": line}});
+        let masked = message(&said, &event).into_owned();
+        assert!(masked.contains("***") && !masked.contains(secret), "{masked}");
+        let mut whole = json!({"message": said, "event": event});
+        json(&mut whole);
+        assert_eq!(whole["message"], masked);
+    }
+    assert!(matches!(
+        message("nc ran: nc -l", &json!({"process": {"command_line": "nc -l"}})),
+        Cow::Borrowed(_)
+    ));
+}
+
+#[test]
 fn a_script_in_an_argument_is_a_command_of_its_own() {
     let mut value = json!({"args": ["bash", "-lc", "PGPASSWORD='a b' psql -h h; mysql -px"]});
     json(&mut value);

@@ -1,9 +1,10 @@
 //! Alerts arrive, once, whatever happens to the agent, to the endpoint and to the disk.
 
+mod faults;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{File, OpenOptions};
 use std::io::Write as _;
-use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,7 +16,7 @@ use serde_json::Value;
 
 use crate::support::agent::{Agent, Setup};
 use crate::support::cgroup::Cgroup;
-use crate::support::webhook::Webhook;
+use crate::support::webhook::{Down, Webhook};
 use crate::support::{live, live_once, unique, wait_for};
 
 /// What a test has told by numbers: programs that are begun with such an argument, which other tests do not use.
@@ -158,10 +159,8 @@ fn every_alert_arrives_though_the_agent_is_killed_again_and_again() {
 fn what_waits_for_an_endpoint_is_delivered_by_the_next_agent() {
     live_once!();
     let numbered = Numbered::new();
-    let closed = TcpListener::bind(("127.0.0.1", 0)).unwrap();
-    let address = closed.local_addr().unwrap();
-    drop(closed);
-    let mut agent = to(&format!("http://{address}/alerts"), &[]).rules(&numbered.rule()).start();
+    let endpoint = Down::new();
+    let mut agent = to(&endpoint.url(), &[]).rules(&numbered.rule()).start();
     numbered.trigger(1);
     agent.wait_for_log("alert not delivered yet");
     let waiting = agent.json_lines(&["alerts", "list", "--waiting", "--output", "json"]);
@@ -170,7 +169,7 @@ fn what_waits_for_an_endpoint_is_delivered_by_the_next_agent() {
     assert_eq!(status["channels"][0]["waiting"], 1, "{status}");
     assert!(status["channels"][0]["last_error"].as_str().unwrap().contains("cannot connect"), "{status}");
     assert!(agent.end(libc::SIGTERM).success());
-    let endpoint = Webhook::on(TcpListener::bind(address).unwrap());
+    let endpoint = endpoint.up();
     agent.start_again();
     endpoint.wait_for("what waited", |alert| numbered.of(alert) == Some(1));
     let blind = endpoint.wait_for("nobody watched", |alert| alert["details"]["rule"] == "sensor_blind").body;
@@ -339,8 +338,8 @@ fn a_block_by_a_rule_is_told_beside_its_finding() {
 fn a_channel_is_tried_without_an_agent() {
     live_once!();
     let endpoint = Webhook::new();
-    let closed = TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap();
-    let (url, dead) = (&endpoint.url, format!("http://{closed}/"));
+    let closed = Down::new();
+    let (url, dead) = (&endpoint.url, closed.url());
     let channels = format!(
         "channels: {{good: {{type: webhook, url: '{url}'}}, dead: {{type: webhook, url: '{dead}'}}}}"
     );

@@ -1,8 +1,8 @@
 //! A line of JSON in a file, which is on disk when it counts as delivered.
 
-use std::fs::{self, OpenOptions};
+use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use super::{Attempt, json, quote};
@@ -63,9 +63,21 @@ fn append(config: &config::File, line: &[u8]) -> io::Result<usize> {
     Ok(line.len())
 }
 
-/// Opens the file for appending. It is made for the agent's user alone. A link in its place is not followed, nor is a file
-/// taken that is somebody else's or has another name, since the agent can write everywhere and alerts are not for all.
+/// Opens the file for appending, in a folder that is made where there is none.
 fn open(path: &Path) -> io::Result<fs::File> {
+    match open_in_place(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            make_folder(folder_of(path))?;
+            open_in_place(path)
+        }
+        opened => opened,
+    }
+}
+
+/// Opens the file in a folder that is there. It is made for the agent's user alone. A link in its place is not followed, nor
+/// is a file taken that is somebody else's or has another name, since the agent can write everywhere and alerts are not for
+/// all.
+fn open_in_place(path: &Path) -> io::Result<fs::File> {
     let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK;
     let file =
         OpenOptions::new().read(true).append(true).create(true).mode(0o600).custom_flags(flags).open(path)?;
@@ -108,10 +120,20 @@ fn rotate(path: &Path, keep: u32) -> io::Result<()> {
     sync_folder(path)
 }
 
+/// Makes a folder, and those in which it lies, for the agent's user alone.
+fn make_folder(folder: &Path) -> io::Result<()> {
+    let missing: Vec<&Path> = folder.ancestors().take_while(|folder| !folder.exists()).collect();
+    DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+    missing.into_iter().try_for_each(sync_folder)
+}
+
 /// Has the disk know the names in the folder of a file.
 fn sync_folder(path: &Path) -> io::Result<()> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    fs::File::open(folder)?.sync_all()
+    fs::File::open(folder_of(path))?.sync_all()
+}
+
+fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 #[cfg(test)]
@@ -138,6 +160,19 @@ mod tests {
         assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
         append(&config::File { keep: 0, ..config }, b"55555\n").unwrap();
         assert_eq!(read(&path, ""), "55555\n");
+    }
+
+    #[test]
+    fn a_folder_that_is_missing_is_made_for_the_agents_user_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a/b/alerts.json");
+        append(&config::File::new(path.clone()), b"{}\n").unwrap();
+        assert_eq!(read(&path, ""), "{}\n");
+        for made in ["a", "a/b"] {
+            assert_eq!(folder.path().join(made).metadata().unwrap().permissions().mode() & 0o777, 0o700);
+        }
+        let through_a_file = config::File::new(path.join("alerts.json"));
+        assert!(append(&through_a_file, b"{}\n").is_err());
     }
 
     #[test]

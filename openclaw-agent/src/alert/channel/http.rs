@@ -24,6 +24,8 @@ const SHORTEST_SECRET: usize = 8;
 pub(crate) struct Endpoint {
     client: Client,
     http: Http,
+    /// Words of its address that everybody knows.
+    words: &'static [&'static str],
 }
 
 /// What an endpoint answered.
@@ -63,7 +65,12 @@ impl Endpoint {
         let client = builder.build().map_err(|error| {
             format!("{}. Install the system's certificates (package ca-certificates)", cause(&error))
         })?;
-        Ok(Endpoint { client, http })
+        Ok(Endpoint { client, http, words: &[] })
+    }
+
+    /// The same, of whose path these words are no secrets: the service's own documentation names them.
+    pub(crate) fn with_words(self, words: &'static [&'static str]) -> Endpoint {
+        Endpoint { words, ..self }
     }
 
     /// A POST with the configured headers, which come before what the caller adds.
@@ -101,6 +108,7 @@ impl Endpoint {
             .path_segments()
             .into_iter()
             .flatten()
+            .filter(|segment| !self.words.contains(segment))
             // A token of Telegram's stands behind `bot`.
             .map(|segment| segment.strip_prefix("bot").unwrap_or(segment))
             .chain(url.password())
@@ -218,6 +226,14 @@ mod tests {
         let endpoint = Endpoint::new(http).unwrap();
         let said = "no /T0KENT0KEN?key=s3cr3t for Bearer t0kent0ken, or t0kent0ken of passw0rd1\x1b[2J";
         assert_eq!(endpoint.quote(said), "no /***?*** for Bearer ***, or *** of ***\\u{1b}[2J");
+    }
+
+    #[test]
+    fn a_word_of_the_services_own_is_quoted_as_it_stands() {
+        let http = Http::new("https://h/secretpath/bot123:T0KENT0KEN/sendMessage".parse().unwrap());
+        let endpoint = Endpoint::new(http).unwrap().with_words(&["sendMessage"]);
+        let said = "sendMessage of bot123:T0KENT0KEN is not at secretpath";
+        assert_eq!(endpoint.quote(said), "sendMessage of bot*** is not at ***");
     }
 
     #[test]

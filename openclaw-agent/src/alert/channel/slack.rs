@@ -26,7 +26,7 @@ pub(crate) struct Slack {
 
 impl Slack {
     pub(super) fn new(config: &config::Slack, zone: TimeZone) -> Result<Slack, String> {
-        Ok(Slack { endpoint: Endpoint::new(config.http.clone())?, zone })
+        Ok(Slack { endpoint: Endpoint::new(config.http.clone())?.with_words(&["services"]), zone })
     }
 
     pub(super) async fn send(&self, alert: &Alert) -> Attempt {
@@ -60,7 +60,13 @@ fn message(alert: &Alert, zone: &TimeZone) -> Value {
         blocks.push(json!({"type": "section", "text": body}));
     }
     blocks.push(json!({"type": "context", "elements": [plain(escape(&text.time))]}));
-    json!({"text": escape(&format!("{}: {}", text.head, text.message)), "blocks": blocks})
+    json!({
+        "text": escape(&format!("{}: {}", text.head, text.message)),
+        "blocks": blocks,
+        // What an attacker wrote is not to be fetched.
+        "unfurl_links": false,
+        "unfurl_media": false,
+    })
 }
 
 /// <https://docs.slack.dev/messaging/formatting-message-text>: three characters are controls, in every text.
@@ -125,6 +131,7 @@ mod tests {
         );
         assert_eq!(body["blocks"][3]["elements"][0]["text"], "2026-01-30 10:30:45 PM");
         assert!(body["text"].as_str().unwrap().starts_with("🚨 CRITICAL: Intrusion Detected: Brute"));
+        assert_eq!((&body["unfurl_links"], &body["unfurl_media"]), (&json!(false), &json!(false)));
     }
 
     #[test]

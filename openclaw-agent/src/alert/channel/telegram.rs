@@ -28,7 +28,8 @@ impl Telegram {
         // The token is the method's address, so nothing that shows an address may show a path.
         let base = http.url.path().trim_end_matches('/').to_owned();
         http.url.set_path(&format!("{base}/bot{}/sendMessage", config.bot_token.expose()));
-        Ok(Telegram { endpoint: Endpoint::new(http)?, chat: config.chat_id.clone(), zone })
+        let endpoint = Endpoint::new(http)?.with_words(&["sendMessage"]);
+        Ok(Telegram { endpoint, chat: config.chat_id.clone(), zone })
     }
 
     /// What <https://core.telegram.org/bots/faq#broadcasting-to-users> asks for: a message a second in a chat, and twenty a

@@ -95,7 +95,10 @@ async fn start(channels: Vec<Channel>) -> Running {
 }
 
 async fn start_in(folder: tempfile::TempDir, channels: Vec<Channel>) -> Running {
-    let mut config = Alerting { channels, ..Alerting::default() };
+    start_with(folder, Alerting { channels, ..Alerting::default() }).await
+}
+
+async fn start_with(folder: tempfile::TempDir, mut config: Alerting) -> Running {
     for settings in config.triggers.of.values_mut() {
         settings.throttle = Duration::ZERO;
     }
@@ -248,6 +251,29 @@ async fn an_endpoint_that_is_down_delays_no_other_and_gets_from_the_next_agent_w
     let listed = listed.alerts(Which::All, &Filter::default(), 9).unwrap();
     let states: Vec<_> = listed[0].deliveries.iter().map(|it| (it.channel.as_str(), it.state)).collect();
     assert_eq!(states, [("dead", "delivered"), ("webhook", "delivered")]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_alert_that_waits_for_too_long_is_given_up_and_listed_and_the_next_one_goes_out() {
+    let (closed, address) = listener();
+    drop(closed);
+    let max_age = Duration::from_millis(100);
+    let config = Alerting { channels: vec![webhook(address)], max_age, ..Alerting::default() };
+    let alerts = start_with(tempfile::tempdir().unwrap(), config).await;
+    alerts.send(alert("a1"));
+    while alerts.counts().failed == 0 {
+        tokio::task::yield_now().await;
+    }
+    let received = serve(TcpListener::bind(address).unwrap(), vec!["200 OK"]);
+    alerts.send(alert("a2"));
+    assert_eq!(received.recv().unwrap().body["id"], "a2");
+    let (counts, folder) = alerts.stop(PATIENCE).await;
+    assert_eq!((counts.delivered, counts.failed, counts.lost, counts.queued), (1, 1, 0, 0));
+    let listed = Store::open_read_only(&folder.path().join("s.db")).unwrap();
+    let listed = listed.alerts(Which::Failed, &Filter::default(), 9).unwrap();
+    assert_eq!(listed.iter().map(|it| it.id.as_str()).collect::<Vec<_>>(), ["a1"]);
+    let reason = listed[0].deliveries[0].error.as_deref().unwrap_or_default();
+    assert!(reason.contains("max_age") && reason.contains("cannot connect"), "{reason}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

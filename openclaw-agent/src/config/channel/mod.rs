@@ -86,6 +86,14 @@ impl Channel {
         }
     }
 
+    /// The file that it writes, where it is one.
+    fn file(&self) -> Option<&Path> {
+        match &self.kind {
+            ChannelKind::File(file) => Some(&file.path),
+            _ => None,
+        }
+    }
+
     /// The endpoint's `host:port`, which must never be blocked; none for what is on this host by nature.
     pub fn host_and_port(&self) -> Option<String> {
         match &self.kind {
@@ -109,8 +117,24 @@ pub(super) fn read_all(
     alerting: bool,
 ) -> Vec<Channel> {
     let mut names = reader.section("security.alerting.channels", node);
-    let named = names.take_rest().into_iter();
-    named.filter_map(|(key, node)| read(reader, key, node, folder, alerting)).collect()
+    let mut channels: Vec<Channel> = Vec::new();
+    for (key, node) in names.take_rest() {
+        let Some(channel) = read(reader, key, node, folder, alerting) else { continue };
+        if let Some(path) = channel.file()
+            && let Some(other) = channels.iter().find(|other| other.file() == Some(path))
+        {
+            let message = format!(
+                "the channels `{}` and `{}` write the same file, {}, and each would put it aside for the other: give \
+                 one of them another `path`",
+                other.name,
+                channel.name,
+                path.display()
+            );
+            reader.problem(key.at, message);
+        }
+        channels.push(channel);
+    }
+    channels
 }
 
 /// One channel, where it is switched on. Its type is its key, unless `type` says another.

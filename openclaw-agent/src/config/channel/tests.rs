@@ -152,6 +152,7 @@ fn each_mistake_is_told_with_its_place_and_what_would_be_right() {
         ("file: {}", "path` is missing"),
         ("file: {path: a, max_size: 1B}", "4KiB"),
         ("file: {path: a, keep: -1}", "0 to 1000"),
+        ("a: {type: file, path: a}, b: {type: file, path: ./a}", "`a` and `b` write the same file"),
     ] {
         let problems = bad(channel);
         assert!(problems.contains(reason), "{channel}: {problems}");
@@ -166,6 +167,7 @@ fn addresses_that_alerts_may_go_to_are_taken() {
         assert_eq!(good(&format!("webhook: {{url: '{url}'}}")).len(), 1);
     }
     good("webhook: {url: 'http://169.254.169.254/', allow_insecure: true, allow_link_local: true}");
+    good("a: {type: file, path: a}, b: {type: file, path: b}, c: {type: file, path: a, enabled: false}");
     good("email: {server: 127.0.0.1, tls: none, from: a@b.c, to: a@b.c}");
 }
 

@@ -5,12 +5,10 @@ use std::time::{Duration, Instant};
 use openclaw_detect::Finding;
 use tokio::runtime;
 
+use crate::alert::backoff::Backoff;
 use crate::alert::channel::{Attempt, Endpoint};
 use crate::config::Http;
 use crate::mask;
-
-/// The pause after the first failed attempt; it doubles from there.
-const FIRST_PAUSE: Duration = Duration::from_millis(500);
 
 /// What an endpoint had to be in.
 const IN_TIME: &str = "in time (security.response.run_limit)";
@@ -37,18 +35,17 @@ pub(super) fn call(webhook: Http, finding: &Finding, limit: Duration) -> Result<
 
 async fn post(webhook: Http, body: Vec<u8>, end: Instant) -> Result<(), String> {
     let endpoint = Endpoint::new(webhook).map_err(|error| format!("cannot be called: {error}"))?;
-    let mut pause = FIRST_PAUSE;
+    let mut backoff = Backoff::new();
     loop {
         let (reason, after) = match endpoint.post(body.clone()).await {
             Attempt::Delivered { .. } => return Ok(()),
             Attempt::Never { reason } => return Err(format!("has not taken it: {reason}")),
             Attempt::Later { reason, after } => (reason, after),
         };
-        let wait = after.unwrap_or(pause);
+        let wait = backoff.pause(after);
         if Instant::now() + wait >= end {
             return Err(format!("has not taken it {IN_TIME}: {reason}"));
         }
         tokio::time::sleep(wait).await;
-        pause *= 2;
     }
 }

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::{agent, fire};
 use crate::support::skip::needs;
-use crate::support::webhook::{Post, Webhook};
+use crate::support::webhook::{Answer, Post, Webhook};
 use crate::support::{live, live_once};
 
 const SECRET: &str = "a s3cr3t of 16 bytes or more";
@@ -110,7 +110,7 @@ fn a_bot_sends_what_the_api_asks_for_and_again_when_it_says() {
         "HTTP/1.1 429 Too Many Requests\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
         body.len()
     );
-    let server = Webhook::answering(TcpListener::bind("127.0.0.1:0").unwrap(), vec![wait]);
+    let server = Webhook::answering(TcpListener::bind("127.0.0.1:0").unwrap(), vec![Answer::Says(wait)]);
     let agent = agent(&[&format!(
         "telegram: {{botToken: '123456:s3cr3t-t0ken', chatId: -1001234, url: '{}'}}",
         server.url
@@ -133,6 +133,8 @@ fn a_bot_sends_what_the_api_asks_for_and_again_when_it_says() {
 #[track_caller]
 fn check_slack(body: &Value) {
     assert!(body["text"].as_str().is_some_and(|text| !text.is_empty()));
+    // <https://docs.slack.dev/messaging/unfurling-links-in-messages>
+    assert_eq!((&body["unfurl_links"], &body["unfurl_media"]), (&json!(false), &json!(false)));
     let blocks = body["blocks"].as_array().unwrap();
     assert!((1..=50).contains(&blocks.len()));
     let check_text = |text: &Value, limit: usize| {

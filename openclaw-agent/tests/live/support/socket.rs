@@ -37,18 +37,23 @@ impl Socket {
         Ok(socket)
     }
 
-    /// A TCP connection from an address.
-    pub(crate) fn connect_tcp_from(at: SocketAddr, to: SocketAddr) -> io::Result<Self> {
+    /// A TCP socket that has an address, and does nothing yet.
+    pub(crate) fn bind_tcp(at: SocketAddr) -> io::Result<Self> {
         let socket = Self::tcp(at)?;
         rustix::net::bind(&socket.0, &at)?;
+        Ok(socket)
+    }
+
+    /// A TCP connection from an address.
+    pub(crate) fn connect_tcp_from(at: SocketAddr, to: SocketAddr) -> io::Result<Self> {
+        let socket = Self::bind_tcp(at)?;
         socket.connect(to)?;
         Ok(socket)
     }
 
     /// A TCP socket that listens.
     pub(crate) fn listen(at: SocketAddr) -> io::Result<Self> {
-        let socket = Self::tcp(at)?;
-        rustix::net::bind(&socket.0, &at)?;
+        let socket = Self::bind_tcp(at)?;
         rustix::net::listen(&socket.0, 8)?;
         Ok(socket)
     }

@@ -2,12 +2,13 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Instant;
 
 use serde_json::Value;
 
 use super::PATIENCE;
+use super::socket::Socket;
 
 /// What was posted: the head of the request, its body, and when it came.
 #[derive(Debug)]
@@ -30,6 +31,39 @@ impl Post {
 /// That it was taken.
 const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
 
+/// What an endpoint does with a request instead of taking it.
+pub(crate) enum Answer {
+    /// It says this, which may be nothing, and closes the connection.
+    Says(String),
+    /// It says nothing for as long as somebody waits for it.
+    Hangs,
+    /// It closes the connection when it has read so many bytes of the request, which is not among those that came.
+    Breaks(usize),
+}
+
+/// The place of an endpoint that is down: nobody else gets it, and who connects is refused.
+pub(crate) struct Down {
+    socket: Socket,
+}
+
+impl Down {
+    pub(crate) fn new() -> Self {
+        let socket = Socket::bind_tcp(([127, 0, 0, 1], 0).into()).unwrap();
+        Down { socket }
+    }
+
+    /// Where alerts are to be posted.
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}/alerts", self.socket.address())
+    }
+
+    /// The endpoint is up.
+    pub(crate) fn up(self) -> Webhook {
+        rustix::net::listen(&self.socket.0, 128).unwrap();
+        Webhook::on(self.socket.0.into())
+    }
+}
+
 /// The endpoint.
 pub(crate) struct Webhook {
     pub(crate) url: String,
@@ -46,8 +80,8 @@ impl Webhook {
         Self::answering(listener, Vec::new())
     }
 
-    /// One that gives these answers first, a connection each, before it takes everything.
-    pub(crate) fn answering(listener: TcpListener, answers: Vec<String>) -> Self {
+    /// One that does this first, a connection each, before it takes everything.
+    pub(crate) fn answering(listener: TcpListener, answers: Vec<Answer>) -> Self {
         let url = format!("http://{}/alerts", listener.local_addr().unwrap());
         let mut answers = answers.into_iter();
         let (sender, posts) = channel();
@@ -55,15 +89,7 @@ impl Webhook {
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 let (sender, answer) = (sender.clone(), answers.next());
-                std::thread::spawn(move || {
-                    let mut reader = BufReader::new(stream);
-                    while let Some(post) = read(&mut reader) {
-                        let said = reader.get_mut().write_all(answer.as_deref().unwrap_or(OK).as_bytes());
-                        if sender.send(post).is_err() || said.is_err() || answer.is_some() {
-                            return;
-                        }
-                    }
-                });
+                std::thread::spawn(move || serve(stream, answer.as_ref(), &sender));
             }
         });
         Webhook { url, posts }
@@ -77,7 +103,12 @@ impl Webhook {
     /// The next alert of which `right` is true; others are passed over.
     #[track_caller]
     pub(crate) fn wait_for(&self, what: &str, right: impl Fn(&Value) -> bool) -> Post {
-        let end = Instant::now() + PATIENCE;
+        self.wait_until(Instant::now() + PATIENCE, what, right)
+    }
+
+    /// The same, but it may take until then.
+    #[track_caller]
+    pub(crate) fn wait_until(&self, end: Instant, what: &str, right: impl Fn(&Value) -> bool) -> Post {
         let mut others = Vec::new();
         loop {
             match self.posts.recv_timeout(end.saturating_duration_since(Instant::now())) {
@@ -85,6 +116,27 @@ impl Webhook {
                 Ok(post) => others.push(post.body),
                 Err(_) => panic!("no alert came: {what}. These did: {others:#?}"),
             }
+        }
+    }
+}
+
+/// Takes what comes by a connection, until it is closed.
+fn serve(mut stream: TcpStream, answer: Option<&Answer>, taken: &Sender<Post>) {
+    if let Some(Answer::Breaks(length)) = answer {
+        // The rest is unread when the connection is closed.
+        let _ = stream.read_exact(&mut vec![0; *length]);
+        return;
+    }
+    let mut reader = BufReader::new(stream);
+    while let Some(post) = read(&mut reader) {
+        let (says, goes_on) = match answer {
+            Some(Answer::Says(says)) => (says.as_str(), false),
+            Some(Answer::Hangs) => ("", true),
+            _ => (OK, true),
+        };
+        let said = reader.get_mut().write_all(says.as_bytes());
+        if taken.send(post).is_err() || said.is_err() || !goes_on {
+            return;
         }
     }
 }

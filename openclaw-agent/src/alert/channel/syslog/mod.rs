@@ -1,5 +1,6 @@
 //! A message to a receiver of syslog.
 
+mod json;
 mod message;
 mod stream;
 
