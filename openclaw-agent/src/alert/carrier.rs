@@ -191,8 +191,7 @@ impl Carrier {
 
     /// Says once on the other channels that this one is down, or refuses what it is given.
     fn tell_others(&mut self, failing_since: Timestamp, reason: &str, refuses: bool) {
-        let now = time::now();
-        let down = Duration::from_nanos(now.0.saturating_sub(failing_since.0));
+        let (now, down) = (time::now(), self.ages.of(failing_since));
         if self.told || (down < DOWN_AFTER && !refuses) {
             return;
         }
