@@ -13,6 +13,7 @@ pub mod config;
 pub mod enrich;
 pub mod hash;
 pub mod kernel;
+mod lock;
 pub mod logs;
 pub mod mask;
 pub mod mounts;

@@ -42,6 +42,14 @@ impl store::Audience for Audience {
         self.alerts.thrown_away(channels);
     }
 
+    fn all_channels(&self) -> Option<Vec<String>> {
+        Some(self.alerts.names())
+    }
+
+    fn given_up(&self, count: u64) {
+        self.alerts.give_up(count);
+    }
+
     fn outbox_limit(&self) -> u64 {
         self.alerts.outbox_limit()
     }

@@ -1,5 +1,6 @@
 //! What this process takes of the machine.
 
+use std::os::fd::AsRawFd as _;
 use std::time::Duration;
 
 /// Memory that is resident, in bytes; 0 where `/proc` does not say.
@@ -36,4 +37,20 @@ mod tests {
         while processor_time() == before {}
         assert!(processor_time() > before);
     }
+}
+
+/// Whether somebody has this process in the foreground of a terminal.
+pub(super) fn is_in_foreground() -> bool {
+    let Ok(terminal) = std::fs::File::open("/dev/tty") else { return false };
+    // SAFETY: the calls have no preconditions; the descriptor is open.
+    unsafe { libc::tcgetpgrp(terminal.as_raw_fd()) == libc::getpgrp() }
+}
+
+/// Whether whoever started this process, such as `nohup`, has it ignore a signal.
+pub(super) fn ignores(signal: i32) -> bool {
+    let mut found = std::mem::MaybeUninit::<libc::sigaction>::zeroed();
+    // SAFETY: nothing is changed, and the kernel writes one `sigaction`.
+    let is_known = unsafe { libc::sigaction(signal, std::ptr::null(), found.as_mut_ptr()) == 0 };
+    // SAFETY: all zeroes are a `sigaction` too.
+    is_known && unsafe { found.assume_init() }.sa_sigaction == libc::SIG_IGN
 }

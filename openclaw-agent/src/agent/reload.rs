@@ -2,24 +2,35 @@
 //! next start on.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::mpsc::sync_channel;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use anyhow::{Result, bail};
 use serde_json::json;
 use tokio::runtime::Handle;
+use tokio::sync::Notify;
 use tracing::{error, info, warn};
 
-use super::answers::Message;
+use super::answers::{Answers, Message};
 use super::notices::Notices;
 use super::rules::Rules;
-use crate::alert::Deliveries;
+use crate::alert::{Deliveries, Usable};
 use crate::api::protocol::Reloaded;
 use crate::config::{self, Config};
+use crate::lock::lock;
 use crate::queue::Sender;
 use crate::rules::RulesError;
 
 /// What stands in the place of a rule's name when the configuration is not taken.
 const REFUSED: &str = "configuration_refused";
+
+/// How that is said.
+const NOT_TAKEN: &str = "the configuration on disk is not taken";
+
+/// How long the thread that answers may take to hear of it.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The configuration at work, and those who work by it.
 #[derive(Debug)]
@@ -34,6 +45,7 @@ pub(super) struct Reload {
     /// Why what is written is not what is carried out.
     problem: Mutex<Option<String>>,
     runtime: Handle,
+    has_ended: AtomicBool,
 }
 
 impl Reload {
@@ -47,7 +59,8 @@ impl Reload {
         notices: Notices,
     ) -> Reload {
         let (config, problem) = (Mutex::new(config), Mutex::default());
-        Reload { path, config, rules, deliveries, answers, notices, problem, runtime: Handle::current() }
+        let (runtime, has_ended) = (Handle::current(), AtomicBool::new(false));
+        Reload { path, config, rules, deliveries, answers, notices, problem, runtime, has_ended }
     }
 
     /// Why the configuration that is written is not the one that is carried out.
@@ -55,14 +68,23 @@ impl Reload {
         lock(&self.problem).clone()
     }
 
+    /// Nothing is read again from now on: the agent stops. Waits for what is being read.
+    pub(super) fn finish(&self) {
+        self.has_ended.store(true, Relaxed);
+        drop(lock(&self.config));
+    }
+
     /// Reads the configuration again, and works by it: by all of it, or, where there is a mistake, by nothing of it. Waits
     /// for channels that end, so it is not for a thread of the runtime.
     ///
     /// # Errors
-    /// The mistakes, of the configuration or of rules that it names.
+    /// The mistakes, of the configuration or of rules that it names; or the agent stops.
     pub(super) fn run(&self) -> Result<Reloaded> {
         // One at a time.
         let mut running = lock(&self.config);
+        if self.has_ended.load(Relaxed) {
+            bail!("the agent stops");
+        }
         match self.carry_out(&mut running) {
             Ok(reloaded) => {
                 *lock(&self.problem) = None;
@@ -85,7 +107,7 @@ impl Reload {
                     Some(rules) => rules.in_a_line(),
                     None => text.lines().next().unwrap_or_default().to_owned(),
                 };
-                let message = format!("the configuration on disk is not taken: {first}");
+                let message = format!("{NOT_TAKEN}: {first}; mend it, then run `openclaw gateway reload`");
                 self.notices.tell(REFUSED, &message, &json!({ "reason": text }));
                 *lock(&self.problem) = Some(message);
                 Err(error)
@@ -98,35 +120,51 @@ impl Reload {
         let file = loaded.path.as_deref().unwrap_or(Path::new("")).display().to_string();
         let warnings: Vec<String> =
             loaded.warnings.iter().map(|warning| format!("{file}:{warning}")).collect();
-        let security = loaded.config.security.clone();
+        let security = &loaded.config.security;
         // Nothing is changed before all of it is known to be good.
         let rules = self.rules.prepare(&security.rules)?;
-        self.runtime.block_on(self.deliveries.arrange(&security.alerting))?;
+        let usable = Usable::new(&security.alerting)?;
+        let mut next = running.clone();
+        (next.security.alerting, next.security.rules) = (security.alerting.clone(), security.rules.clone());
+        self.spare(next.endpoints())?;
         let (count, changes) = self.rules.run(rules)?;
-        let endpoints = loaded.config.endpoints();
-        let tell = Box::new(move |answers: &mut super::answers::Answers| {
-            answers.responder.spare_endpoints(&endpoints);
-        });
-        if self.answers.try_send(Message::Request(tell)).is_err() {
-            bail!("there is too much to answer: what is never blocked is as before; try again in a moment");
-        }
+        self.runtime.block_on(self.deliveries.arrange(usable));
+        *running = next;
         let later = running.differs_for_later(&loaded.config);
-        running.security.alerting = security.alerting;
-        running.security.rules = security.rules;
-        let channels =
-            running.security.alerting.channels.iter().filter(|_| running.security.alerting.enabled);
         Ok(Reloaded {
             file,
             rules: count,
             changes,
-            channels: channels.map(|channel| channel.name.clone()).collect(),
+            channels: security.alerting.channels_in_use().map(|channel| channel.name.clone()).collect(),
             later: later.into_iter().map(str::to_owned).collect(),
             warnings,
         })
     }
+
+    /// Lets nobody block these endpoints.
+    fn spare(&self, endpoints: Vec<String>) -> Result<()> {
+        let (reply, done) = sync_channel(1);
+        let spare = move |answers: &mut Answers| {
+            answers.responder.spare_endpoints(&endpoints);
+            // Nobody waits any more: they are spared all the same.
+            let _ = reply.send(());
+        };
+        let is_told = self.answers.try_send(Message::Request(Box::new(spare))).is_ok();
+        if !is_told || done.recv_timeout(PATIENCE).is_err() {
+            bail!("the agent has too much to answer: try again in a moment");
+        }
+        Ok(())
+    }
 }
 
-/// What a panic has left is whole all the same: each change is one assignment.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+/// Reads it again each time that somebody asks for it; once, where many ask meanwhile.
+pub(super) async fn whenever(asked: Arc<Notify>, reload: Arc<Reload>) {
+    loop {
+        asked.notified().await;
+        let reload = Arc::clone(&reload);
+        // What is wrong with it is logged, and told.
+        if let Err(error) = tokio::task::spawn_blocking(move || drop(reload.run())).await {
+            error!(%error, "the configuration could not be read again");
+        }
+    }
 }

@@ -3,7 +3,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use openclaw_detect::{Action, Changes, Engine, RuleSet};
@@ -12,6 +12,7 @@ use tracing::{error, info, warn};
 
 use super::notices::Notices;
 use crate::config;
+use crate::lock::lock;
 use crate::logs::Positions;
 use crate::pipeline::{Engines, Remembered};
 use crate::rules::memory::{self, Memory};
@@ -89,8 +90,8 @@ impl Rules {
             if let Some(name) = called.filter(|name| !webhooks.contains(name)) {
                 let (place, rule) = (&rule.origin, &rule.name);
                 warn!(
-                    "{place}: the rule {rule} calls `{name}`, which security.response.webhooks does not have: \
-                       its calls will be refused"
+                    "{place}: the rule {rule} calls `{name}`, which security.response.webhooks does not have (what is \
+                       new there holds from the agent's next start on): its calls will be refused"
                 );
             }
         }
@@ -145,12 +146,8 @@ impl Rules {
         (engine, Positions::new())
     }
 
-    fn config(&self) -> config::Rules {
-        self.config.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 
     /// How many rules run.
@@ -174,9 +171,13 @@ impl Rules {
     /// # Errors
     /// The files' mistakes, or that the sensor's thread does not answer.
     pub(super) fn reload(&self) -> anyhow::Result<(u64, Changes)> {
-        let config = self.config();
-        match self.prepare(&config) {
-            Ok(prepared) => self.run(prepared),
+        let one_at_a_time = lock(&self.reloading);
+        let config = lock(&self.config).clone();
+        let (rules, stamps) = Self::read(&config, &self.instead, &self.webhooks);
+        // What cannot be loaded is not tried again until it changes.
+        self.state().looked_at(&stamps);
+        match rules {
+            Ok(rules) => self.run(Prepared { rules, config, stamps, _one_at_a_time: one_at_a_time }),
             Err(error) => {
                 error!("the rules on disk are not run, those before go on: {error}");
                 let problem = format!("the rules on disk are not run: {}", error.in_a_line());
@@ -187,28 +188,22 @@ impl Rules {
         }
     }
 
-    /// Reads the files that `config` names, to be run.
+    /// Reads the files that another configuration names, to be run.
     ///
     /// # Errors
     /// Their mistakes.
     pub(super) fn prepare(&self, config: &config::Rules) -> Result<Prepared<'_>, RulesError> {
-        let one_at_a_time = self.reloading.lock().unwrap_or_else(PoisonError::into_inner);
+        let one_at_a_time = lock(&self.reloading);
         let (rules, stamps) = Self::read(config, &self.instead, &self.webhooks);
-        if *config == self.config() {
-            // What cannot be loaded is not tried again until it changes.
-            self.state().looked_at(&stamps);
-        }
         Ok(Prepared { rules: rules?, config: config.clone(), stamps, _one_at_a_time: one_at_a_time })
     }
 
     /// Runs what was read. Returns how many rules run, and what changed.
     ///
     /// # Errors
-    /// The sensor's thread does not answer.
+    /// The sensor's thread does not answer: those before go on.
     pub(super) fn run(&self, prepared: Prepared<'_>) -> anyhow::Result<(u64, Changes)> {
         let Prepared { rules, config, stamps, _one_at_a_time } = prepared;
-        self.state().looked_at(&stamps);
-        *self.config.lock().unwrap_or_else(PoisonError::into_inner) = config;
         let changes = rules.changes_since(&self.state().running);
         let count = rules.len() as u64;
         if !self.engines.replace(Engine::new(rules.clone())) {
@@ -219,7 +214,9 @@ impl Rules {
             state.stamps.clear();
             anyhow::bail!("{message}: see `openclaw status`");
         }
+        *lock(&self.config) = config;
         let mut state = self.state();
+        state.looked_at(&stamps);
         state.problem = rules::left_out(&rules);
         state.running = rules;
         info!(rules = count, %changes, "the rules were read again");
@@ -228,7 +225,7 @@ impl Rules {
 
     /// Reads the files again where they have changed, and changed no more since the last look.
     fn look(&self) {
-        let stamps = rules::stamps(&self.config(), &self.instead);
+        let stamps = rules::stamps(&lock(&self.config).clone(), &self.instead);
         let is_due = {
             let mut state = self.state();
             let settled = stamps == state.seen && stamps != state.stamps;

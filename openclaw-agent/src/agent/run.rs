@@ -1,7 +1,6 @@
 //! `openclaw run`: starts the parts in the order in which they need one another, and stops them in the
 //! opposite one.
 
-use std::io::IsTerminal as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant, SystemTime};
@@ -9,6 +8,7 @@ use std::time::{Duration, Instant, SystemTime};
 use anyhow::{Context, Result, bail};
 use serde_json::json;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::Notify;
 use tracing::{info, warn};
 
 use super::answers::Answers;
@@ -25,7 +25,7 @@ use super::reload::Reload;
 use super::rules::Rules;
 use super::settings;
 use super::stdout::Stdout;
-use crate::alert::{self, Alerts, Deliveries};
+use crate::alert::{self, Alerts, Deliveries, Usable};
 use crate::api::socket::BoundSocket;
 use crate::api::{HttpServer, Server, Subscribers};
 use crate::capability::State;
@@ -101,7 +101,7 @@ async fn run_until_stopped(options: RunOptions) -> Result<()> {
     }
     let (mut alive, gap) = Alive::begin(&options.store);
     let deliveries = Arc::new(Deliveries::new(alerts.clone(), store.clone()));
-    deliveries.arrange(&config.security.alerting).await?;
+    deliveries.arrange(Usable::new(&config.security.alerting)?).await;
     let mut responder = Responder::new(config.response_settings(&options.socket), resolved.layout);
     match Store::open_read_only(&options.store).and_then(|store| store.actions_begun()) {
         Ok(begun) => responder.conclude(begun),
@@ -224,17 +224,15 @@ async fn run_until_stopped(options: RunOptions) -> Result<()> {
     info!(rules = rules.count(), mode = config.security.response.mode.name(), config = file, "watching");
     manager.ready(status());
 
+    let hung_up = Arc::new(Notify::new());
+    let reloading = tokio::spawn(super::reload::whenever(Arc::clone(&hung_up), Arc::clone(&reload)));
     let watching = tokio::spawn(super::rules::watch(Arc::clone(&rules)));
     let mut health = tokio::time::interval(HEALTH);
     let asked = loop {
         tokio::select! {
             asked = signals.next() => match asked {
                 Asked::Stop => break true,
-                Asked::Reload => {
-                    let reload = Arc::clone(&reload);
-                    // What is wrong with it is logged, and told.
-                    tokio::task::spawn_blocking(move || drop(reload.run()));
-                }
+                Asked::Reload => hung_up.notify_one(),
             },
             _ = health.tick() => {
                 if sensor.has_ended() || answers_thread.has_ended() {
@@ -249,6 +247,8 @@ async fn run_until_stopped(options: RunOptions) -> Result<()> {
     info!("stopping");
     manager.stopping();
     watching.abort();
+    reloading.abort();
+    tokio::task::spawn_blocking(move || reload.finish()).await?;
     heartbeat.abort();
     let stopped = tokio::task::spawn_blocking(move || sensor.stop()).await?;
     let release_on_exit = options.release_on_exit || config.security.response.release_on_exit;
@@ -277,20 +277,21 @@ enum Asked {
 struct Signals {
     stop: Stop,
     hang_up: Signal,
-    /// Whether somebody has it in the foreground of a terminal, the end of which is its own.
-    has_terminal: bool,
+    /// Whether the end of a terminal is its own.
+    ends_with_terminal: bool,
 }
 
 impl Signals {
     fn listen() -> Result<Signals> {
+        let ends_with_terminal = own::is_in_foreground() && !own::ignores(libc::SIGHUP);
         let hang_up = signal(SignalKind::hangup())?;
-        Ok(Signals { stop: Stop::listen()?, hang_up, has_terminal: std::io::stdin().is_terminal() })
+        Ok(Signals { stop: Stop::listen()?, hang_up, ends_with_terminal })
     }
 
     async fn next(&mut self) -> Asked {
         tokio::select! {
             () = self.stop.wait() => Asked::Stop,
-            _ = self.hang_up.recv() => if self.has_terminal { Asked::Stop } else { Asked::Reload },
+            _ = self.hang_up.recv() => if self.ends_with_terminal { Asked::Stop } else { Asked::Reload },
         }
     }
 }

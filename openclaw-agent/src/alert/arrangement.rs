@@ -24,7 +24,7 @@ impl Arrangement {
     pub(super) fn new(config: &Alerting, state: impl FnMut(&Channel) -> Arc<ChannelState>) -> Arrangement {
         Arrangement {
             routes: Routes::new(config),
-            channels: config.channels.iter().filter(|_| config.enabled).map(state).collect(),
+            channels: config.channels_in_use().map(state).collect(),
             heartbeat: config.heartbeat.as_ref().map(|heartbeat| heartbeat.every),
             max_size: config.max_size,
         }

@@ -26,7 +26,8 @@ impl Backoff {
     pub(crate) fn pause(&mut self, asked: Option<Duration>) -> Duration {
         let pause = self.next;
         self.next = (pause * 2).min(LONGEST);
-        asked.unwrap_or_else(|| {
+        // At once is never: an endpoint whose clock is behind asks for it.
+        asked.filter(|asked| !asked.is_zero()).unwrap_or_else(|| {
             let random = (RandomState::new().hash_one(0u8) % 1000) as u32;
             pause * 3 / 4 + pause / 4 * random / 1000
         })
@@ -47,6 +48,7 @@ mod tests {
         let mut backoff = Backoff::new();
         assert_eq!(backoff.pause(Some(Duration::from_secs(700))), Duration::from_secs(700));
         assert!(backoff.pause(None) > FIRST, "that was an attempt too");
+        assert!(backoff.pause(Some(Duration::ZERO)) > FIRST, "not at once");
     }
 
     #[test]

@@ -35,18 +35,42 @@ pub(super) struct Carrier {
     pub(super) store: Writer,
     /// An alert that has waited for so long is given up.
     pub(super) max_age: Duration,
-    pub(super) ages: Ages,
-    /// Becomes true when the agent stops: then what does not go through at once stays in the outbox.
-    pub(super) closing: watch::Receiver<bool>,
+    /// Whether it is to go on.
+    pub(super) until: watch::Receiver<Until>,
     /// To tell the other channels that this one is down.
     pub(super) alerts: Alerts,
-    /// Delivered or given up (and why), but the disk has not taken that yet: by the place of the alert, and since when it
-    /// waits, which changes where somebody asks for it again.
-    pub(super) unconfirmed: BTreeMap<(i64, Timestamp), Option<String>>,
+    pub(super) known: Known,
     /// When the next may be sent.
     pub(super) next: Instant,
     /// Whether the others were told that this one is down.
     pub(super) told: bool,
+}
+
+/// What the next task of the same channel goes on with, when the channel is configured otherwise.
+#[derive(Debug)]
+pub(super) struct Known {
+    /// Delivered or given up (and why), but the disk has not taken that yet: by the place of the alert, and since when it
+    /// waits, which changes where somebody asks for it again.
+    unconfirmed: BTreeMap<(i64, Timestamp), Option<String>>,
+    ages: Ages,
+}
+
+impl Known {
+    /// Nothing yet.
+    pub(super) fn new() -> Known {
+        Known { unconfirmed: BTreeMap::new(), ages: Ages::new() }
+    }
+}
+
+/// For how long a task goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Until {
+    /// For as long as it is not told otherwise.
+    Told,
+    /// The agent stops: until what waits has been tried once; what does not go through then stays in the outbox.
+    Tried,
+    /// The channel is configured otherwise, or not any more: until what has begun is done.
+    Done,
 }
 
 /// What became of an alert.
@@ -54,45 +78,51 @@ pub(super) struct Carrier {
 enum Fate {
     Delivered,
     GivenUp(String),
-    /// The agent stops.
+    /// It waits on: the task ends.
     Left,
 }
 
 impl Carrier {
-    /// Delivers until the agent stops.
-    pub(super) async fn run(mut self) {
+    /// Delivers until it is told to end. Returns what is known by then.
+    pub(super) async fn run(mut self) -> Known {
+        self.deliver_all().await;
+        self.known
+    }
+
+    async fn deliver_all(&mut self) {
         loop {
-            if let Some(alert) = self.state.next_unsaved() {
+            if let Some(alert) = self.state.first_unsaved() {
                 match self.deliver(&alert, time::now()).await {
-                    Fate::Left => return self.state.put_back(alert),
+                    Fate::Left => return,
                     fate => {
                         self.count(&fate);
-                        self.state.take_away();
+                        self.state.end_unsaved();
                     }
                 }
                 continue;
             }
             let channel = self.state.name.clone();
             // Those that the disk does not let go are passed over.
-            let limit = BATCH + u32::try_from(self.unconfirmed.len()).unwrap_or(u32::MAX - BATCH);
+            let limit = BATCH + u32::try_from(self.known.unconfirmed.len()).unwrap_or(u32::MAX - BATCH);
             match self.store.ask(move |store| store.waiting(&channel, limit)).await {
                 Some(Ok(batch)) if batch.is_empty() => {
-                    self.unconfirmed.clear();
+                    self.known.unconfirmed.clear();
                     // What waits in memory came in meanwhile.
                     if self.state.unsaved() > 0 {
                         continue;
                     }
-                    if *self.closing.borrow() {
+                    if self.ends() {
                         return;
                     }
-                    let mut closing = self.closing.clone();
+                    let mut until = self.until.clone();
                     tokio::select! {
                         () = self.state.news.notified() => {}
-                        _ = closing.wait_for(|closing| *closing) => {}
+                        _ = until.wait_for(|until| *until > Until::Told) => {}
                     }
                 }
                 Some(Ok(batch)) => {
-                    self.unconfirmed
+                    self.known
+                        .unconfirmed
                         .retain(|key, _| batch.iter().any(|waiting| *key == (waiting.seq, waiting.since)));
                     if self.carry(batch).await == Fate::Left {
                         return;
@@ -116,7 +146,7 @@ impl Carrier {
     async fn carry(&mut self, batch: Vec<Waiting>) -> Fate {
         let mut refused = false;
         for Waiting { seq, since, alert } in batch {
-            if let Some(failure) = self.unconfirmed.get(&(seq, since)) {
+            if let Some(failure) = self.known.unconfirmed.get(&(seq, since)) {
                 // The disk did not take it: it is asked again.
                 self.end(seq, failure.clone());
                 refused = true;
@@ -127,7 +157,7 @@ impl Carrier {
                 fate => {
                     self.count(&fate);
                     let failure = if let Fate::GivenUp(reason) = fate { Some(reason) } else { None };
-                    self.unconfirmed.insert((seq, since), failure.clone());
+                    self.known.unconfirmed.insert((seq, since), failure.clone());
                     self.end(seq, failure);
                 }
             }
@@ -151,7 +181,9 @@ impl Carrier {
     async fn deliver(&mut self, alert: &Alert, since: Timestamp) -> Fate {
         let mut backoff = Backoff::new();
         loop {
-            if self.next > Instant::now() && !self.pause_until(self.next).await {
+            if *self.until.borrow() == Until::Done
+                || self.next > Instant::now() && !self.pause_until(self.next).await
+            {
                 return Fate::Left;
             }
             let attempt = self.sender.send(alert).await;
@@ -173,11 +205,11 @@ impl Carrier {
                 Attempt::Later { reason, after } => (reason, after),
             };
             let failing_since = self.state.has_failed(&reason);
-            if self.ages.of(since) > self.max_age {
+            if self.known.ages.of(since) > self.max_age {
                 error!(alert = %alert.id, channel, reason, "alert not delivered: the endpoint was down for too long; `openclaw alerts retry` tries again");
                 return Fate::GivenUp(format!("not within security.alerting.max_age: {reason}"));
             }
-            if *self.closing.borrow() {
+            if self.ends() {
                 return Fate::Left;
             }
             let wait = backoff.pause(after);
@@ -191,7 +223,7 @@ impl Carrier {
 
     /// Says once on the other channels that this one is down, or refuses what it is given.
     fn tell_others(&mut self, failing_since: Timestamp, reason: &str, refuses: bool) {
-        let (now, down) = (time::now(), self.ages.of(failing_since));
+        let (now, down) = (time::now(), self.known.ages.of(failing_since));
         if self.told || (down < DOWN_AFTER && !refuses) {
             return;
         }
@@ -212,17 +244,22 @@ impl Carrier {
         self.store.finding(finding, Vec::new(), alert.into_iter().collect());
     }
 
-    /// Whether the agent goes on after so long.
+    /// Whether it is told to end.
+    fn ends(&self) -> bool {
+        *self.until.borrow() > Until::Told
+    }
+
+    /// Whether it goes on after so long.
     async fn pause(&self, time: Duration) -> bool {
         self.pause_until(Instant::now() + time).await
     }
 
     async fn pause_until(&self, end: Instant) -> bool {
-        let mut closing = self.closing.clone();
+        let mut until = self.until.clone();
         tokio::select! {
             () = sleep_until(end) => true,
             // The sender lives as long as the channel does.
-            _ = closing.wait_for(|closing| *closing) => false,
+            _ = until.wait_for(|until| *until > Until::Told) => false,
         }
     }
 }

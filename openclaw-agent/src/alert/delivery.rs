@@ -1,12 +1,12 @@
 //! Which alerts are sent, and how those do that carry them: what findings and answers are handed to.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use jiff::tz::TimeZone;
 use openclaw_detect::Finding;
 use tokio::sync::watch;
-use tracing::error;
+use tracing::{error, warn};
 
 use super::arrangement::Arrangement;
 use super::channel::{Attempt, Sender};
@@ -14,6 +14,7 @@ use super::state::{ChannelState, Lately};
 use super::{Alert, Outgoing, Trigger};
 use crate::api::status::{AlertCounts, ChannelStatus};
 use crate::config::{Alerting, Channel};
+use crate::lock::lock;
 use crate::respond::ActionRecord;
 use crate::store::Posted;
 
@@ -83,6 +84,14 @@ impl Alerts {
         left.delivered += channel.delivered.load(Relaxed);
         left.failed += channel.failed.load(Relaxed);
         left.retries += channel.retries.load(Relaxed);
+    }
+
+    /// So many deliveries are given up, since their channels are not there any more.
+    pub fn give_up(&self, count: u64) {
+        if count > 0 {
+            warn!(count, "alerts are given up: their channels are not configured any more, or switched off");
+            lock(&self.shared.left).failed += count;
+        }
     }
 
     /// So many are lost.
@@ -225,11 +234,6 @@ pub async fn try_channel(config: &Alerting, channel: &Channel, alert: &Alert) ->
 /// The zone of the moments in messages to people.
 pub(super) fn zone(config: &Alerting) -> TimeZone {
     config.timezone.clone().unwrap_or_else(TimeZone::system)
-}
-
-/// What a panic has left is whole all the same: each change is one assignment, or a sum.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

@@ -20,7 +20,7 @@ mod template;
 mod text;
 mod trigger;
 
-pub use deliveries::{Deliveries, StartError};
+pub use deliveries::{ChannelError, Deliveries, Usable};
 pub use delivery::{Alerts, try_channel};
 pub use heartbeat::beat;
 pub use message::Alert;

@@ -1,8 +1,8 @@
 //! How each channel does.
 
 use std::collections::{HashMap, VecDeque};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use openclaw_detect::Timestamp;
@@ -11,6 +11,7 @@ use tokio::sync::Notify;
 use super::{Alert, Outgoing};
 use crate::api::status::ChannelStatus;
 use crate::config::Channel;
+use crate::lock::lock;
 use crate::output::time;
 
 /// How many alerts are kept in memory for a channel at most, while they cannot be written to the disk.
@@ -51,13 +52,14 @@ impl Lately {
 #[derive(Debug)]
 pub(super) struct ChannelState {
     pub(super) name: String,
-    kind: &'static str,
-    endpoint: String,
+    /// Its kind, and its endpoint without what may be secret in it.
+    described: Mutex<(&'static str, String)>,
     /// Something waits.
     pub(super) news: Notify,
     pub(super) delivered: AtomicU64,
     pub(super) failed: AtomicU64,
     pub(super) retries: AtomicU64,
+    /// How many wait on disk.
     waiting: AtomicI64,
     /// Alerts that are on no disk.
     unsaved: Mutex<VecDeque<Alert>>,
@@ -76,8 +78,7 @@ impl ChannelState {
     pub(super) fn new(channel: &Channel) -> ChannelState {
         ChannelState {
             name: channel.name.clone(),
-            kind: channel.kind.name(),
-            endpoint: channel.endpoint(),
+            described: Mutex::new(described(channel)),
             news: Notify::new(),
             delivered: AtomicU64::new(0),
             failed: AtomicU64::new(0),
@@ -88,21 +89,11 @@ impl ChannelState {
         }
     }
 
-    /// Of a channel that is configured otherwise than before: what was counted and what waits in memory is taken over from
-    /// the state of then.
-    pub(super) fn in_place_of(before: &ChannelState, channel: &Channel) -> ChannelState {
-        let number = |of: &AtomicU64| AtomicU64::new(of.load(Relaxed));
-        let last = lock(&before.last).clone();
-        ChannelState {
-            delivered: number(&before.delivered),
-            failed: number(&before.failed),
-            retries: number(&before.retries),
-            waiting: AtomicI64::new(before.waiting.load(Relaxed)),
-            unsaved: Mutex::new(std::mem::take(&mut lock(&before.unsaved))),
-            // It is not known of the endpoint of now that it fails.
-            last: Mutex::new(Last { failing_since: None, ..last }),
-            ..ChannelState::new(channel)
-        }
+    /// The channel is configured otherwise from now on.
+    pub(super) fn change(&self, channel: &Channel) {
+        *lock(&self.described) = described(channel);
+        // It is not known of the endpoint of now that it fails.
+        lock(&self.last).failing_since = None;
     }
 
     /// One more waits on disk.
@@ -119,12 +110,12 @@ impl ChannelState {
     /// How many wait.
     pub(super) fn waiting(&self) -> u64 {
         // Who delivers one may be faster than who counts it in, so that the number can be below nought for a moment.
-        self.waiting.load(Relaxed).max(0).cast_unsigned()
+        self.waiting.load(Relaxed).max(0).cast_unsigned() + self.unsaved()
     }
 
     /// So many wait on disk at the start.
-    pub(super) fn begin_with(&self, waiting: u64) {
-        self.waiting.store((waiting + self.unsaved()).cast_signed(), Relaxed);
+    pub(super) fn set_waiting(&self, waiting: u64) {
+        self.waiting.store(waiting.cast_signed(), Relaxed);
     }
 
     /// Keeps an alert in memory. Whether there was room.
@@ -133,20 +124,19 @@ impl ChannelState {
         let has_room = unsaved.len() < UNSAVED;
         if has_room {
             unsaved.push_back(alert);
-            self.waiting.fetch_add(1, Relaxed);
         }
         self.news.notify_one();
         has_room
     }
 
     /// The oldest that is on no disk.
-    pub(super) fn next_unsaved(&self) -> Option<Alert> {
-        lock(&self.unsaved).pop_front()
+    pub(super) fn first_unsaved(&self) -> Option<Alert> {
+        lock(&self.unsaved).front().cloned()
     }
 
-    /// Puts one back that is still to be delivered.
-    pub(super) fn put_back(&self, alert: Alert) {
-        lock(&self.unsaved).push_front(alert);
+    /// What became of the oldest is known.
+    pub(super) fn end_unsaved(&self) {
+        lock(&self.unsaved).pop_front();
     }
 
     /// How many are on no disk.
@@ -176,16 +166,17 @@ impl ChannelState {
     }
 
     /// The endpoint without what may be secret in it.
-    pub(super) fn endpoint(&self) -> &str {
-        &self.endpoint
+    pub(super) fn endpoint(&self) -> String {
+        lock(&self.described).1.clone()
     }
 
     pub(super) fn read(&self) -> ChannelStatus {
         let Last { success, error, failing_since } = lock(&self.last).clone();
+        let (kind, endpoint) = lock(&self.described).clone();
         ChannelStatus {
             name: self.name.clone(),
-            kind: self.kind.to_owned(),
-            endpoint: self.endpoint.clone(),
+            kind: kind.to_owned(),
+            endpoint,
             waiting: self.waiting(),
             delivered: self.delivered.load(Relaxed),
             failed: self.failed.load(Relaxed),
@@ -197,7 +188,6 @@ impl ChannelState {
     }
 }
 
-/// What a panic has left is whole all the same: each change is one assignment.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+fn described(channel: &Channel) -> (&'static str, String) {
+    (channel.kind.name(), channel.endpoint())
 }

@@ -6,7 +6,7 @@ use anyhow::{Result, bail};
 use tracing::warn;
 
 use crate::api::{Client, Request, Response, socket};
-use crate::config::{self, Loaded};
+use crate::config::{self, ConfigError, Loaded};
 use crate::respond::action::{ActionRecord, Outcome};
 use crate::store::{self, SYSTEM_FOLDER, Store, StoreError};
 use crate::{config::Config, output};
@@ -34,8 +34,16 @@ impl Context {
 
     /// A connection to the running agent.
     pub(super) fn connect(&self) -> Result<Client> {
-        let config = self.load()?.config;
-        Ok(Client::connect(&socket_path(&config))?)
+        let socket = match config::load(self.config.as_deref()) {
+            Ok(loaded) => socket_path(&loaded.config),
+            // The agent goes on with the configuration before, and is to be reached all the same.
+            Err(ConfigError::Mistakes { path, .. }) => {
+                warn!("{} has mistakes: `openclaw config check` shows them", path.display());
+                config::socket(&path)?.unwrap_or_else(socket::default_path)
+            }
+            Err(error) => return Err(error.into()),
+        };
+        Ok(Client::connect(&socket)?)
     }
 
     /// The store, to read.

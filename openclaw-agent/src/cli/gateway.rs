@@ -68,14 +68,9 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<()> {
 }
 
 fn restart(context: &Context) -> Result<()> {
-    let before = ask(context);
     // A mistake in the configuration is told before the agent that runs is ended.
-    if let Err(error) = &before
-        && error.downcast_ref::<ClientError>().is_none()
-    {
-        bail!("not restarted: {error:#}");
-    }
-    let before = before.ok().map(|status| status.pid);
+    context.load().context("not restarted")?;
+    let before = ask(context).ok().map(|status| status.pid);
     if let Err(reason) = Service::of_systemd() {
         bail!("{}", without_service(&reason, before));
     }

@@ -59,6 +59,13 @@ impl Default for Alerting {
     }
 }
 
+impl Alerting {
+    /// The channels by which alerts go: none where nothing is delivered.
+    pub fn channels_in_use(&self) -> impl Iterator<Item = &Channel> {
+        self.channels.iter().filter(|_| self.enabled)
+    }
+}
+
 /// Reads `security.alerting`; `folder` is where relative paths begin.
 pub(super) fn read(reader: &mut Reader<'_>, node: Option<&Node>, folder: &Path) -> Alerting {
     let mut alerting = Alerting::default();

@@ -77,6 +77,17 @@ pub fn load(named: Option<&Path>) -> Result<Loaded, ConfigError> {
     }
 }
 
+/// The control socket that a configuration names, which may have mistakes elsewhere: the agent goes on with the one before
+/// then. None where it names none.
+///
+/// # Errors
+/// The file is not to be believed.
+pub fn socket(path: &Path) -> Result<Option<PathBuf>, ConfigError> {
+    let text = trust::read_trusted(path)?;
+    let folder = path.parent().unwrap_or(Path::new("."));
+    Ok(settings::socket(&text, folder, &|name| env::var(name).ok()))
+}
+
 /// What the text of a configuration file says, with what has no effect. Relative paths in it start at `folder`.
 ///
 /// # Errors
@@ -100,6 +111,17 @@ mod tests {
             path.display()
         );
         assert_eq!(error, expected);
+    }
+
+    #[test]
+    fn the_socket_is_known_though_there_are_mistakes_elsewhere() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("c.yml");
+        std::fs::write(&path, "store: {pth: x}\napi: {socket: s, metrics: 5}\n").unwrap();
+        assert!(load(Some(&path)).is_err());
+        assert_eq!(socket(&path).unwrap(), Some(folder.path().join("s")));
+        std::fs::write(&path, "store: [").unwrap();
+        assert_eq!(socket(&path).unwrap(), None);
     }
 
     #[test]

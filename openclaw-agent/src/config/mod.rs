@@ -36,7 +36,7 @@ pub use channel::{
     Alertmanager, Channel, ChannelKind, Chat, Email, EmailTls, File, Slack, Syslog, SyslogAddress,
     SyslogFormat, SyslogTransport, Telegram, Webhook, WebhookFormat,
 };
-pub use file::{ConfigError, Loaded, candidates, find, load, parse};
+pub use file::{ConfigError, Loaded, candidates, find, load, parse, socket};
 pub use http::Http;
 pub use node::Place;
 pub use openclaw_detect::Mode;

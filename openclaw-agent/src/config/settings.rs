@@ -36,6 +36,14 @@ pub(super) fn read(
     }
 }
 
+/// `api.socket` of a text that may have mistakes elsewhere.
+pub(super) fn socket(text: &str, folder: &Path, environment: Environment<'_>) -> Option<PathBuf> {
+    let root = Node::parse(text).ok()?;
+    let mut reader = Reader::new(environment);
+    let node = reader.section("", Some(&root)).take("api");
+    api(&mut reader, node, folder).socket
+}
+
 pub(super) fn path(folder: &Path) -> impl Fn(&str) -> Result<PathBuf, String> {
     let folder = folder.to_owned();
     move |text| match text {

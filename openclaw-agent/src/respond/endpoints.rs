@@ -4,9 +4,11 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
+
+use crate::lock::lock;
 
 /// How long resolved names are good.
 const RESOLVED_FOR: Duration = Duration::from_secs(300);
@@ -25,7 +27,17 @@ pub(super) struct Endpoints {
 impl Endpoints {
     /// Addresses are known at once, names soon, and again every five minutes.
     pub(super) fn new(endpoints: &[String]) -> Self {
-        let mut known = Known::new();
+        Self::with(endpoints, Known::new())
+    }
+
+    /// These take the place of those before. What is known of a name that stays is good until it is known anew.
+    pub(super) fn replace(&mut self, endpoints: &[String]) {
+        let mut known = lock(&self.known).clone();
+        known.retain(|name, _| endpoints.contains(name));
+        *self = Self::with(endpoints, known);
+    }
+
+    fn with(endpoints: &[String], mut known: Known) -> Self {
         let mut names = Vec::new();
         for endpoint in endpoints {
             match endpoint.parse::<SocketAddr>() {
@@ -79,11 +91,6 @@ fn resolve(endpoint: &str) -> Vec<IpAddr> {
     endpoint.to_socket_addrs().into_iter().flatten().map(|address| address.ip()).collect()
 }
 
-/// What another thread left half done is whole all the same: each change is one insertion.
-fn lock(known: &Mutex<Known>) -> MutexGuard<'_, Known> {
-    known.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -93,6 +100,16 @@ mod tests {
         let endpoints = Endpoints::new(&["203.0.113.9:443".to_owned(), "[2001:db8::9]:443".to_owned()]);
         let known: [IpAddr; 2] = ["203.0.113.9".parse().unwrap(), "2001:db8::9".parse().unwrap()];
         assert_eq!(endpoints.addresses(), known);
+    }
+
+    #[test]
+    fn what_is_known_of_an_endpoint_that_stays_is_not_forgotten() {
+        let mut endpoints = Endpoints::new(&["203.0.113.9:443".to_owned()]);
+        let stays: IpAddr = "203.0.113.10".parse().unwrap();
+        lock(&endpoints.known).insert("stays.invalid:443".to_owned(), vec![stays]);
+        endpoints.replace(&["stays.invalid:443".to_owned(), "203.0.113.11:443".to_owned()]);
+        let now: [IpAddr; 2] = ["203.0.113.11".parse().unwrap(), stays];
+        assert_eq!(endpoints.addresses(), now);
     }
 
     #[test]

@@ -75,6 +75,14 @@ pub trait Audience: Send + Sync {
     /// Alerts that waited for these channels were thrown away, one for each name.
     fn thrown_away(&self, _channels: &[String]) {}
 
+    /// The channels that there are; none where that is not known.
+    fn all_channels(&self) -> Option<Vec<String>> {
+        None
+    }
+
+    /// So many deliveries are given up, since their channels are not there any more.
+    fn given_up(&self, _count: u64) {}
+
     /// Bytes of alerts that may wait at most.
     fn outbox_limit(&self) -> u64 {
         u64::MAX
@@ -480,6 +488,13 @@ impl Work {
             }
             Ok(_) => {}
             Err(error) => error!(%error, "the outbox cannot be kept within its bounds"),
+        }
+        // What was on its way when a channel was left comes after it.
+        if let Some(channels) = self.audience.all_channels() {
+            match self.in_one(|store| store.leave_channels(&channels, time::now())) {
+                Ok(count) => self.audience.given_up(count),
+                Err(error) => error!(%error, "what waits for channels that are gone cannot be given up"),
+            }
         }
         match self.store.prune(time::now(), self.limits) {
             Ok(pruned) if pruned.by_size > 0 => {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use openclaw_detect::Severity;
 use serde_json::{Value, json};
 
-use super::super::{Deliveries, Trigger};
+use super::super::{Deliveries, Trigger, Usable};
 use super::*;
 use crate::config::{ChannelKind, Http, Webhook};
 use crate::output::time;
@@ -98,17 +98,23 @@ async fn start_in(folder: tempfile::TempDir, channels: Vec<Channel>) -> Running 
     start_with(folder, Alerting { channels, ..Alerting::default() }).await
 }
 
-async fn start_with(folder: tempfile::TempDir, mut config: Alerting) -> Running {
+/// Nothing is held back.
+fn unthrottled(mut config: Alerting) -> Alerting {
     for settings in config.triggers.of.values_mut() {
         settings.throttle = Duration::ZERO;
     }
+    config
+}
+
+async fn start_with(folder: tempfile::TempDir, config: Alerting) -> Running {
+    let config = unthrottled(config);
     let alerts = Alerts::new(&config, "web-1");
     let limits = Limits { max_age: Duration::from_secs(3600), max_size: 1 << 30 };
     let ears = Arc::new(Ears(alerts.clone()));
     let (store, thread) =
         Writer::start(&folder.path().join("s.db"), limits, "web-1".to_owned(), ears).unwrap();
     let deliveries = Deliveries::new(alerts.clone(), store.clone());
-    deliveries.arrange(&config).await.unwrap();
+    deliveries.arrange(Usable::new(&config).unwrap()).await;
     Running { alerts, deliveries, store, thread, _folder: folder }
 }
 
@@ -117,6 +123,11 @@ impl Running {
         if let Some(outgoing) = self.alerts.route(alert) {
             self.store.alert(outgoing);
         }
+    }
+
+    async fn arrange(&self, channels: Vec<Channel>) {
+        let config = unthrottled(Alerting { channels, ..Alerting::default() });
+        self.deliveries.arrange(Usable::new(&config).unwrap()).await;
     }
 
     fn counts(&self) -> AlertCounts {
@@ -251,6 +262,52 @@ async fn an_endpoint_that_is_down_delays_no_other_and_gets_from_the_next_agent_w
     let listed = listed.alerts(Which::All, &Filter::default(), 9).unwrap();
     let states: Vec<_> = listed[0].deliveries.iter().map(|it| (it.channel.as_str(), it.state)).collect();
     assert_eq!(states, [("dead", "delivered"), ("webhook", "delivered")]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_channel_that_changes_takes_what_waits_with_it_in_order() {
+    let (closed, dead) = listener();
+    drop(closed);
+    let alerts = start(vec![webhook(dead)]).await;
+    alerts.alerts.unsaved(&alerts.alerts.route(alert("in memory")).unwrap());
+    for id in ["a1", "a2"] {
+        alerts.send(alert(id));
+    }
+    while alerts.counts().retries == 0 {
+        tokio::task::yield_now().await;
+    }
+    let (listener, address) = listener();
+    let received = serve(listener, vec!["200 OK"; 3]);
+    alerts.arrange(vec![webhook(address)]).await;
+    let ids: Vec<_> = received.iter().take(3).map(|request| request.body["id"].clone()).collect();
+    assert_eq!(ids, ["in memory", "a1", "a2"]);
+    assert!(alerts.alerts.channels()[0].endpoint.contains(&address.to_string()));
+    let counts = alerts.close(PATIENCE).await;
+    assert_eq!((counts.delivered, counts.failed, counts.lost, counts.queued), (3, 0, 0, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_waits_for_a_channel_that_is_gone_is_given_up_and_the_others_go_on() {
+    let (closed, dead) = listener();
+    drop(closed);
+    let (listener, address) = listener();
+    let received = serve(listener, vec!["200 OK"; 2]);
+    let alerts = start(vec![webhook_named("gone", dead), webhook(address)]).await;
+    alerts.send(alert("a1"));
+    assert_eq!(received.recv().unwrap().body["id"], "a1");
+    while alerts.counts().retries == 0 {
+        tokio::task::yield_now().await;
+    }
+    alerts.arrange(vec![webhook(address)]).await;
+    let counts = alerts.counts();
+    assert_eq!((counts.failed, counts.lost), (1, 0), "counted");
+    alerts.send(alert("a2"));
+    assert_eq!(received.recv().unwrap().body["id"], "a2");
+    let (counts, folder) = alerts.stop(PATIENCE).await;
+    assert_eq!((counts.delivered, counts.failed, counts.queued), (2, 1, 0));
+    let listed = Store::open_read_only(&folder.path().join("s.db")).unwrap();
+    let listed = listed.alerts(Which::Failed, &Filter::default(), 9).unwrap();
+    assert_eq!(listed.iter().map(|it| it.id.as_str()).collect::<Vec<_>>(), ["a1"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

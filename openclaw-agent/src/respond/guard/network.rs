@@ -27,7 +27,7 @@ impl NetworkGuard {
 
     /// From now on these are the endpoints.
     pub(in crate::respond) fn spare_endpoints(&mut self, endpoints: &[String]) {
-        self.endpoints = Endpoints::new(endpoints);
+        self.endpoints.replace(endpoints);
     }
 
     /// Why a network must not be blocked.
