@@ -16,6 +16,8 @@ const DATA: &str = "openclaw@32473";
 const LONGEST_VALUE: usize = 128;
 /// What of a message is left for its text at least, in bytes, whatever the structured data.
 const LEAST_TEXT: usize = 256;
+/// The same of JSON, which cannot be cut anywhere: title and message of 16 characters, each of them twelve bytes, and the keys.
+const LEAST_JSON: usize = 768;
 /// What begins a text in UTF-8 (RFC 5424 6.4).
 const BOM: &str = "\u{feff}";
 
@@ -32,6 +34,10 @@ pub(super) fn message(alert: &Alert, facility: u8, format: SyslogFormat, limit: 
     let mut head =
         format!("<{priority}>1 {timestamp} {host} openclaw {pid} {} [{DATA}", printable(&trigger, 32));
     let details = &alert.details;
+    let least = match format {
+        SyslogFormat::Text => LEAST_TEXT,
+        SyslogFormat::Json => LEAST_JSON,
+    };
     for (name, value) in [
         ("id", alert.id.clone()),
         ("rule", named(&details["rule"])),
@@ -42,7 +48,7 @@ pub(super) fn message(alert: &Alert, facility: u8, format: SyslogFormat, limit: 
         ("container", named(&details["container"])),
     ] {
         let parameter = format!(" {name}=\"{}\"", value_of(&value));
-        if !value.is_empty() && head.len() + parameter.len() < limit.saturating_sub(LEAST_TEXT) {
+        if !value.is_empty() && head.len() + parameter.len() < limit.saturating_sub(least) {
             head.push_str(&parameter);
         }
     }
@@ -159,6 +165,18 @@ mod tests {
             let (values, text) = parse(&message).ok_or_else(|| TestCaseError::fail(message.clone()))?;
             prop_assert_eq!(&values[0], "a1");
             prop_assert!(values.len() >= 3 && text.len() >= 2, "{}", message);
+        }
+
+        #[test]
+        fn no_datagram_with_json_is_too_long_and_each_is_json(text in "(\\PC|[\"\\\\\\] \n]){0,60}", times in 1usize..60) {
+            let alert = alert_of(&text.repeat(times));
+            let message = String::from_utf8(message(&alert, 23, SyslogFormat::Json, Some(1180))).unwrap();
+            prop_assert!(message.len() <= 1180, "{}", message.len());
+            // The end of the structured data: in its values the bracket has a backslash before it.
+            let end = message.match_indices("] {").find(|(at, _)| !message[..*at].ends_with('\\'));
+            let json = end.map(|(at, _)| &message[at + 2..]).unwrap_or_default();
+            let json: Value = serde_json::from_str(json).map_err(|_| TestCaseError::fail(message.clone()))?;
+            prop_assert_eq!(&json["id"], "a1");
         }
     }
 }
