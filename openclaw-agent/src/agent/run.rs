@@ -30,7 +30,7 @@ use crate::kernel::layout;
 use crate::logs::LogCounts;
 use crate::output::time;
 use crate::pulse::{Pulse, Pulses};
-use crate::respond::Responder;
+use crate::respond::{Endings, Responder};
 use crate::rules::memory;
 use crate::sensor::Witness;
 use crate::store::{Limits, Outbox, Store, Writer};
@@ -86,7 +86,9 @@ async fn run_until_stopped(options: RunOptions) -> Result<()> {
     let limits = Limits::from(&config.store);
     let (stdout, stdout_thread) = Stdout::start(options.output)?;
     let alerts = Alerts::new(&config.security.alerting, &host.name);
-    let audience = Audience { stdout: stdout.clone(), alerts: alerts.clone() };
+    let response = config.response_settings(&options.socket);
+    let endings = Endings::new(&response.state);
+    let audience = Audience { stdout: stdout.clone(), alerts: alerts.clone(), endings };
     let outbox = Outbox { max_size: config.security.alerting.max_size, host: host.name.clone() };
     let (store, store_thread) = Writer::start(&options.store, limits, outbox, Arc::new(audience))?;
     if let Some(aside) = &store_thread.moved_aside {
@@ -94,9 +96,13 @@ async fn run_until_stopped(options: RunOptions) -> Result<()> {
     }
     let (mut alive, gap) = Alive::begin(&options.store);
     let deliveries = alerts.deliver(&config.security.alerting, &store).await?;
-    let mut responder = Responder::new(config.response_settings(&options.socket), resolved.layout);
-    match Store::open_read_only(&options.store).and_then(|store| store.actions_begun()) {
-        Ok(begun) => responder.conclude(begun),
+    let mut responder = Responder::new(response, resolved.layout);
+    let kept = Store::open_read_only(&options.store);
+    match kept.and_then(|store| Ok((store.actions_unended(time::now())?, store))) {
+        Ok((unended, store)) => {
+            let has_ended = |id: &str| store.action(id).is_ok_and(|action| action.ended.is_some());
+            responder.conclude(unended, has_ended);
+        }
         Err(error) => warn!("what became of answers that an earlier agent had begun is not said: {error}"),
     }
     let (policy, striker) = (responder.policy(), responder.striker());
