@@ -30,6 +30,7 @@ mod probe;
 mod process;
 mod responder;
 mod settings;
+mod stand_in;
 mod stilled;
 mod strike;
 mod tree;
