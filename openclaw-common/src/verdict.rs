@@ -167,7 +167,7 @@ pub enum Counter {
     IsolatedPackets,
     /// Connects and sends to a blocked network that were denied.
     BlockedCalls,
-    /// Sockets, connects and sends of isolated processes that were denied.
+    /// Sockets, connects and sends of isolated processes, and connects from an isolated host, that were denied.
     IsolatedCalls,
     /// Children of isolated processes that could not be marked, since the map was full.
     Uninherited,

@@ -4,13 +4,14 @@ use openclaw_detect::Finding;
 
 use super::stdout::Stdout;
 use crate::alert::{Alerts, Outgoing, Trigger};
-use crate::respond::ActionRecord;
+use crate::respond::{ActionRecord, Endings};
 use crate::store::{self, Posted};
 
 /// What is printed is on disk, and so is its alert: whoever saw a finding can rely on it.
 pub(super) struct Audience {
     pub(super) stdout: Stdout,
     pub(super) alerts: Alerts,
+    pub(super) endings: Endings,
 }
 
 impl store::Audience for Audience {
@@ -20,6 +21,10 @@ impl store::Audience for Audience {
 
     fn action(&self, action: ActionRecord) {
         self.stdout.action(action);
+    }
+
+    fn written(&self, action: &ActionRecord) {
+        self.endings.on_record(action);
     }
 
     fn posted(&self, alert: &Outgoing, posted: Posted) {

@@ -34,7 +34,7 @@ use crate::kernel::layout;
 use crate::logs::LogCounts;
 use crate::output::time;
 use crate::pulse::{Pulse, Pulses};
-use crate::respond::Responder;
+use crate::respond::{Endings, Responder};
 use crate::rules::memory;
 use crate::sensor::Witness;
 use crate::store::{Limits, Store, Writer};
@@ -90,7 +90,9 @@ async fn run_until_stopped(options: RunOptions) -> Result<()> {
     let limits = Limits::from(&config.store);
     let (stdout, stdout_thread) = Stdout::start(options.output)?;
     let alerts = Alerts::new(&config.security.alerting, &host.name);
-    let audience = Audience { stdout: stdout.clone(), alerts: alerts.clone() };
+    let response = config.response_settings(&options.socket);
+    let endings = Endings::new(&response.state);
+    let audience = Audience { stdout: stdout.clone(), alerts: alerts.clone(), endings };
     let (store, store_thread) = Writer::start(&options.store, limits, host.name.clone(), Arc::new(audience))?;
     let notices = Notices { alerts: alerts.clone(), store: store.clone() };
     if let Some(aside) = &store_thread.moved_aside {
@@ -102,9 +104,13 @@ async fn run_until_stopped(options: RunOptions) -> Result<()> {
     let (mut alive, gap) = Alive::begin(&options.store);
     let deliveries = Arc::new(Deliveries::new(alerts.clone(), store.clone()));
     deliveries.arrange(Usable::new(&config.security.alerting)?).await;
-    let mut responder = Responder::new(config.response_settings(&options.socket), resolved.layout);
-    match Store::open_read_only(&options.store).and_then(|store| store.actions_begun()) {
-        Ok(begun) => responder.conclude(begun),
+    let mut responder = Responder::new(response, resolved.layout);
+    let kept = Store::open_read_only(&options.store);
+    match kept.and_then(|store| Ok((store.actions_unended(time::now())?, store))) {
+        Ok((unended, store)) => {
+            let has_ended = |id: &str| store.action(id).is_ok_and(|action| action.ended.is_some());
+            responder.conclude(unended, has_ended);
+        }
         Err(error) => warn!("what became of answers that an earlier agent had begun is not said: {error}"),
     }
     let (policy, striker) = (responder.policy(), responder.striker());

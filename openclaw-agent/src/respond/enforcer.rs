@@ -1,6 +1,7 @@
 //! The kernel programs that enforce, by the maps that they read.
 
 mod attach;
+mod links;
 mod networks;
 
 use std::collections::BTreeMap;
@@ -20,6 +21,7 @@ use super::near::{self, Near};
 use super::pins::{self, Pins};
 use super::plan::Plan;
 pub(super) use attach::{Hook, PROGRAMS, attach, load, load_ahead, open_cgroup};
+pub(super) use links::detached;
 use networks::Networks;
 
 /// Plain old data, as aya's maps take it.

@@ -107,6 +107,14 @@ impl Journal {
         Ok(was_there)
     }
 
+    /// Forgets that an entry ended while there was no agent.
+    ///
+    /// # Errors
+    /// It cannot be removed.
+    pub(super) fn forget_end(&self, id: &str) -> io::Result<()> {
+        is_there(fs::remove_file(self.ended_path(id))).map(drop)
+    }
+
     /// Keeps of an entry that it has ended just now, for the next agent to tell of; nothing of one that is forgotten.
     ///
     /// # Errors

@@ -26,10 +26,11 @@ use super::strike::{Strike, Striker};
 use super::tree::{Shortfall, Tree};
 use super::{
     ActionKind, ActionRecord, Network, Outcome, ProcessLookup, Rail, ResponseSettings, Target, attempt,
-    cgroup, clock,
+    cgroup, clock, stand_in,
 };
 
 mod answer;
+mod effect;
 mod errands;
 mod host;
 mod programs;
@@ -83,6 +84,10 @@ pub struct Responder {
     uninherited: u64,
     /// When it is next to be asked which DNS servers isolation leaves open, in nanoseconds since boot.
     exceptions_due: u64,
+    /// When it is next to be looked whether the programs are still attached, likewise.
+    programs_due: u64,
+    /// Whether they were not, and could not be attached anew.
+    is_detached: bool,
     notices: Vec<String>,
     /// Records that the next tick returns.
     untold: Vec<ActionRecord>,
@@ -178,6 +183,8 @@ impl Responder {
             past: VecDeque::new(),
             uninherited: 0,
             exceptions_due: 0,
+            programs_due: 0,
+            is_detached: false,
             notices: Vec::new(),
             untold: Vec::new(),
             extended: Vec::new(),
@@ -508,6 +515,7 @@ impl Responder {
             }
         }
         self.renew_exceptions(now);
+        records.extend(self.look_after_programs(now));
         records.extend(self.sweep());
         records
     }

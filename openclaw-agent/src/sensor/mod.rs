@@ -17,4 +17,5 @@ mod witness;
 pub use load::{LoadError, RingSizes, Rings, Sensor};
 pub use losses::Losses;
 pub use programs::ProgramCost;
+pub(crate) use sys::cgroup_of_link;
 pub use witness::Witness;

@@ -59,7 +59,7 @@ pub(super) fn program_info(program: BorrowedFd<'_>) -> io::Result<bpf_prog_info>
 }
 
 /// Id of the control group that a link of such a program is attached to; 0 where it was detached.
-pub(super) fn cgroup_of_link(id: u32) -> io::Result<u64> {
+pub(crate) fn cgroup_of_link(id: u32) -> io::Result<u64> {
     #[repr(C)]
     struct GetById {
         id: u32,

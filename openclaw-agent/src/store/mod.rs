@@ -187,14 +187,19 @@ impl Store {
         self.read("SELECT record FROM actions WHERE finding = ?1 ORDER BY at, id", [finding])
     }
 
-    /// The actions of which it is not on record what came of them, the oldest first.
+    /// The actions of which it is not on record what came of them, and the verdicts whose time is over at `now` and of which no
+    /// end is, the oldest first.
     ///
     /// # Errors
     /// [`StoreError`]
-    pub fn actions_begun(&self) -> Result<Vec<ActionRecord>, StoreError> {
+    pub fn actions_unended(&self, now: Timestamp) -> Result<Vec<ActionRecord>, StoreError> {
         self.read(
-            "SELECT record FROM actions WHERE json_extract(record, '$.outcome') = ?1 ORDER BY at, id",
-            [Outcome::Begun.name()],
+            "SELECT record FROM actions
+             WHERE record ->> '$.outcome' = ?1
+                OR record ->> '$.outcome' IN (?2, ?3) AND record ->> '$.expires' <= ?4
+                   AND record ->> '$.ended' IS NULL AND record ->> '$.verdict' IS NULL
+             ORDER BY at, id",
+            params![Outcome::Begun.name(), Outcome::Done.name(), Outcome::Failed.name(), nanoseconds(now)],
         )
     }
 

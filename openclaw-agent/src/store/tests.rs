@@ -99,11 +99,22 @@ fn an_action_is_replaced_by_its_next_state() {
 fn what_was_begun_and_has_no_end_is_found_again() {
     let (_folder, _, store) = store();
     let begun = |id, at| ActionRecord { outcome: Outcome::Begun, ..action(id, at, None) };
-    for action in [begun("a2", 2), begun("a1", 1), begun("a3", 3), action("a4", 4, None)] {
+    let ended = ActionRecord { ended: Some(Timestamp(50)), ..action("a5", 5, Some(50)) };
+    let again = ActionRecord { verdict: Some("a7".to_owned()), ..action("a6", 6, Some(50)) };
+    let failed = ActionRecord { outcome: Outcome::Failed, ..action("a8", 8, Some(60)) };
+    let refused = ActionRecord { outcome: Outcome::Refused, ..action("a9", 9, Some(50)) };
+    for action in
+        [begun("a2", 2), begun("a1", 1), begun("a3", 3), action("a4", 4, None), ended, again, refused]
+    {
         store.upsert_action(&action).unwrap();
     }
-    store.upsert_action(&action("a3", 3, None)).unwrap();
-    assert_eq!(store.actions_begun().unwrap(), [begun("a1", 1), begun("a2", 2)]);
+    for action in
+        [action("a3", 3, None), action("a7", 7, Some(50)), failed.clone(), action("b1", 10, Some(61))]
+    {
+        store.upsert_action(&action).unwrap();
+    }
+    let unended = store.actions_unended(Timestamp(60)).unwrap();
+    assert_eq!(unended, [begun("a1", 1), begun("a2", 2), action("a7", 7, Some(50)), failed]);
 }
 
 #[test]

@@ -58,6 +58,9 @@ pub trait Audience: Send + Sync {
     /// An action is kept.
     fn action(&self, _action: ActionRecord) {}
 
+    /// An action is on disk, as far as it had come; also one that nobody is told of.
+    fn written(&self, _action: &ActionRecord) {}
+
     /// An alert has come into the outbox.
     fn posted(&self, _alert: &Outgoing, _posted: Posted) {}
 
@@ -278,6 +281,14 @@ impl Record {
         Ok(Written::Posted(posted))
     }
 
+    fn actions(&self) -> &[ActionRecord] {
+        match self {
+            Record::Finding(_, actions, _) | Record::Quiet(_, actions) => actions,
+            Record::Action(action, _) => std::slice::from_ref(action),
+            Record::Alert(_) | Record::Delivery(_) => &[],
+        }
+    }
+
     fn alerts(&self) -> &[Outgoing] {
         match self {
             Record::Finding(.., alerts) => alerts,
@@ -292,7 +303,8 @@ impl Record {
         match (&self, written) {
             (Record::Delivery(ended), Written::Ended(true)) => audience.ended(&ended.channel),
             (_, Written::Ended(_)) => {}
-            (_, Written::Posted(posted)) => {
+            (record, Written::Posted(posted)) => {
+                record.actions().iter().for_each(|action| audience.written(action));
                 let alerts = self.tell_itself(audience);
                 alerts.iter().zip(posted).for_each(|(outgoing, posted)| audience.posted(outgoing, posted));
             }

@@ -26,8 +26,14 @@ fn rules(name: &str, what: &str) -> String {
     format!("rules:\n  - name: {name}\n    {what}\n")
 }
 
-const COUNTED: &str = "event: process_create\n    condition: process.name == \"oc-counted\"\n    \
-                       threshold: {at_least: 3, within: 10m, by: [process.parent.pid]}";
+/// A rule that counts programs of this name by who began them, which is this process in each test: none shares its name.
+fn counting(program: &str) -> String {
+    let condition = format!("event: process_create\n    condition: process.name == \"{program}\"");
+    rules(
+        "counted",
+        &format!("{condition}\n    threshold: {{at_least: 3, within: 10m, by: [process.parent.pid]}}"),
+    )
+}
 
 fn by_us(event: &Value) -> bool {
     event["process"]["parent"]["pid"] == std::process::id()
@@ -38,7 +44,7 @@ fn the_third_program_in_time_is_found_with_what_it_was_counted_by() {
     live_once!();
     let folder = tempfile::tempdir().unwrap();
     let [counted] = programs(folder.path(), ["oc-counted"]);
-    let agent = Setup::new().rules(&rules("counted", COUNTED)).without_events().start();
+    let agent = Setup::new().rules(&counting("oc-counted")).without_events().start();
     let pids: Vec<u32> = (0..5).map(|_| run(&counted)).collect();
     let finding = agent.wait_for_finding("counted", by_us);
     assert_eq!(finding["event"]["process"]["pid"], pids[2]);
@@ -54,10 +60,10 @@ fn the_third_program_in_time_is_found_with_what_it_was_counted_by() {
 fn what_was_counted_and_learnt_survives_a_reload_and_a_restart() {
     live_once!();
     let folder = tempfile::tempdir().unwrap();
-    let [counted, known, unknown] = programs(folder.path(), ["oc-counted", "oc-known", "oc-unknown"]);
-    let new = "event: process_create\n    condition: process.name startswith \"oc-\"\n    \
+    let [counted, known, unknown] = programs(folder.path(), ["kept-counted", "kept-known", "kept-new"]);
+    let new = "event: process_create\n    condition: process.name startswith \"kept-\"\n    \
                new: {field: process.name, learn: 1s}";
-    let setup = Setup::new().rules(&rules("counted", COUNTED)).rules(&rules("new", new));
+    let setup = Setup::new().rules(&counting("kept-counted")).rules(&rules("new", new));
     let mut agent = setup.start();
     run(&counted);
     run(&known);

@@ -10,17 +10,20 @@ mod isolate;
 mod life;
 mod session;
 
+use std::path::Path;
 use std::time::Duration;
 
+use aya::programs::links::{FdLink, PinnedLink};
 use openclaw_agent::kernel::layout::of_running_kernel;
 use openclaw_agent::respond::{Responder, ResponseSettings};
 use openclaw_common::Layout;
 use openclaw_detect::{Action, Finding, Mode, ProcessId, Response, Severity, Timestamp};
 
 use crate::support::cgroup::Cgroup;
-use crate::support::live;
+use crate::support::deed::Deed;
 use crate::support::network::Cable;
 use crate::support::pins::Bpffs;
+use crate::support::{PATIENCE, live};
 
 /// No verdict of a test lasts for longer.
 const MINUTE: Duration = Duration::from_secs(60);
@@ -82,6 +85,13 @@ pub(crate) fn finding(process: ProcessId) -> Finding {
         evidence: None,
         event: serde_json::Value::Null,
     }
+}
+
+/// Detaches a verdict program, whose pin stays.
+fn detach(pins: &Path, program: &str) {
+    let link = FdLink::from(PinnedLink::from_pin(pins.join(format!("link_{program}"))).unwrap());
+    let mut deed = Deed::new("detach", &[&link.info().unwrap().id().to_string()]);
+    assert!(deed.ended_within(PATIENCE).unwrap().success());
 }
 
 fn layout() -> Layout {

@@ -143,6 +143,12 @@ impl Address {
         self.family == 0
     }
 
+    /// In network order; IPv4 in the first four.
+    #[inline(always)]
+    pub(crate) fn bytes(self) -> [u8; 16] {
+        self.bytes
+    }
+
     #[inline(always)]
     fn first_four(self) -> [u8; 4] {
         [self.bytes[0], self.bytes[1], self.bytes[2], self.bytes[3]]

@@ -1,14 +1,18 @@
 //! What processes ask of sockets: to be made, to connect, to send somewhere.
 
-use aya_ebpf::bindings::{bpf_sock, bpf_sock_addr};
+use aya_ebpf::bindings::{
+    bpf_sock, bpf_sock_addr, bpf_sock_tuple, bpf_sock_tuple__bindgen_ty_1__bindgen_ty_1,
+    bpf_sock_tuple__bindgen_ty_1__bindgen_ty_2,
+};
 use aya_ebpf::helpers::bpf_get_current_pid_tgid;
+use aya_ebpf::helpers::generated::{bpf_sk_lookup_tcp, bpf_sk_release};
 use aya_ebpf::macros::{cgroup_sock, cgroup_sock_addr};
 use aya_ebpf::programs::{SockAddrContext, SockContext};
-use openclaw_common::verdict::{AGENT, Counter, EXCEPTIONS, OWN_LOOPBACK, TICK};
+use openclaw_common::verdict::{AGENT, Counter, EXCEPTIONS, HOST_LOOPBACK, Isolation, OWN_LOOPBACK, TICK};
 use openclaw_ebpf::kernel::current_task;
 use openclaw_ebpf::offset;
 
-use crate::maps::{Address, ISOLATED, count, in_force, isolation, mark};
+use crate::maps::{Address, ISOLATED, count, in_force, isolation, mark, now};
 
 /// The caller gets EPERM.
 const DENY: i32 = 0;
@@ -18,6 +22,12 @@ const ALLOW: i32 = 1;
 /// that is told addresses does not see.
 const STREAM_OF_TCP: (u32, u32) = (1, 6);
 const DATAGRAMS_OF_UDP: (u32, u32) = (2, 17);
+
+/// `BPF_F_CURRENT_NETNS`.
+const CURRENT_NAMESPACE: u64 = u64::MAX;
+
+/// `PF_KTHREAD` of the kernel's `sched.h`.
+const KERNEL_THREAD: u32 = 0x0020_0000;
 
 /// `socket(AF_INET or AF_INET6, …)`. Since 4.10; the id of the process since 5.10.
 #[cgroup_sock(sock_create)]
@@ -88,48 +98,118 @@ fn judge6(ctx: &SockAddrContext) -> i32 {
 
 #[inline(always)]
 fn judge(ctx: &SockAddrContext, address: Address) -> i32 {
-    if isolation_of_caller().is_some() && !may_reach(ctx, address) {
+    if isolation_of_caller().is_some() && !may_reach(ctx, address, OWN_LOOPBACK) {
         return deny(Counter::IsolatedCalls);
     }
     if address.is_blocked() {
         return deny(Counter::BlockedCalls);
     }
-    let_the_agent_out(ctx);
+    if let Some(isolation) = isolation()
+        && isolation.host_until > now()
+    {
+        if is_agent(&isolation) {
+            let_out(ctx);
+        } else if leads_nowhere(ctx, &isolation, address) {
+            return deny(Counter::IsolatedCalls);
+        }
+    }
     ALLOW
 }
 
-/// Whether isolation leaves an address open.
+/// Whether isolation leaves an address open. `loopback` is what says so of loopback.
 #[inline(always)]
-fn may_reach(ctx: &SockAddrContext, address: Address) -> bool {
+fn may_reach(ctx: &SockAddrContext, address: Address, loopback: u32) -> bool {
     let Some(isolation) = isolation() else { return false };
-    if isolation.open & OWN_LOOPBACK != 0 && address.is_loopback() {
+    if isolation.open & loopback != 0 && address.is_loopback() {
         return true;
     }
-    // SAFETY: the context is the kernel's; the verifier checks the read.
-    let port = unsafe { (&raw const (*ctx.sock_addr).user_port).read_volatile() };
     match address.allowed() {
-        Some(allowed) => allowed.port == 0 || allowed.port == u32::from(u16::from_be(port as u16)),
+        Some(allowed) => allowed.port == 0 || allowed.port == u32::from(u16::from_be(port(ctx))),
         None => false,
     }
 }
 
-/// While the host is isolated, what the agent itself connects to is told from everything else by a mark: alerts go out.
+/// The port, in network order.
 #[inline(always)]
-fn let_the_agent_out(ctx: &SockAddrContext) {
-    let Some(isolation) = isolation() else { return };
-    if isolation.host_until == 0 || isolation.agent == 0 || isolation.agent != caller() {
-        return;
+fn port(ctx: &SockAddrContext) -> u16 {
+    // SAFETY: the context is the kernel's; the verifier checks the read.
+    unsafe { (&raw const (*ctx.sock_addr).user_port).read_volatile() as u16 }
+}
+
+/// Whether the caller is the agent that isolates the host.
+#[inline(always)]
+fn is_agent(isolation: &Isolation) -> bool {
+    if isolation.agent == 0 || isolation.agent != caller() {
+        return false;
     }
     let start = start_of_caller();
     // A process whose start cannot be read might be another one of that number.
-    if start == 0 || start / TICK != isolation.agent_start {
-        return;
-    }
+    start != 0 && start / TICK == isolation.agent_start
+}
+
+/// While the host is isolated, what the agent itself connects to is told from everything else by a mark: alerts go out.
+#[inline(always)]
+fn let_out(ctx: &SockAddrContext) {
     // SAFETY: the context is the kernel's; the verifier checks the read and what it yields.
     let socket = unsafe { (*ctx.sock_addr).__bindgen_anon_1.sk };
     if !socket.is_null() {
         mark(socket, AGENT);
     }
+}
+
+/// Whether a connection of TCP would only run into a timeout, since the isolated host drops its packets. In doubt it is not:
+/// the packets are judged in any case.
+#[inline(always)]
+fn leads_nowhere(ctx: &SockAddrContext, isolation: &Isolation, address: Address) -> bool {
+    // SAFETY: the context is the kernel's; the verifier checks the reads.
+    let kind = unsafe {
+        (
+            (&raw const (*ctx.sock_addr).type_).read_volatile(),
+            (&raw const (*ctx.sock_addr).protocol).read_volatile(),
+        )
+    };
+    kind == STREAM_OF_TCP
+        && !may_reach(ctx, address, HOST_LOOPBACK)
+        // Which addresses are this host's own nothing here tells; but to itself it connects where somebody listens.
+        && (isolation.open & HOST_LOOPBACK == 0 || !has_listener(ctx, address))
+        && !is_kernel_thread()
+}
+
+/// Whether somebody of the caller's network namespace listens there, if the address is one of its own. Since 5.0.
+#[inline(always)]
+fn has_listener(ctx: &SockAddrContext, address: Address) -> bool {
+    // SAFETY: plain numbers, of which all zeroes is a value.
+    let mut tuple: bpf_sock_tuple = unsafe { core::mem::zeroed() };
+    let (port, bytes) = (port(ctx), address.bytes());
+    let size = if address.is_v4() {
+        let [a, b, c, d, ..] = bytes;
+        tuple.__bindgen_anon_1.ipv4.daddr = u32::from_ne_bytes([a, b, c, d]);
+        tuple.__bindgen_anon_1.ipv4.dport = port;
+        size_of::<bpf_sock_tuple__bindgen_ty_1__bindgen_ty_1>()
+    } else {
+        // SAFETY: both are sixteen bytes without padding, and every pattern of bits is valid.
+        let words = unsafe { core::mem::transmute::<[u8; 16], [u32; 4]>(bytes) };
+        tuple.__bindgen_anon_1.ipv6.daddr = words;
+        tuple.__bindgen_anon_1.ipv6.dport = port;
+        size_of::<bpf_sock_tuple__bindgen_ty_1__bindgen_ty_2>()
+    };
+    // SAFETY: the context is the kernel's, and the tuple as large as is said; the verifier sees to it that what is found is
+    // released.
+    unsafe {
+        let found =
+            bpf_sk_lookup_tcp(ctx.sock_addr.cast(), &raw mut tuple, size as u32, CURRENT_NAMESPACE, 0);
+        if found.is_null() {
+            return false;
+        }
+        bpf_sk_release(found.cast());
+    }
+    true
+}
+
+/// Whether a thread of the kernel calls: the client of NFS of older kernels tries again without a pause what is denied.
+#[inline(always)]
+fn is_kernel_thread() -> bool {
+    current_task().get_or::<u32>(offset!(task_flags), KERNEL_THREAD) & KERNEL_THREAD != 0
 }
 
 /// One word of the address. Volatile, since the compiler would otherwise copy the array in ways that the

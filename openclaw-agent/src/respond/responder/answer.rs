@@ -3,6 +3,8 @@
 use std::collections::HashSet;
 use std::ops::ControlFlow;
 
+use openclaw_detect::Timestamp;
+
 use super::*;
 
 impl Responder {
@@ -226,30 +228,15 @@ impl Responder {
         if self.enforcer()?.blocked_until(network) < expiry {
             bail!("the kernel's table of blocked networks did not keep {network}");
         }
-        let record = ActionRecord { done: Some(done), ..record };
-        let record = match self.is_let_through(network) {
-            // What is dropped of it stays dropped.
-            true => {
-                let (address, id) = (network.address(), &record.id);
-                let reason = format!(
-                    "connections to {address} are let through all the same; what is dropped of it stays dropped until \
-                     `openclaw response undo {id}`"
-                );
-                record.failed(reason)
-            }
-            false => ActionRecord { verified: Some(clock::wall()), ..record },
-        };
-        if let Some(live) = self.live.get_mut(&number) {
-            live.record = record.clone();
-        }
-        Ok(record)
+        self.done(number, done)
     }
 
-    /// Whether an attempt to connect to a blocked network's first address is not denied. Where this agent cannot try, the
-    /// kernel's tables have to do.
-    fn is_let_through(&self, network: Network) -> bool {
-        cgroup::scope(self.settings.cgroup.as_deref()).is_ok_and(|scope| attempt::is_judged(&scope))
-            && attempt::is_let(network.address()).unwrap_or(false)
+    /// A verdict is told to the kernel; its record says whether it has its effect.
+    pub(super) fn done(&mut self, number: u64, done: Timestamp) -> Result<ActionRecord> {
+        if let Some(live) = self.live.get_mut(&number) {
+            live.record.done = Some(done);
+        }
+        self.verify(number).context("the verdict has ended already")
     }
 
     pub(super) fn do_isolate(
@@ -276,29 +263,39 @@ impl Responder {
         if !marked && process::stat(*first).is_some_and(|now| now.start == stat.start) {
             bail!("the kernel's table of isolated processes did not keep process {first}");
         }
-        record.done = Some(clock::wall());
+        let done = clock::wall();
         record.processes = Some(members.len() as u32);
-        match shortfall.sentence() {
+        if let Some(sentence) = shortfall.sentence() {
             // What could be cut stays cut.
-            Some(sentence) => {
-                let rest = format!("{sentence}; the rest is cut off until `openclaw release {}`", record.id);
-                record = record.failed(rest);
-            }
-            None => record.verified = Some(clock::wall()),
+            let rest = format!("{sentence}; the rest is cut off until `openclaw release {}`", record.id);
+            record = record.failed(rest);
         }
         let what = What::Isolate { root, tree, reported: shortfall };
-        self.live.insert(number, Live { record: record.clone(), expiry, what });
-        Ok(record)
+        self.live.insert(number, Live { record, expiry, what });
+        self.done(number, done)
     }
 
     /// A second verdict on the same target makes the first one last longer, and has a record of its own.
     pub(super) fn extend(&mut self, number: u64, record: ActionRecord, origin: &Origin<'_>) -> ActionRecord {
         let expiry = clock::since_boot().saturating_add(clock::nanoseconds(origin.duration));
         match self.try_extend(number, expiry) {
-            Ok(Some(extended)) => in_force_already(record, &extended),
+            Ok(Some(first)) => self.verify_again(number, &first, record),
             Ok(None) => record,
             Err(error) => record.failed(format!("{error:#}")),
         }
+    }
+
+    /// A verdict that is asked for again is judged again: it may have its effect no more, or by now.
+    fn verify_again(&mut self, number: u64, first: &ActionRecord, record: ActionRecord) -> ActionRecord {
+        let Some(verdict) = self.verify(number) else { return record };
+        if verdict.outcome != first.outcome {
+            let told = self.keep(verdict.clone());
+            self.untold.push(told);
+        }
+        let now = Some(clock::wall());
+        let record = in_force_already(record, &verdict);
+        let verified = now.filter(|_| record.outcome == Outcome::Done);
+        ActionRecord { done: now, verified, ..record }
     }
 
     pub(super) fn try_extend(&mut self, number: u64, expiry: u64) -> Result<Option<ActionRecord>> {

@@ -26,6 +26,7 @@ impl Responder {
             Ok(enforcer) => {
                 self.enforcer = Some(enforcer);
                 self.uninherited = 0;
+                self.is_detached = false;
                 self.tell_of_isolation()
             }
             Err(error) => {

@@ -325,8 +325,8 @@ impl Responder {
                 return;
             }
         };
+        // Their notes stay until it is on record: this agent may be killed before.
         for (record, at) in ended {
-            self.forget(&record.id);
             self.tell_later(ended_without_agent(record, at));
         }
         // All are held before one of them is ended: who is in two goes on when both are over.
@@ -381,7 +381,7 @@ impl Responder {
         noted.is_ok()
     }
 
-    fn forget(&self, id: &str) {
+    pub(super) fn forget(&self, id: &str) {
         if let Err(error) = self.journal.remove(id) {
             tracing::error!("the note on {id}, which is over, cannot be removed: {error}");
         }

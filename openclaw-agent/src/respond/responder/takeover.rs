@@ -33,22 +33,34 @@ impl Responder {
         Ok(())
     }
 
-    /// Says what became of answers that an earlier agent had begun and that nobody goes on with: these are such of which no
-    /// end is on record.
-    pub fn conclude(&mut self, begun: Vec<ActionRecord>) {
-        for record in begun {
+    /// Says what became of answers that an earlier agent had begun and that nobody goes on with: `unended` are such of which
+    /// no end is on record. What `has_ended` by what is on record is not told again.
+    pub fn conclude(&mut self, unended: Vec<ActionRecord>, has_ended: impl Fn(&str) -> bool) {
+        let (told, untold): (Vec<_>, Vec<_>) = std::mem::take(&mut self.untold)
+            .into_iter()
+            .partition(|record| record.ended.is_some() && has_ended(&record.id));
+        self.untold = untold;
+        // An agent told of them that was killed before it had removed its notes.
+        told.iter().for_each(|record| self.forget(&record.id));
+        for record in unended {
             let is_told = self.untold.iter().any(|told| told.id == record.id);
+            let is_in_force = self.live.values().any(|live| live.record.id == record.id);
             // What is noted and cannot be read is somebody else's to end.
-            if is_told || self.struck.contains_key(&record.id) || self.journal.has(&record.id) {
+            if is_told || is_in_force || self.struck.contains_key(&record.id) || self.journal.has(&record.id)
+            {
                 continue;
             }
             let now = Some(clock::wall());
-            let record = if record.kind == ActionKind::Kill && has_ended(&record.target) {
-                ActionRecord { outcome: Outcome::Done, verified: now, ..record }
+            let record = if record.outcome != Outcome::Begun {
+                // Its end was not on record yet when that agent was killed.
+                ActionRecord { outcome: Outcome::Expired, ended: record.expires, ..record }
+            } else if record.kind == ActionKind::Kill && is_gone(&record.target) {
+                ActionRecord { outcome: Outcome::Done, verified: now, ended: now, ..record }
             } else {
-                record.failed("the agent ended while it ran; whether it was done is not known")
+                let reason = "the agent ended while it ran; whether it was done is not known";
+                ActionRecord { ended: now, ..record.failed(reason) }
             };
-            self.tell_later(ActionRecord { ended: now, ..record });
+            self.tell_later(record);
         }
     }
 
@@ -128,10 +140,12 @@ impl Responder {
         if old.is_attached_to(&scope) {
             return Ok(None);
         }
-        self.move_to(&scope, old, left).map(Some)
+        let new = self.move_to(&scope, old, left)?;
+        self.pins.commit()?;
+        Ok(Some(new))
     }
 
-    /// Enforces at another cgroup what was enforced at the one that was configured before.
+    /// Has other programs enforce at a cgroup what these do, but for the marks of sockets. They are staged alone.
     pub(super) fn move_to(
         &self,
         scope: &Path,
@@ -147,13 +161,12 @@ impl Responder {
             new.copy_mark(pid, mark)?;
         }
         self.tell_anew(&mut new)?;
-        self.pins.commit()?;
         Ok(new)
     }
 }
 
 /// Whether a process that was to end has, though its parent may not have asked for it yet.
-fn has_ended(target: &Target) -> bool {
+fn is_gone(target: &Target) -> bool {
     let Target::Process { id, .. } = target else { return false };
     Held::process(id.pid, id.start / TICK).is_none_or(|held| held.has_ended_within(Duration::ZERO))
 }

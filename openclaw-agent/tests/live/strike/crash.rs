@@ -3,15 +3,18 @@
 
 use std::path::Path;
 use std::process::Child;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use openclaw_agent::respond::{
-    ActionKind, ActionRecord, Outcome, Responder, ResponseSettings, keep_suspended,
+    ActionKind, ActionRecord, Endings, Outcome, Responder, ResponseSettings, keep_suspended, undo_all,
 };
 use openclaw_common::Layout;
 use openclaw_detect::Mode;
 use serde_json::{Value, json};
 
 use super::{has_ended, stands_still};
+use crate::support::agent::{Agent, Setup};
+use crate::support::cgroup::Cgroup;
 use crate::support::{live_once, start_of, wait_for};
 
 /// A program that waits, and is killed when it is dropped.
@@ -36,19 +39,23 @@ impl Drop for Waiting {
 }
 
 /// Notes an answer to these processes as an agent does before it begins it; `over` in so many nanoseconds since boot.
-fn note(folder: &Path, kind: &str, members: &[&Waiting], over: u64) {
+/// Returns its id.
+fn note(folder: &Path, kind: &str, members: &[&Waiting], over: u64) -> String {
     let id = format!("{}-0123456789", &kind[..1]);
     let root = members[0].0.id();
     let of = |waiting: &&Waiting| json!({ "pid": waiting.0.id(), "start": start_of(waiting.0.id()) / 10_000_000, "was_stopped": false });
     let target = json!({ "process": { "id": { "pid": root, "start": start_of(root) }, "name": "sleep" } });
+    // Not long ago: the store keeps nothing that is too old.
+    let at = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos() as u64;
     let record = json!({
         "id": id, "finding": "f-1", "rule": "test", "kind": kind, "target": target, "scope": "tree",
-        "outcome": "begun", "reason": Value::Null, "at": 1, "expires": Value::Null, "verdict": Value::Null,
+        "outcome": "begun", "reason": Value::Null, "at": at, "expires": Value::Null, "verdict": Value::Null,
     });
     let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap();
     let members: Vec<Value> = members.iter().map(of).collect();
     let entry = json!({ "record": record, "container": Value::Null, "members": members, "expiry": over, "boot": boot.trim() });
     std::fs::write(folder.join(format!("{id}.json")), entry.to_string()).unwrap();
+    id
 }
 
 /// What the next agent tells of what it found, and the agent.
@@ -137,10 +144,77 @@ fn where_no_agent_comes_the_keeper_ends_what_was_begun() {
     wait_for("it goes on", || !stands_still(suspended.0.id()));
     wait_for("it has ended", || has_ended(doomed.0.id()));
     assert!(!has_ended(suspended.0.id()));
-    // The next agent says so, once.
+    // The next agent says so, and where that is killed before it is on record, the one after it.
     let told = next_agent(folder.path(), Mode::Enforce).1;
     let outcomes: Vec<_> = told.iter().map(|record| (record.kind, record.outcome)).collect();
     assert_eq!(outcomes, [(ActionKind::Kill, Outcome::Done), (ActionKind::Suspend, Outcome::Expired)]);
     assert!(told.iter().all(|record| record.ended.is_some()), "{told:?}");
+    assert_eq!(next_agent(folder.path(), Mode::Enforce).1, told);
+    let endings = Endings::new(folder.path());
+    told.iter().for_each(|record| endings.on_record(record));
     assert!(next_agent(folder.path(), Mode::Enforce).1.is_empty());
+}
+
+#[test]
+fn what_a_keeper_ended_is_on_record_once_wherever_the_next_agents_are_killed() {
+    live_once!();
+    let mut agent = Setup::new().without_events().start();
+    agent.end(libc::SIGKILL);
+    let notes = agent.folder().join("control/answers");
+    std::fs::create_dir_all(&notes).unwrap();
+    let first = Waiting::new();
+    let id = note(&notes, "suspend", &[&first], LATER);
+    let (begun, ended) = (notes.join(format!("{id}.json")), notes.join(format!("{id}.ended")));
+    let entry = std::fs::read(&begun).unwrap();
+    // As the keeper does.
+    std::fs::rename(begun, &ended).unwrap();
+    let is_told = |line: &Value| line["id"] == id;
+
+    // An agent that is killed while its store takes nothing.
+    let database = rusqlite::Connection::open(agent.folder().join("store.db")).unwrap();
+    let full = "CREATE TRIGGER full BEFORE INSERT ON actions BEGIN SELECT RAISE(FAIL, 'full'); END";
+    database.execute_batch(full).unwrap();
+    agent.start_again();
+    agent.wait_for("it is told all the same", is_told);
+    agent.end(libc::SIGKILL);
+    database.execute_batch("DROP TRIGGER full").unwrap();
+    assert!(ended.exists());
+
+    agent.start_again();
+    assert_eq!(agent.wait_for("it is told", is_told)["outcome"], "expired");
+    wait_for("its note is gone", || !ended.exists());
+    let shown = |agent: &Agent| agent.json(&["response", "show", &id, "--output", "json"]);
+    let on_record = shown(&agent);
+    assert_eq!((&on_record["outcome"], &on_record["rule"]), (&"expired".into(), &"test".into()));
+
+    // One that is killed when it is on record, and the note still there.
+    agent.end(libc::SIGKILL);
+    std::fs::write(&ended, entry).unwrap();
+    agent.start_again();
+    agent.settle();
+    assert!(agent.lines(is_told).is_empty(), "{:?}", agent.lines(is_told));
+    assert!(!ended.exists(), "{}", agent.log());
+    assert_eq!(shown(&agent), on_record);
+}
+
+#[test]
+fn a_block_that_is_over_and_whose_end_nobody_wrote_down_is_recorded_as_expired_by_the_next_agent() {
+    live_once!();
+    let cgroup = Cgroup::new();
+    let mut agent = Setup::new().observe(&cgroup).without_events().start();
+    let add = ["blocklist", "add", "203.0.113.77", "--for", "1s", "--output", "json"];
+    let block = agent.json(&add);
+    let id = block["id"].as_str().unwrap();
+    let shown = |agent: &Agent| agent.json(&["response", "show", id, "--output", "json"]);
+    wait_for("it is on record", || {
+        agent.openclaw(&["response", "show", id, "--output", "json"]).status.success()
+    });
+    agent.end(libc::SIGKILL);
+    std::thread::sleep(std::time::Duration::from_secs(1));
+    // As one does that is killed before it has written down what it found to be over.
+    undo_all(&agent.folder().join("bpf"), &agent.folder().join("control/answers")).unwrap();
+    agent.start_again();
+    agent.wait_for("it is told", |line| line["id"] == id && line["outcome"] == "expired");
+    let record = shown(&agent);
+    assert_eq!((&record["outcome"], &record["ended"]), (&"expired".into(), &block["expires"]));
 }

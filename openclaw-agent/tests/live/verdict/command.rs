@@ -1,7 +1,9 @@
 //! What a person asks for by commands, and verdicts whose agent has ended.
 
+use openclaw_common::verdict::VERSION;
 use serde_json::Value;
 
+use super::detach;
 use super::session::Session;
 use crate::support::agent::{Agent, Setup};
 use crate::support::cgroup::Cgroup;
@@ -36,34 +38,71 @@ fn observing(cgroup: &Cgroup) -> Agent {
 }
 
 #[test]
-fn a_block_that_lets_connections_through_has_failed_whatever_the_kernels_tables_say() {
+fn a_block_that_does_not_hold_is_attached_anew_or_has_failed_whatever_the_kernels_tables_say() {
     live!();
     let cgroup = Cgroup::new();
     // It is judged itself, and so can try.
     let agent = Setup::new().observe(&cgroup).without_events().start_as(|command| cgroup.inside(command));
-    for address in ["198.51.100.1", "2001:db8:77::/48"] {
-        let block = act(&agent, &format!("blocklist add {address}"));
-        assert_eq!(block["outcome"], "done", "{block}");
-        assert!(block["verified"].is_string(), "{block}");
+    let add = |address: &str| act(&agent, &format!("blocklist add {address}"));
+    let remove_links = || {
+        for program in ["verdict_connect4", "verdict_connect6"] {
+            std::fs::remove_file(agent.pins().join(format!("link_{program}"))).unwrap();
+        }
+    };
+    let first = add("203.0.113.1");
+    assert!(first["outcome"] == "done" && first["verified"].is_string(), "{first}");
+    remove_links();
+    for address in ["203.0.113.2", "2001:db8:77::/48"] {
+        let block = add(address);
+        assert!(block["outcome"] == "done" && block["verified"].is_string(), "{block}");
     }
-    for program in ["verdict_connect4", "verdict_connect6"] {
-        std::fs::remove_file(agent.pins().join(format!("link_{program}"))).unwrap();
+    assert!(agent.pins().join("link_verdict_connect6").exists());
+
+    // Where the programs cannot be attached anew.
+    let stuck = agent.pins().with_file_name(format!("{VERSION}-new")).join("stuck");
+    std::fs::create_dir_all(stuck.join("full")).unwrap();
+    remove_links();
+    // One that is new, and one that was done before.
+    for address in ["203.0.113.3", "203.0.113.1"] {
+        let output = agent.openclaw(&["blocklist", "add", address]);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success() && said.contains("could not be attached anew"), "{said}");
     }
-    // The kernel takes its time to detach them.
-    for family in ["198.51.100.", "2001:db8:78::"] {
-        let mut last = 1;
-        wait_for("a block has failed", || {
-            last += 1;
-            let output = agent.openclaw(&["blocklist", "add", &format!("{family}{last}")]);
-            let said = String::from_utf8_lossy(&output.stderr);
-            assert_eq!(output.status.success(), !said.contains("are let through all the same"), "{said}");
-            !output.status.success()
-        });
-    }
+    let of_first =
+        |agent: &Agent| agent.json(&["response", "show", first["id"].as_str().unwrap(), "--output", "json"]);
+    wait_for("the first is known to hold no more", || of_first(&agent)["outcome"] == "failed");
     // As far as it holds it is in force, until it is undone.
-    let listed = list(&agent, "response list");
-    assert_eq!(listed.iter().filter(|(_, outcome)| outcome == "failed").count(), 2, "{listed:?}");
+    assert_eq!(list(&agent, "response list").len(), 4);
+    std::fs::remove_dir(stuck.join("full")).unwrap();
+    std::fs::remove_dir(&stuck).unwrap();
+    let again = add("203.0.113.1");
+    assert!(again["outcome"] == "done" && again["verified"].is_string(), "{again}");
+    assert_eq!(again["verdict"], first["id"]);
+    wait_for("the first holds again", || of_first(&agent)["outcome"] == "done");
     agent.json_lines(&["response", "undo", "--all", "--output", "json"]);
+    assert!(!agent.has_pins());
+}
+
+#[test]
+fn a_program_that_somebody_detaches_is_attached_anew_while_the_isolated_stay_cut_off() {
+    live!();
+    needs!("ip");
+    let (cgroup, cable) = (Cgroup::new(), Cable::new());
+    let agent = observing(&cgroup);
+    let mut helper = Helper::new(&cgroup, &cable.near);
+    let session = Session::new(&cable, &mut helper);
+    let listener = cable.far.inside(|| Socket::listen(cable.far.v4(0)).unwrap());
+    let idle = helper.tcp(listener.address()).unwrap();
+    let isolation = act(&agent, &format!("isolate {}", helper.pid));
+    assert!(isolation["outcome"] == "done" && isolation["verified"].is_string(), "{isolation}");
+    for program in ["verdict_egress", "verdict_connect4"] {
+        detach(&agent.pins(), program);
+    }
+    agent.wait_for_log("somebody else has detached verdict_egress, verdict_connect4: the verdict programs were attached anew");
+    assert_eq!(helper.connect(idle, listener.address()).unwrap_err().raw_os_error(), Some(libc::EPERM));
+    session.assert_cut(&mut helper);
+    act(&agent, &format!("release {}", isolation["id"].as_str().unwrap()));
+    session.assert_restored(&mut helper);
     assert!(!agent.has_pins());
 }
 

@@ -112,14 +112,14 @@ fn two_findings_on_one_process_have_an_answer_each_and_one_verdict() {
     needs!("ip");
     let (cgroup, cable) = (Cgroup::new(), Cable::new());
     let rule = |name: &str| {
-        let condition = "process.name == \"odd\"";
+        let condition = "process.name == \"twofold\"";
         format!("  - {{name: {name}, condition: '{condition}', severity: high, action: isolate}}\n")
     };
     let rules = format!("rules:\n{}{}", rule("one"), rule("two"));
     let agent = Setup::new().rules(&rules).enforce(&cgroup).without_events().start();
     let folder = tempfile::tempdir().unwrap();
     let mut shell = Helper::new(&cgroup, &cable.near);
-    let mut odd = shell.child_as(&link(folder.path(), "odd"));
+    let mut odd = shell.child_as(&link(folder.path(), "twofold"));
     let answers = ["one", "two"].map(|rule| {
         let finding = agent.wait_for_finding(rule, |event| event["process"]["pid"] == odd.pid);
         let id = finding["id"].as_str().unwrap();
@@ -154,12 +154,12 @@ fn what_a_rule_keeps_from_being_told_it_answers_nonetheless() {
     live!();
     needs!("ip");
     let (cgroup, cable, webhook) = (Cgroup::new(), Cable::new(), Webhook::new());
-    let rules = "rules:\n  - name: odd\n    condition: process.name == \"odd\"\n    severity: high\n    \
+    let rules = "rules:\n  - name: odd\n    condition: process.name == \"hushed\"\n    severity: high\n    \
                  action: alert_and_isolate\n    suppress: {for: 1h, by: [process.name]}\n";
     let agent = Setup::new().rules(rules).webhook(&webhook.url).enforce(&cgroup).without_events().start();
     let folder = tempfile::tempdir().unwrap();
     let mut shell = Helper::new(&cgroup, &cable.near);
-    let odd = link(folder.path(), "odd");
+    let odd = link(folder.path(), "hushed");
     let mut told = shell.child_as(&odd);
     agent.wait_for_finding("odd", |event| event["process"]["pid"] == told.pid);
     let mut kept_back = shell.child_as(&odd);

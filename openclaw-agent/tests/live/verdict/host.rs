@@ -2,7 +2,7 @@
 
 use std::fmt::Debug;
 use std::io::ErrorKind;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 
 use openclaw_agent::respond::{
     ActionRecord, Exceptions, Network, NoLookup, Outcome, Rail, Responder, ResponseSettings, Target,
@@ -123,6 +123,37 @@ fn an_isolated_host_reaches_what_is_allowed_and_itself_and_nothing_else() {
 }
 
 #[test]
+fn an_isolated_host_is_denied_connections_at_once_unless_they_may_be_to_itself() {
+    live!();
+    needs!("ip");
+    let (stage, mut helper) = scene();
+    let (near, far) = (&stage.cable.near, &stage.cable.far);
+    let [v4, v6, same] =
+        [far.v4(0), far.v6(0), far.v4(7018)].map(|at| far.inside(|| Socket::listen(at).unwrap()));
+    let here = helper.listen((Ipv6Addr::UNSPECIFIED, 7018).into());
+    let mut responder = responder(&stage, &[SOC_NETWORK], None);
+    let record = responder.isolate_host(None, Some(MINUTE));
+    assert_eq!(record.outcome, Outcome::Done, "{record:?}");
+    let mapped = SocketAddr::new(far.ipv4.to_ipv6_mapped().into(), v4.address().port());
+    let denied = responder.enforced().1;
+    for address in [v4.address(), v6.address(), mapped] {
+        assert_denied(helper.connect_tcp(address));
+    }
+    assert_eq!(responder.enforced().1, denied + 3);
+    // Somebody listens here at that port: the packets decide, of which those elsewhere are dropped.
+    let silent = helper.connect_tcp(same.address()).unwrap_err();
+    assert_eq!(silent.raw_os_error(), Some(libc::EINPROGRESS));
+    for own in [near.v4(7018), near.v6(7018), (Ipv4Addr::LOCALHOST, 7018).into()] {
+        helper.connect_tcp(own).unwrap();
+        helper.accept(here, PATIENCE).unwrap();
+    }
+    responder.undo(&record.id).unwrap();
+    for socket in [&v4, &v6, &same] {
+        helper.connect_tcp(socket.address()).unwrap();
+    }
+}
+
+#[test]
 fn all_of_a_machine_is_isolated_and_keeps_its_link() {
     live_alone!();
     needs!("ip");
@@ -145,6 +176,7 @@ fn all_of_a_machine_is_isolated_and_keeps_its_link() {
     helper.connect_tcp(v6.address()).unwrap();
     let socket = helper.udp(near.v4(0)).unwrap();
     assert_denied(helper.send_to(socket, far.v4(9), "out"));
+    assert_denied(helper.connect_tcp(far.v4(9)));
     responder.undo(&record.id).unwrap();
     helper.send_to(socket, far.v4(9), "out").unwrap();
 }

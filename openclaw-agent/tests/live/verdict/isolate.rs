@@ -4,14 +4,15 @@ use std::io::ErrorKind;
 use std::net::IpAddr;
 
 use openclaw_agent::respond::{
-    ActionRecord, NoLookup, Outcome, ProcessLookup, Responder, ResponseSettings, Target,
+    ActionKind, ActionRecord, NoLookup, Outcome, ProcessLookup, Responder, ResponseSettings, Target,
 };
-use openclaw_detect::{ProcessId, Scope};
+use openclaw_common::verdict::VERSION;
+use openclaw_detect::{Action, ProcessId, Scope};
 
-use super::{MINUTE, Stage};
+use super::{MINUTE, Stage, detach};
 use crate::support::helper::{Helper, Remote};
 use crate::support::socket::{MOMENT, Socket};
-use crate::support::{PATIENCE, live, wait_for};
+use crate::support::{PATIENCE, live, start_of, wait_for};
 
 fn isolate(responder: &mut Responder, helper: &Helper) -> ActionRecord {
     let record = responder.isolate(helper.pid, Scope::Tree, None, Some(MINUTE), &NoLookup);
@@ -428,4 +429,71 @@ fn no_orphan_slips_out_while_its_tree_is_isolated() {
     wait_for("there are orphans", || stage.cgroup.processes() > 20);
     isolate(&mut responder, &helper);
     wait_for("every orphan has been denied a socket", || stage.cgroup.processes() == 1);
+}
+
+#[test]
+fn an_isolation_is_tried_by_a_process_that_stands_in_for_the_isolated_and_is_gone_then() {
+    live!();
+    let stage = Stage::new();
+    let mut helper = Helper::new(&stage.cgroup, &stage.cable.near);
+    let mut responder = stage.responder();
+    let record = isolate(&mut responder, &helper);
+    assert!(record.verified >= record.done && record.done.is_some(), "{record:?}");
+    assert_eq!(stage.cgroup.processes(), 1);
+    let below = std::fs::read_dir(stage.cgroup.path()).unwrap();
+    assert_eq!(below.filter(|entry| entry.as_ref().unwrap().path().is_dir()).count(), 0);
+
+    // What the kernel is told is there, but for when the verdict ends: it is in force no more.
+    let pin = stage.bpffs.pins().join("EXPIRIES");
+    let map = aya::maps::Map::from_map_data(aya::maps::MapData::from_pin(pin).unwrap()).unwrap();
+    let mut expiries: aya::maps::HashMap<_, u64, u64> = map.try_into().unwrap();
+    let number = expiries.keys().next().unwrap().unwrap();
+    expiries.remove(&number).unwrap();
+    helper.icmp().unwrap();
+    let again = responder.isolate(helper.pid, Scope::Tree, None, Some(MINUTE / 2), &NoLookup);
+    assert_eq!((again.outcome, &again.verdict), (Outcome::Done, &Some(record.id)), "{again:?}");
+    assert!(again.verified.is_some());
+    assert_eq!(helper.icmp().unwrap_err().raw_os_error(), Some(libc::EPERM));
+    assert_eq!(stage.cgroup.processes(), 1);
+}
+
+#[test]
+fn an_isolation_that_does_not_hold_has_failed_and_the_rules_next_answer_is_tried() {
+    live!();
+    let stage = Stage::new();
+    let helper = Helper::new(&stage.cgroup, &stage.cable.near);
+    let mut responder = stage.responder();
+    let block = responder.block("203.0.113.7".parse().unwrap(), None, Some(MINUTE));
+    assert_eq!(block.outcome, Outcome::Done, "{block:?}");
+    detach(&stage.bpffs.pins(), "verdict_connect4");
+    // Nor can it be attached anew.
+    let stuck = stage.bpffs.pins().with_file_name(format!("{VERSION}-new")).join("stuck");
+    std::fs::create_dir_all(stuck.join("full")).unwrap();
+    let mut finding = super::finding(ProcessId { pid: helper.pid, start: start_of(helper.pid) });
+    finding.response.escalate = vec![Action::Suspend];
+    let records = responder.on_finding(&finding, None, &NoLookup);
+    let outcomes: Vec<_> = records.iter().map(|record| (record.kind, record.outcome)).collect();
+    assert_eq!(outcomes[0], (ActionKind::Isolate, Outcome::Failed), "{records:?}");
+    assert!(records[0].reason.as_ref().unwrap().contains("detached verdict_connect4"), "{records:?}");
+    assert_eq!((records.len(), outcomes[1].0), (2, ActionKind::Suspend));
+    assert_eq!(records[1].escalates.as_ref(), Some(&records[0].id));
+    wait_for("it stands still", || crate::strike::stands_still(helper.pid));
+
+    // It is said of all that it does not hold, once, and that it does again.
+    let outcomes = |records: Vec<ActionRecord>| -> Vec<_> {
+        records
+            .iter()
+            .filter(|record| record.kind != ActionKind::Suspend)
+            .map(|record| record.outcome)
+            .collect()
+    };
+    assert_eq!(outcomes(responder.tick()), [Outcome::Failed; 2]);
+    wait_for("it is attached anew", || {
+        let _ = std::fs::remove_dir(stuck.join("full"));
+        let _ = std::fs::remove_dir(&stuck);
+        let told = outcomes(responder.tick());
+        assert!(told.is_empty() || told == [Outcome::Done; 2], "{told:?}");
+        !told.is_empty()
+    });
+    responder.undo_all().unwrap();
 }

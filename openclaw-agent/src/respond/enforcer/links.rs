@@ -1,0 +1,33 @@
+//! Whether the programs are still attached: whoever is root can detach one, whose pin stays, or remove its pin.
+
+use std::path::Path;
+
+use aya::programs::links::{FdLink, PinnedLink};
+
+use super::super::pins::{Pins, link};
+use super::attach::{Hook, PROGRAMS};
+use crate::sensor::cgroup_of_link;
+
+/// The programs that are attached no more, by name.
+pub(in crate::respond) fn detached(pins: &Pins) -> Vec<&'static str> {
+    let folder = pins.folder();
+    let is_detached = |(name, hook): &&(&'static str, Hook)| !is_attached(&folder.join(link(name)), *hook);
+    PROGRAMS.iter().filter(is_detached).map(|(name, _)| *name).collect()
+}
+
+/// What cannot be asked is taken for attached.
+fn is_attached(pin: &Path, hook: Hook) -> bool {
+    if !pin.try_exists().unwrap_or(true) {
+        return false;
+    }
+    match hook {
+        // As long as it is pinned.
+        Hook::Tracepoint(_) => true,
+        Hook::Packet(_) | Hook::Socket | Hook::Address => cgroup_of(pin).is_none_or(|cgroup| cgroup != 0),
+    }
+}
+
+fn cgroup_of(pin: &Path) -> Option<u64> {
+    let link = FdLink::from(PinnedLink::from_pin(pin).ok()?);
+    cgroup_of_link(link.info().ok()?.id()).ok()
+}

@@ -1,0 +1,125 @@
+//! Whether verdicts hold: tried, tried once more with the programs attached anew, and looked after as long as they live.
+
+use super::*;
+
+/// When it is tried again to attach programs that could not be: the kernel has all of them to look through.
+const TRY_AGAIN: Duration = Duration::from_secs(10);
+
+impl Responder {
+    /// Why a verdict has no effect; none where it has, or where that cannot be tried. What is detached is attached anew first.
+    pub(super) fn missing_effect(&mut self, number: u64) -> Option<String> {
+        let why = self.detached().or_else(|| self.is_let_through(number))?;
+        tracing::warn!("{why}: the verdict programs are attached anew");
+        match self.attach_anew() {
+            Ok(()) => self.is_let_through(number),
+            Err(error) => Some(format!("{why}, and the programs could not be attached anew ({error:#})")),
+        }
+    }
+
+    /// Judges a verdict that is in force by its effect. Returns its record.
+    pub(super) fn verify(&mut self, number: u64) -> Option<ActionRecord> {
+        let missing = self.missing_effect(number);
+        let live = self.live.get_mut(&number)?;
+        let record = live.record.clone();
+        let lacks = matches!(&live.what, What::Isolate { reported, .. } if reported.sentence().is_some());
+        live.record = match missing {
+            Some(why) => {
+                let until = format!("openclaw response undo {}", record.id);
+                record.failed(format!("{why}; what is cut off all the same stays so until `{until}`"))
+            }
+            None if lacks || record.verified.is_some() && record.outcome == Outcome::Done => record,
+            None => {
+                let reason = if record.outcome == Outcome::Done { record.reason } else { None };
+                ActionRecord { outcome: Outcome::Done, verified: Some(clock::wall()), reason, ..record }
+            }
+        };
+        Some(live.record.clone())
+    }
+
+    /// What a verdict lets through that it forbids, where an attempt is let.
+    fn is_let_through(&mut self, number: u64) -> Option<String> {
+        let scope = cgroup::scope(self.settings.cgroup.as_deref()).ok()?;
+        match &self.live.get(&number)?.what {
+            // Where this agent cannot try, the kernel's tables have to do.
+            What::Block(network) => {
+                let address = network.address();
+                (attempt::is_judged(&scope) && attempt::is_let(address).unwrap_or(false))
+                    .then(|| format!("connections to {address} are let through all the same"))
+            }
+            What::Isolate { .. } => {
+                let enforcer = self.enforcer.as_mut()?;
+                match stand_in::way_out(enforcer, number, &scope, &self.settings.isolation) {
+                    Ok(found) => found.map(|what| format!("{what} all the same")),
+                    Err(error) => {
+                        tracing::warn!(
+                            "that an isolation holds is known by the kernel's tables alone, since a process that stands in \
+                             for the isolated cannot try: {error:#}"
+                        );
+                        None
+                    }
+                }
+            }
+            What::IsolateHost => None,
+        }
+    }
+
+    /// What is attached no more.
+    fn detached(&self) -> Option<String> {
+        let names = enforcer::detached(&self.pins);
+        (!names.is_empty()).then(|| format!("somebody else has detached {}", names.join(", ")))
+    }
+
+    /// Attaches the programs once more, with all that they were told. The old ones go when the new ones know it.
+    fn attach_anew(&mut self) -> Result<()> {
+        let scope = cgroup::scope(self.settings.cgroup.as_deref())?;
+        let old = self.enforcer.as_ref().context("the verdict programs are not attached")?;
+        let left = old.verdicts();
+        // Whoever takes all of them back empties the tables before he removes the pins.
+        if !self.live.keys().all(|number| left.contains_key(number)) {
+            bail!("verdicts were taken back from outside of this agent");
+        }
+        let mut new = self.move_to(&scope, old, &left).inspect_err(|_| {
+            let _ = self.pins.remove_staging(); // The error before it is the one to be told.
+        })?;
+        for live in self.live.values_mut() {
+            if let What::Isolate { tree, .. } = &mut live.what {
+                tree.mark_anew(&mut new); // What is missing is in the next tick's shortfall.
+            }
+        }
+        self.pins.commit()?;
+        self.uninherited = 0;
+        self.enforcer = Some(new);
+        Ok(())
+    }
+
+    /// Sees to it that the programs stay attached. Returns the records of verdicts that have no effect any more, or have it
+    /// again.
+    pub(super) fn look_after_programs(&mut self, now: u64) -> Vec<ActionRecord> {
+        if now < self.programs_due {
+            return Vec::new();
+        }
+        self.programs_due = now + clock::nanoseconds(WATCH);
+        let problem = self.detached().and_then(|why| {
+            let problem = self.attach_anew().err().map(|error| format!("{why}: {error:#}"));
+            if problem.is_none() {
+                tracing::warn!("{why}: the verdict programs were attached anew");
+            }
+            problem
+        });
+        if problem.is_some() {
+            self.programs_due = now + clock::nanoseconds(TRY_AGAIN);
+        }
+        if problem.is_some() == self.is_detached {
+            return Vec::new();
+        }
+        self.is_detached = problem.is_some();
+        let records: Vec<ActionRecord> = match problem {
+            Some(problem) => self.live.values().map(|live| live.record.clone().failed(&problem)).collect(),
+            None => {
+                let live: Vec<u64> = self.live.keys().copied().collect();
+                live.into_iter().filter_map(|number| self.verify(number)).collect()
+            }
+        };
+        records.into_iter().map(|record| self.keep(record)).collect()
+    }
+}
