@@ -1,5 +1,6 @@
 //! Keeping the database within its bounds: the oldest goes first, and is counted.
 
+use std::ops::AddAssign;
 use std::time::Duration;
 
 use openclaw_detect::Timestamp;
@@ -8,8 +9,11 @@ use rusqlite::params;
 use super::{Store, StoreError, nanoseconds};
 use crate::config;
 
-/// How many records are deleted at a time when the database is too large.
+/// How many records of each kind are deleted at a time.
 const STEP: i64 = 256;
+
+/// How many times one after another: what is to be written waits meanwhile.
+const STEPS: usize = 4;
 
 /// The bounds of the database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,30 +37,53 @@ pub struct Pruned {
     pub by_age: u64,
     /// Findings, actions and lines of the list of alerts that had to make room.
     pub by_size: u64,
+    /// Whether there is more to delete, for which this is to be asked again.
+    pub more: bool,
+}
+
+impl AddAssign for Pruned {
+    fn add_assign(&mut self, next: Pruned) {
+        *self = Pruned {
+            by_age: self.by_age + next.by_age,
+            by_size: self.by_size + next.by_size,
+            more: next.more,
+        };
+    }
 }
 
 impl Store {
-    /// Deletes what is older at `now` than the limits allow, then the oldest until the rest fits. Actions whose
-    /// time is not over stay, whatever their age.
+    /// Deletes some of what is older at `now` than the limits allow, or else of the oldest while all of it does not fit.
+    /// Actions whose time is not over stay, whatever their age.
     ///
     /// # Errors
     /// [`StoreError::Database`]
     pub fn prune(&self, now: Timestamp, limits: Limits) -> Result<Pruned, StoreError> {
         let age = u64::try_from(limits.max_age.as_nanos()).unwrap_or(u64::MAX);
         let oldest = nanoseconds(Timestamp(now.0.saturating_sub(age)));
-        let mut pruned = Pruned { by_age: self.delete_before(oldest, now)?, by_size: 0 };
-        while self.size()? > limits.max_size {
-            let Some(end_of_step) = self.oldest(STEP)? else { break };
-            let deleted = self.delete_before(end_of_step.saturating_add(1), now)?;
-            if deleted == 0 {
+        let mut pruned = Pruned { more: true, ..Pruned::default() };
+        for _ in 0..STEPS {
+            let by_age = self.delete_before(oldest, now)?;
+            let by_size = if by_age > 0 { 0 } else { self.make_room(now, limits.max_size)? };
+            pruned.by_age += by_age;
+            pruned.by_size += by_size;
+            pruned.more = by_age + by_size > 0;
+            if !pruned.more {
                 break;
             }
-            pruned.by_size += deleted;
         }
-        if pruned != Pruned::default() {
+        if pruned.by_age + pruned.by_size > 0 {
             self.shrink().map_err(|source| self.failed(source))?;
         }
         Ok(pruned)
+    }
+
+    /// Deletes some of the oldest where the database is larger than that. Returns how many.
+    fn make_room(&self, now: Timestamp, max_size: u64) -> Result<u64, StoreError> {
+        if self.size()? <= max_size {
+            return Ok(0);
+        }
+        let end = self.oldest(STEP)?;
+        end.map_or(Ok(0), |end| self.delete_before(end.saturating_add(1), now))
     }
 
     /// Gives the free pages back to the file system.
@@ -91,19 +118,23 @@ impl Store {
             .map_err(|source| self.failed(source))
     }
 
+    /// Deletes what is older than that, the oldest first: [`STEP`] of each kind at most, as many may be of the same moment.
     fn delete_before(&self, time: i64, now: Timestamp) -> Result<u64, StoreError> {
-        let findings = self.changes("DELETE FROM findings WHERE at < ?1", [time])?;
+        let findings = self.changes(
+            "DELETE FROM findings WHERE id IN (SELECT id FROM findings WHERE at < ?1 ORDER BY at LIMIT ?2)",
+            [time, STEP],
+        )?;
         let actions = self.changes(
-            "DELETE FROM actions WHERE at < ?1 AND coalesce(json_extract(record, '$.expires'), 0) <= ?2",
-            params![time, nanoseconds(now)],
+            "DELETE FROM actions WHERE id IN
+               (SELECT id FROM actions WHERE at < ?1 AND coalesce(json_extract(record, '$.expires'), 0) <= ?3
+                ORDER BY at LIMIT ?2)",
+            params![time, STEP, nanoseconds(now)],
         )?;
         // What a channel needs has bounds of its own, and of what was told first it is told how many followed.
-        let goes = "at < ?1 AND body IS NULL AND seq NOT IN (SELECT first FROM throttles)";
-        self.execute(
-            &format!("DELETE FROM deliveries WHERE alert IN (SELECT seq FROM alerts WHERE {goes})"),
-            [time],
-        )?;
-        let alerts = self.changes(&format!("DELETE FROM alerts WHERE {goes}"), [time])?;
+        let goes = "SELECT seq FROM alerts
+                    WHERE at < ?1 AND body IS NULL AND seq NOT IN (SELECT first FROM throttles) ORDER BY at LIMIT ?2";
+        self.execute(&format!("DELETE FROM deliveries WHERE alert IN ({goes})"), [time, STEP])?;
+        let alerts = self.changes(&format!("DELETE FROM alerts WHERE seq IN ({goes})"), [time, STEP])?;
         Ok(findings + actions + alerts)
     }
 }

@@ -179,7 +179,7 @@ fn what_is_too_old_goes_and_an_action_in_force_stays() {
     store.upsert_action(&action("in_force", second, Some(1000 * second))).unwrap();
     let limits = Limits { max_age: Duration::from_secs(50), max_size: u64::MAX };
     let pruned = store.prune(Timestamp(110 * second), limits).unwrap();
-    assert_eq!(pruned, Pruned { by_age: 2, by_size: 0 });
+    assert_eq!(pruned, Pruned { by_age: 2, by_size: 0, more: false });
     assert_eq!(ids(&store.findings(&Filter::default(), 10).unwrap()), ["new"]);
     assert_eq!(store.actions(10).unwrap()[0].id, "in_force");
 }
@@ -191,13 +191,36 @@ fn what_does_not_fit_goes_the_oldest_first_and_the_file_shrinks() {
         store.insert_finding(&finding(&format!("f{n:05}"), n, Severity::Low)).unwrap();
     }
     let limits = Limits { max_age: Duration::MAX, max_size: 200_000 };
-    let pruned = store.prune(Timestamp(u64::MAX), limits).unwrap();
+    let pruned = prune_all(&store, limits);
     let left = store.findings(&Filter::default(), u32::MAX).unwrap();
     assert_eq!(pruned.by_size + left.len() as u64, 3000);
     assert!(store.size().unwrap() <= 200_000);
     assert!(!left.is_empty() && left[0].id == "f02999", "the newest stay");
     drop(store);
     assert!(fs::metadata(&path).unwrap().len() < 400_000);
+}
+
+#[test]
+fn of_many_of_the_same_moment_no_more_go_than_must_and_few_at_a_time() {
+    let (_folder, _, store) = store();
+    for n in 0..6000 {
+        store.insert_finding(&finding(&format!("f{n:05}"), 7, Severity::Low)).unwrap();
+    }
+    let limits = Limits { max_age: Duration::MAX, max_size: store.size().unwrap() / 2 };
+    let once = store.prune(Timestamp(u64::MAX), limits).unwrap();
+    assert!(once.more && once.by_size <= 1024, "{once:?}");
+    prune_all(&store, limits);
+    let left = store.findings(&Filter::default(), u32::MAX).unwrap().len();
+    assert!((2500..3500).contains(&left), "{left} are left");
+}
+
+/// Deletes until there is no more to delete. Returns how much that was.
+fn prune_all(store: &Store, limits: Limits) -> Pruned {
+    let mut all = Pruned { more: true, ..Pruned::default() };
+    while all.more {
+        all += store.prune(Timestamp(u64::MAX), limits).unwrap();
+    }
+    all
 }
 
 #[test]

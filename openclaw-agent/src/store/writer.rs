@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 use tracing::{error, info, warn};
 
 use super::outbox::{Ended, Posted};
-use super::{Limits, Opened, Store, StoreError};
+use super::{Limits, Opened, Pruned, Store, StoreError};
 use crate::alert::{Outgoing, Trigger};
 use crate::output::time;
 use crate::queue::{Receiver, Sender, bounded};
@@ -144,6 +144,7 @@ impl Writer {
             lost: Arc::clone(&lost),
             refused: None,
             posted: 0,
+            pruned: Pruned::default(),
         };
         let thread = thread::Builder::new()
             .name("store".to_owned())
@@ -357,16 +358,20 @@ struct Work {
     refused: Option<Instant>,
     /// Alerts that were posted since the outbox was looked after.
     posted: usize,
+    /// What was deleted of what is to be deleted.
+    pruned: Pruned,
 }
 
 impl Work {
     fn run(&mut self, messages: &Receiver<Message>) {
+        self.bound_outbox();
         self.prune();
         let mut next_prune = Instant::now() + PRUNE_EVERY;
         let mut window_end = self.next_window_end();
         let mut finished = false;
         while !finished {
-            let due = window_end.map_or(next_prune, |end| next_prune.min(end));
+            let next = if self.pruned.more { Instant::now() } else { next_prune };
+            let due = window_end.map_or(next, |end| next.min(end));
             let mut batch = Vec::new();
             let mut questions = Vec::new();
             let mut message = match messages.recv_timeout(due.saturating_duration_since(Instant::now())) {
@@ -395,7 +400,10 @@ impl Work {
             } else if posts {
                 window_end = self.next_window_end();
             }
-            if Instant::now() >= next_prune || self.posted >= MANY {
+            if self.pruned.more {
+                self.prune();
+            } else if Instant::now() >= next_prune || self.posted >= MANY {
+                self.bound_outbox();
                 self.prune();
                 next_prune = Instant::now() + PRUNE_EVERY;
             }
@@ -487,7 +495,8 @@ impl Work {
         }
     }
 
-    fn prune(&mut self) {
+    /// Throws alerts away where too many wait, and gives up what waits for channels that are gone.
+    fn bound_outbox(&mut self) {
         self.posted = 0;
         let limit = self.audience.outbox_limit();
         match self.in_one(|store| store.bound_outbox(limit, time::now())) {
@@ -508,18 +517,28 @@ impl Work {
                 Err(error) => error!(%error, "what waits for channels that are gone cannot be given up"),
             }
         }
-        match self.store.prune(time::now(), self.limits) {
-            Ok(pruned) if pruned.by_size > 0 => {
-                warn!(
-                    count = pruned.by_size,
-                    "the oldest findings and actions were deleted to keep within `store.max_size`"
-                );
+    }
+
+    /// Deletes some of what is too old or too much, and says how much it was when there is no more.
+    fn prune(&mut self) {
+        match self.in_one(|store| store.prune(time::now(), self.limits)) {
+            Ok(pruned) => self.pruned += pruned,
+            Err(error) => {
+                error!(%error, "the database cannot be kept within its bounds");
+                self.pruned.more = false;
             }
-            Ok(pruned) if pruned.by_age > 0 => {
-                info!(count = pruned.by_age, "findings and actions older than `store.max_age` were deleted");
-            }
-            Ok(_) => {}
-            Err(error) => error!(%error, "the database cannot be kept within its bounds"),
+        }
+        if self.pruned.more {
+            return;
+        }
+        let pruned = std::mem::take(&mut self.pruned);
+        if pruned.by_size > 0 {
+            warn!(
+                count = pruned.by_size,
+                "the oldest findings and actions were deleted to keep within `store.max_size`"
+            );
+        } else if pruned.by_age > 0 {
+            info!(count = pruned.by_age, "findings and actions older than `store.max_age` were deleted");
         }
     }
 }
