@@ -217,13 +217,13 @@ impl Storm {
         self.status()["agent"]["memory_bytes"].as_u64().unwrap()
     }
 
-    /// Writes a thousand lines a second, all of the same moment, and waits until all are counted. Returns how many there were.
+    /// Writes a thousand lines a second, and waits until all are counted. Returns how many there were.
     fn rage(&self) -> u64 {
         let before = self.memory();
-        let now = jiff::Zoned::now().strftime("%d/%b/%Y:%H:%M:%S %z").to_string();
         let times = self.seconds * 1000 / Self::EACH_TIME;
         let begun = Instant::now();
         for time in 0..times {
+            let now = jiff::Zoned::now().strftime("%d/%b/%Y:%H:%M:%S %z").to_string();
             let lines: String = (0..Self::EACH_TIME)
                 .map(|line| {
                     format!(
