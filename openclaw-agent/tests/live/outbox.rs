@@ -5,7 +5,7 @@ mod faults;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{File, OpenOptions};
 use std::io::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -133,15 +133,6 @@ fn every_alert_arrives_though_the_agent_is_killed_again_and_again() {
         agent.json(&["status", "--output", "json"])["alerts"]["queued"] == 0
     });
     let arrived = take(endpoint.taken());
-    for (killed, lived) in killed {
-        let tell = blind.iter().filter(|(from, to)| *from <= killed && killed <= *to);
-        let from = tell.map(|(from, _)| *from).max();
-        let from = from.unwrap_or_else(|| panic!("a time was not told: {killed} of {blind:?}"));
-        // One that lived for a moment has not said that it does. Else not from much before: what came in and was not
-        // under way counts as seen.
-        let before = Duration::from_nanos(killed - from);
-        assert!(lived < 3000 || before < BEFORE, "told from {before:?} before");
-    }
     let covered =
         |(before, after): (u64, u64)| blind.iter().any(|(from, to)| before <= *to && after >= *from);
     let missing: Vec<_> =
@@ -153,6 +144,15 @@ fn every_alert_arrives_though_the_agent_is_killed_again_and_again() {
     let kept = agent.json_lines(&["findings", "--rule", "numbered", "--limit", "100000", "--output", "json"]);
     assert!(kept.len() <= arrived, "{} were kept, and {arrived} told", kept.len());
     eprintln!("{} triggers, {arrived} told, {kills} times blind", moments.len());
+    for (killed, lived) in killed {
+        let tell = blind.iter().filter(|(from, to)| *from <= killed && killed <= *to);
+        let from = tell.map(|(from, _)| *from).max();
+        let from = from.unwrap_or_else(|| panic!("a time was not told: {killed} of {blind:?}"));
+        // One that lived for a moment has not said that it does. Else not from much before: what came in and was not
+        // under way counts as seen.
+        let before = Duration::from_nanos(killed - from);
+        assert!(lived < 3000 || before < BEFORE, "told from {before:?} before");
+    }
 }
 
 #[test]
@@ -185,52 +185,100 @@ fn append(log: &Path, text: &str) {
     OpenOptions::new().append(true).open(log).unwrap().write_all(text.as_bytes()).unwrap();
 }
 
+/// A log that is followed, and what a storm of its lines does to the agent.
+struct Storm {
+    agent: Agent,
+    log: PathBuf,
+    seconds: u32,
+    endpoint: Webhook,
+}
+
+impl Storm {
+    /// How many lines are written at once.
+    const EACH_TIME: u32 = 50;
+
+    /// Nothing is told twice of it before it is over.
+    fn prepare(store_size: &'static str) -> Storm {
+        let seconds = if scale() > 1 { 60 } else { 10 };
+        let endpoint = Webhook::new();
+        let throttle = format!("triggers: {{finding: {{throttle: {}s}}}}", seconds + 10);
+        let setup = to(&endpoint.url, &[&throttle]).rules(LINES).store_size(store_size);
+        let log = setup.folder().join("access.log");
+        File::create(&log).unwrap();
+        let agent = setup.source(&format!("web: {{type: nginx, path: {}}}", log.display())).start();
+        Storm { agent, log, seconds, endpoint }
+    }
+
+    fn status(&self) -> Value {
+        self.agent.json(&["status", "--output", "json"])
+    }
+
+    fn memory(&self) -> u64 {
+        self.status()["agent"]["memory_bytes"].as_u64().unwrap()
+    }
+
+    /// Writes a thousand lines a second, and waits until all are counted. Returns how many there were.
+    fn rage(&self) -> u64 {
+        let before = self.memory();
+        let times = self.seconds * 1000 / Self::EACH_TIME;
+        let begun = Instant::now();
+        for time in 0..times {
+            let now = jiff::Zoned::now().strftime("%d/%b/%Y:%H:%M:%S %z").to_string();
+            let lines: String = (0..Self::EACH_TIME)
+                .map(|line| {
+                    format!(
+                        "192.0.2.7 - - [{now}] \"GET /line{time}-{line} HTTP/1.1\" 200 5 \"-\" \"test\"\n"
+                    )
+                })
+                .collect();
+            append(&self.log, &lines);
+            let due = begun + Duration::from_millis(u64::from((time + 1) * Self::EACH_TIME));
+            std::thread::sleep(due.saturating_duration_since(Instant::now()));
+        }
+        let total = u64::from(times * Self::EACH_TIME);
+        wait_for("all but the first are counted", || self.status()["alerts"]["held"] == total - 1);
+        let more = self.memory().saturating_sub(before);
+        assert!(more < 32 << 20, "{more} bytes more");
+        assert_eq!(self.status()["alerts"]["lost"], 0);
+        eprintln!("{total} findings in {} s: {} kB more memory", self.seconds, more >> 10);
+        total
+    }
+}
+
 #[test]
 fn a_storm_is_told_once_and_then_by_its_number() {
     live_once!();
-    const EACH_TIME: u32 = 50;
-    let endpoint = Webhook::new();
-    let seconds = if scale() > 1 { 60 } else { 10 };
-    let throttle = format!("triggers: {{finding: {{throttle: {}s}}}}", seconds + 10);
-    let setup = to(&endpoint.url, &[&throttle]).rules(LINES);
-    let log = setup.folder().join("access.log");
-    File::create(&log).unwrap();
-    let agent = setup.source(&format!("web: {{type: nginx, path: {}}}", log.display())).start();
-    let memory = || agent.json(&["status", "--output", "json"])["agent"]["memory_bytes"].as_u64().unwrap();
-    let before = memory();
-    let now = jiff::Zoned::now().strftime("%d/%b/%Y:%H:%M:%S %z").to_string();
-    let times = seconds * 1000 / EACH_TIME;
-    let begun = Instant::now();
-    for time in 0..times {
-        let lines: String = (0..EACH_TIME)
-            .map(|line| {
-                format!("192.0.2.7 - - [{now}] \"GET /line{time}-{line} HTTP/1.1\" 200 5 \"-\" \"test\"\n")
-            })
-            .collect();
-        append(&log, &lines);
-        let due = begun + Duration::from_millis(u64::from((time + 1) * EACH_TIME));
-        std::thread::sleep(due.saturating_duration_since(Instant::now()));
-    }
-    let total = u64::from(times * EACH_TIME);
-    let first = endpoint.wait_for("the first of the storm", |alert| alert["details"]["rule"] == "lines").body;
-    wait_for("all are in the list", || {
-        agent.json(&["status", "--output", "json"])["alerts"]["held"] == total - 1
-    });
-    let more = memory().saturating_sub(before);
-    assert!(more < 32 << 20, "{more} bytes more");
-    let summary = endpoint.wait_for("their number", |alert| alert["details"]["rule"] == "lines").body;
+    let storm = Storm::prepare("1GB");
+    let total = storm.rage();
+    let of_storm = |alert: &Value| alert["details"]["rule"] == "lines";
+    let first = storm.endpoint.wait_for("the first of the storm", of_storm).body;
+    let summary = storm.endpoint.wait_for("their number", of_storm).body;
     assert_eq!(summary["details"]["held_back"], total - 1, "{summary}");
     assert_eq!(summary["details"]["first"], first["id"]);
-    assert_eq!(endpoint.taken().iter().filter(|alert| alert["details"]["rule"] == "lines").count(), 0);
-    let listed = agent.json_lines(&[
+    assert_eq!(storm.endpoint.taken().iter().filter(|alert| of_storm(alert)).count(), 0);
+    let listed = storm.agent.json_lines(&[
         "alerts", "list", "--held", "--rule", "lines", "--limit", "100000", "--output", "json",
     ]);
     assert_eq!(listed.len() as u64, total - 1);
-    assert_eq!(agent.json(&["status", "--output", "json"])["alerts"]["lost"], 0);
+}
+
+#[test]
+fn a_storm_that_is_larger_than_the_database_has_the_oldest_deleted_by_and_by() {
+    live_once!();
+    let storm = Storm::prepare("10MB");
+    let total = storm.rage();
+    storm.agent.wait_for_log("deleted to keep within `store.max_size`");
+    let kept = storm.agent.json_lines(&["findings", "--limit", "100000", "--output", "json"]).len();
+    assert!((1000..total).contains(&(kept as u64)), "{kept} of {total} are kept");
+    let size = |file: &str| storm.agent.folder().join(file).metadata().unwrap().len();
+    let size = size("store.db") + size("store.db-wal");
+    // What comes in between two looks at its size comes on top.
+    assert!(size < 50 << 20, "{size} bytes");
+    eprintln!("{kept} of {total} are kept, in {} kB", size >> 10);
 }
 
 /// A file system that is full soon. Unmounted when it is dropped.
-struct Small(std::path::PathBuf);
+struct Small(PathBuf);
 
 impl Drop for Small {
     fn drop(&mut self) {

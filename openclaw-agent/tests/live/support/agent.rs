@@ -44,6 +44,7 @@ pub(crate) struct Setup {
     sources: String,
     api: String,
     store: PathBuf,
+    store_size: &'static str,
     events: bool,
 }
 
@@ -61,6 +62,7 @@ impl Setup {
             sources: String::new(),
             api: String::new(),
             store,
+            store_size: "256MB",
             events: true,
         };
         setup.add_rules(FENCE);
@@ -112,6 +114,12 @@ impl Setup {
     /// Keeps the database elsewhere than in the folder of the test.
     pub(crate) fn store(mut self, path: &Path) -> Self {
         self.store = path.to_owned();
+        self
+    }
+
+    /// Lets the database grow so large.
+    pub(crate) fn store_size(mut self, size: &'static str) -> Self {
+        self.store_size = size;
         self
     }
 
@@ -184,10 +192,11 @@ impl Setup {
     pub(crate) fn configure(&self) {
         let folder = self.folder().display();
         let sources = if self.sources.is_empty() { "    {}\n" } else { &self.sources };
-        let Setup { security, api, .. } = self;
+        let Setup { security, api, store_size, .. } = self;
         let store = self.store.display();
         let config = format!(
-            "api:\n  socket: {folder}/control/openclaw.sock\n{api}store:\n  path: {store}\n\
+            "api:\n  socket: {folder}/control/openclaw.sock\n{api}store:\n  path: {store}\n  \
+             max_size: {store_size}\n\
              security:\n  sources:\n{sources}{security}"
         );
         std::fs::write(self.config(), config).unwrap();
