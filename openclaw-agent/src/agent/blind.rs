@@ -7,6 +7,8 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, SystemTime};
 
 use openclaw_detect::{Finding, Severity, Timestamp};
@@ -27,8 +29,10 @@ const STOPPED: &str = "stopped\n";
 pub(super) struct Alive {
     path: PathBuf,
     file: Option<File>,
-    /// The last moment at which nothing was under way; none before the agent watches.
-    settled: Option<SystemTime>,
+    /// The last moment of which it is known that what was under way then is on disk; none before the agent watches.
+    settled: Option<Timestamp>,
+    /// The last such moment that has arrived since, in nanoseconds since 1970; 0 for none.
+    arrived: Arc<AtomicU64>,
 }
 
 /// A time in which nobody watched.
@@ -62,20 +66,22 @@ impl Alive {
         let file = open().map_err(|error| {
             warn!(file = %path.display(), %error, "the next agent will not know since when nobody watches");
         });
-        (Alive { file: file.ok(), path, settled: None }, gap)
+        (Alive { file: file.ok(), path, settled: None, arrived: Arc::default() }, gap)
     }
 
-    /// Says that the agent watches. What came in up to the last time that this was said, and nothing was under way, is on
-    /// disk: from there on the next agent cannot be sure. The first time says nothing yet, since what is told of the time
-    /// before may not be on disk.
-    pub(super) fn beat(&mut self, under_way: u64) {
-        if under_way > 0 {
-            return;
-        }
-        if let Some(settled) = self.settled.replace(SystemTime::now()) {
+    /// Says that the agent watches. `follow` has what it is given called once all that is under way by now is on disk; what
+    /// was still to be read then is by the time that the next one is called: from the one before on the next agent
+    /// cannot be sure. The first says nothing yet, since what is told of the time before may not be on disk.
+    pub(super) fn beat(&mut self, follow: impl FnOnce(Box<dyn FnOnce() + Send>)) {
+        let arrived = self.arrived.swap(0, Relaxed);
+        if arrived > 0
+            && let Some(settled) = self.settled.replace(Timestamp(arrived))
+        {
             self.empty();
-            self.set(settled);
+            self.set(SystemTime::UNIX_EPOCH + Duration::from_nanos(settled.0));
         }
+        let (now, arrived) = (time::now(), Arc::clone(&self.arrived));
+        follow(Box::new(move || arrived.store(now.0, Relaxed)));
     }
 
     fn empty(&self) {
@@ -157,15 +163,20 @@ mod tests {
         let store = folder.path().join("s.db");
         let (mut first, gap) = Alive::begin(&store);
         assert_eq!(gap, None, "nobody was there before");
-        first.beat(0);
+        let mut waits = None;
+        for arrives in [true, true, true, false] {
+            first.beat(|arrive| if arrives { arrive() } else { waits = Some(arrive) });
+        }
         let settled = first.settled.unwrap();
-        first.beat(0);
-        first.beat(3);
+        // What is under way for longer is not counted as seen, nor what came right before.
+        for _ in 0..3 {
+            first.beat(|_| ());
+        }
         drop(first);
         let (second, gap) = Alive::begin(&store);
         let gap = gap.unwrap();
-        let since = settled.duration_since(SystemTime::UNIX_EPOCH).unwrap();
-        assert_eq!(u128::from(gap.since.0), since.as_nanos(), "what was under way is not counted as seen");
+        assert!(gap.since < settled && gap.since > Timestamp(settled.0 - 1_000_000_000), "{gap:?}");
+        waits.unwrap()();
         let (_, again) = Alive::begin(&store);
         assert_eq!(again.as_ref(), Some(&gap), "a start that came to nothing changes nothing");
         let finding = gap.finding(Timestamp(gap.since.0 + 2_500_000_000), Timestamp(0));
@@ -176,8 +187,9 @@ mod tests {
         second.stopped(SystemTime::now());
         let (mut third, gap) = Alive::begin(&store);
         assert!(gap.unwrap().stopped);
-        third.beat(0);
-        third.beat(0);
+        for _ in 0..3 {
+            third.beat(|arrive| arrive());
+        }
         assert!(!Alive::begin(&store).1.unwrap().stopped);
     }
 }

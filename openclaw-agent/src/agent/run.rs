@@ -11,7 +11,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::Notify;
 use tracing::{info, warn};
 
-use super::answers::Answers;
+use super::answers::{Answers, Message};
 use super::audience::Audience;
 use super::blind::{self, Alive};
 use super::control::Control;
@@ -196,7 +196,7 @@ async fn run_until_stopped(options: RunOptions) -> Result<()> {
         }
     };
     let heartbeat = tokio::spawn(alert::beat(alerts.clone(), store.clone(), status.clone()));
-    let (under_way, written) = (messages.clone(), store.clone());
+    let under_way = messages.clone();
     let control = Control {
         started: Instant::now(),
         host: host.name,
@@ -244,7 +244,11 @@ async fn run_until_stopped(options: RunOptions) -> Result<()> {
                 if sensor.has_ended() || answers_thread.has_ended() {
                     break false;
                 }
-                alive.beat(under_way.waiting() + written.waiting());
+                alive.beat(|arrive| {
+                    let follow = |answers: &mut Answers| answers.store.when_written(arrive);
+                    // Where there is no room, the next one follows.
+                    let _ = under_way.try_send(Message::Request(Box::new(follow)));
+                });
                 manager.go_on(status(), &mut pulses, Instant::now());
             }
         }

@@ -200,6 +200,11 @@ impl Writer {
         answer.recv_timeout(PATIENCE).ok()
     }
 
+    /// Calls this when what was queued before is written; never, where the queue is full.
+    pub fn when_written(&self, then: impl FnOnce() + Send + 'static) {
+        let _ = self.put(|_| then());
+    }
+
     /// Queues a question. `None` where there is no room.
     fn put(&self, question: impl FnOnce(&Store) + Send + 'static) -> Option<()> {
         self.queue.try_send(Message::Ask(Box::new(question))).ok()
