@@ -148,7 +148,7 @@ fn a_wrong_command_line_exits_with_2_and_help_with_0() {
 }
 
 #[test]
-fn mistakes_in_the_configuration_are_told_by_place_and_stop_every_command() {
+fn mistakes_in_the_configuration_are_told_by_place_by_every_command() {
     let host = Host::new();
     assert!(host.stdout("config check").contains("openclaw-config.yml: good"));
     host.write("bad.yml", "security:\n  response:\n    mode: enforced\n");

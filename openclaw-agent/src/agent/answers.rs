@@ -15,6 +15,7 @@ use super::counts::ActionCounts;
 use crate::alert::{Alerts, Outgoing};
 use crate::api::protocol::Isolate;
 use crate::mask;
+use crate::output::time;
 use crate::pipeline::Processes;
 use crate::pulse::Pulse;
 use crate::queue::{Receiver, Sender, bounded};
@@ -33,6 +34,9 @@ const WRITING: Duration = Duration::from_secs(2);
 
 /// What stands in the place of a rule's name where the breaker has cut something off.
 const BREAKER: &str = "response_breaker";
+
+/// The same where somebody has detached what enforces.
+const DETACHED: &str = "verdicts_detached";
 
 /// How long the thread sleeps at most.
 const IDLE: Duration = Duration::from_secs(1);
@@ -122,6 +126,12 @@ impl Answers {
         let records = self.responder.tick();
         self.tell_all(records);
         self.tell_of_trips();
+        for message in self.responder.take_alarms() {
+            let now = time::now();
+            let id = format!("{:x}-{DETACHED}", now.0);
+            let facts = serde_json::json!({ "reason": message });
+            self.tell_finding(Finding::of_sensor(id, DETACHED, now, &message, &facts), Vec::new());
+        }
         if self.look_again.take_if(|at| Instant::now() >= *at).is_some() {
             self.responder.look_again(&Asked(&self.processes, &self.pulse));
         }

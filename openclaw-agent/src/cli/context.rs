@@ -37,11 +37,11 @@ impl Context {
         let socket = match config::load(self.config.as_deref()) {
             Ok(loaded) => socket_path(&loaded.config),
             // The agent goes on with the configuration before, and is to be reached all the same.
-            Err(ConfigError::Mistakes { path, .. }) => {
-                warn!("{} has mistakes: `openclaw config check` shows them", path.display());
-                config::socket(&path)?.unwrap_or_else(socket::default_path)
+            Err(error) => {
+                let ConfigError::Mistakes { path, .. } = &error else { return Err(error.into()) };
+                warn!("{error}");
+                config::socket(path)?.unwrap_or_else(socket::default_path)
             }
-            Err(error) => return Err(error.into()),
         };
         Ok(Client::connect(&socket)?)
     }

@@ -7,7 +7,7 @@ mod networks;
 use std::collections::BTreeMap;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use aya::Ebpf;
@@ -374,7 +374,8 @@ fn inode(path: &Path) -> Result<u64> {
     Ok(path.metadata().with_context(|| format!("cannot look at {}", path.display()))?.ino())
 }
 
-/// The pin of one link, by which it is seen that verdicts are still enforced.
-pub(super) fn a_link(pins: &Pins) -> PathBuf {
-    pins.folder().join(pins::link("verdict_egress"))
+/// Whether any program is still attached by its pin: whoever takes verdicts back by hand removes all of them.
+pub(super) fn is_pinned(pins: &Pins) -> bool {
+    let folder = pins.folder();
+    PROGRAMS.iter().any(|(name, _)| folder.join(pins::link(name)).exists())
 }

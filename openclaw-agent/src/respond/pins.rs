@@ -45,6 +45,11 @@ impl Pins {
         self.base().join(format!("{VERSION}-new"))
     }
 
+    /// The folder of what was in force, while another takes its place.
+    fn former(&self) -> PathBuf {
+        self.base().join(format!("{VERSION}-old"))
+    }
+
     /// Whether pins are in force.
     pub(super) fn exist(&self) -> bool {
         is_bpffs(&self.bpffs) && self.folder().is_dir()
@@ -116,12 +121,47 @@ impl Pins {
         }
     }
 
-    /// Puts the staged pins in force, in place of those that are.
+    /// Puts the staged pins in force, in place of those that are. At each moment the ones or the others are: see
+    /// [`Pins::recover`].
+    ///
+    /// # Errors
+    /// Those before are in force still.
     pub(super) fn commit(&self) -> Result<()> {
         self.trust()?;
-        remove_folder(&self.folder())?;
-        fs::rename(self.staging(), self.folder())
-            .with_context(|| format!("cannot rename {}", self.staging().display()))
+        let (folder, former) = (self.folder(), self.former());
+        let rename = |from: &Path, to: &Path| {
+            fs::rename(from, to).with_context(|| format!("cannot rename {}", from.display()))
+        };
+        let takes_a_place = folder.is_dir();
+        if takes_a_place {
+            remove_folder(&former)?;
+            rename(&folder, &former)?;
+        }
+        if let Err(error) = rename(&self.staging(), &folder) {
+            if takes_a_place {
+                rename(&former, &folder)?;
+            }
+            return Err(error);
+        }
+        // What cannot be removed of them now is when the next agent comes.
+        remove_folder(&former).or_else(|error| {
+            tracing::warn!("verdicts that were replaced stay in force until they are over: {error:#}");
+            Ok(())
+        })
+    }
+
+    /// Brings what an agent began to an end that was killed while it made pins, or put them in force.
+    pub(super) fn recover(&self) -> Result<()> {
+        self.trust()?;
+        if !is_bpffs(&self.bpffs) {
+            return Ok(());
+        }
+        let (folder, former) = (self.folder(), self.former());
+        if former.is_dir() && !folder.is_dir() {
+            fs::rename(&former, &folder).with_context(|| format!("cannot rename {}", former.display()))?;
+        }
+        remove_folder(&former)?;
+        remove_folder(&self.staging())
     }
 
     /// Removes what is in force, and with it the verdicts.
@@ -130,7 +170,7 @@ impl Pins {
         remove_folder(&self.folder())
     }
 
-    /// Removes what an agent left that was killed while it made pins.
+    /// Removes what was made and is not put in force.
     pub(super) fn remove_staging(&self) -> Result<()> {
         self.trust()?;
         if is_bpffs(&self.bpffs) { remove_folder(&self.staging()) } else { Ok(()) }
@@ -145,7 +185,7 @@ impl Pins {
         each(entries, |entry| {
             let entry = entry.with_context(|| format!("cannot list {shown}"))?;
             let name = entry.file_name().to_string_lossy().into_owned();
-            let version = name.trim_end_matches("-new");
+            let version = name.trim_end_matches("-new").trim_end_matches("-old");
             let is_version = version.strip_prefix('v').is_some_and(|number| number.parse::<u32>().is_ok());
             if !is_version || version == VERSION {
                 return Ok(());

@@ -12,7 +12,7 @@ use openclaw_common::Layout;
 use openclaw_common::verdict::{Counter, TICK, Verdict};
 use openclaw_detect::{Action, Finding, ProcessId, Scope, Severity};
 
-use super::enforcer::{self, Enforcer, a_link};
+use super::enforcer::{self, Enforcer};
 use super::errand::{self, Errand, Errands};
 use super::guard::{NetworkGuard, ProcessGuard};
 use super::journal::Journal;
@@ -86,6 +86,10 @@ pub struct Responder {
     exceptions_due: u64,
     /// When it is next to be looked whether the programs are still attached, likewise.
     programs_due: u64,
+    /// When they may be attached anew once more, likewise.
+    anew_due: u64,
+    /// What somebody did to the programs, which nobody was told yet.
+    alarms: Vec<String>,
     /// Whether they were not, and could not be attached anew.
     is_detached: bool,
     notices: Vec<String>,
@@ -184,6 +188,8 @@ impl Responder {
             uninherited: 0,
             exceptions_due: 0,
             programs_due: 0,
+            anew_due: 0,
+            alarms: Vec::new(),
             is_detached: false,
             notices: Vec::new(),
             untold: Vec::new(),
@@ -224,6 +230,11 @@ impl Responder {
         if let Err(error) = self.load_ahead() {
             tracing::warn!("the first verdict will take longer to make: {error:#}");
         }
+    }
+
+    /// What somebody did to the programs that enforce, since that was asked last.
+    pub fn take_alarms(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.alarms)
     }
 
     /// What a person should know about the start, in sentences.

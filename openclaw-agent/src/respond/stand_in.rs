@@ -14,7 +14,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 use openclaw_common::verdict::{EXCEPTIONS, OWN_LOOPBACK, ProcessMark};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::io::Errno;
+use rustix::io::{Errno, retry_on_intr};
 use rustix::net::{AddressFamily, SendFlags, SocketFlags, SocketType};
 use rustix::pipe::{PipeFlags, pipe_with};
 
@@ -27,6 +27,9 @@ const PATIENCE: Duration = Duration::from_secs(1);
 
 /// The discard service (RFC 863). No packet goes there.
 const PORT: u16 = 9;
+
+/// What the names of its control groups begin with; an agent's number follows.
+const FOLDER: &str = "openclaw-stand-in-";
 
 /// Addresses that are nobody's: of documentation (RFC 5737, RFC 3849), and reserved ones (RFC 1112, RFC 6666).
 const NOBODYS: [IpAddr; 6] = [
@@ -74,8 +77,9 @@ pub(super) fn way_out(
     let tried = process.try_as(enforcer, verdict);
     drop(process);
     let open = exceptions.open();
-    let is_left_open =
-        |way: u8| way == MAKE && open & EXCEPTIONS != 0 || way == SEND && open & OWN_LOOPBACK != 0;
+    let may_send =
+        open & OWN_LOOPBACK != 0 || exceptions.allows(Network::from(IpAddr::V4(Ipv4Addr::LOCALHOST)));
+    let is_left_open = |way: u8| way == MAKE && open & EXCEPTIONS != 0 || way == SEND && may_send;
     let let_through = tried?;
     let found = WAYS.iter().find(|(way, _)| let_through & way != 0 && !is_left_open(*way));
     Ok(found.map(|(_, what)| *what))
@@ -133,7 +137,8 @@ impl Process {
     fn read(&self, into: &mut [u8]) -> Result<()> {
         let time = Timespec::try_from(PATIENCE).ok();
         let mut waited = [PollFd::new(&self.said, PollFlags::IN)];
-        if poll(&mut waited, time.as_ref()).context("cannot wait for it")? == 0 {
+        let answers = retry_on_intr(|| poll(&mut waited, time.as_ref()));
+        if answers.context("cannot wait for it")? == 0 {
             bail!("it does not answer");
         }
         let length = rustix::io::read(&self.said, &mut *into).context("cannot hear it")?;
@@ -188,8 +193,17 @@ impl Child<'_> {
         rustix::io::read(self.wait, &mut [0_u8])?;
 
         let mut let_through = 0;
+        // What fails for want of memory or descriptors says nothing.
         let mut note = |way: u8, tried: rustix::io::Result<()>| {
-            if tried != Err(Errno::PERM) {
+            let is_let = match tried {
+                Ok(()) => true,
+                // After the programs were asked.
+                Err(Errno::NETUNREACH | Errno::HOSTUNREACH | Errno::ADDRNOTAVAIL) => {
+                    way != MAKE && way != SEND
+                }
+                Err(_) => false,
+            };
+            if is_let {
                 let_through |= way;
             }
         };
@@ -235,7 +249,7 @@ struct Folder {
 
 impl Folder {
     fn make(scope: &Path) -> Result<Self> {
-        let path = scope.join(format!("openclaw-stand-in-{}", std::process::id()));
+        let path = scope.join(format!("{FOLDER}{}", std::process::id()));
         // What an agent of this number left that was killed.
         let _ = std::fs::remove_dir(&path);
         std::fs::create_dir(&path).with_context(|| format!("cannot make the cgroup {}", path.display()))?;
@@ -252,8 +266,23 @@ impl Folder {
 
 impl Drop for Folder {
     fn drop(&mut self) {
-        if let Err(error) = std::fs::remove_dir(&self.path) {
-            tracing::warn!("cannot remove the cgroup {}: {error}", self.path.display());
+        // Who was in it may be on its way out.
+        for _ in 0..20 {
+            if std::fs::remove_dir(&self.path).is_ok() {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        tracing::warn!("the cgroup {} is left to the next agent", self.path.display());
+    }
+}
+
+/// Removes the control groups that agents left within a scope who were killed amid a trial.
+pub(super) fn clear_away(scope: &Path) {
+    for entry in std::fs::read_dir(scope).into_iter().flatten().flatten() {
+        if entry.file_name().to_string_lossy().starts_with(FOLDER) {
+            // Another agent's, in which somebody is.
+            let _ = std::fs::remove_dir(entry.path());
         }
     }
 }

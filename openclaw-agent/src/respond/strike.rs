@@ -190,7 +190,7 @@ impl Striker {
         };
         if !is_done_at_once && let Err(error) = self.journal.write(&Entry::new(&record, &group, expiry)) {
             let reason = format!("nothing was done, since it could not be noted what is being done: {error}");
-            return Strike::not(record.failed(reason));
+            return Strike::not(ActionRecord { expires: None, ..record.failed(reason) });
         }
         // A tree stands still before it is ended: its members make no more of them, and stay in it.
         group.signal(if is_done_at_once { Signal::KILL } else { Signal::STOP });

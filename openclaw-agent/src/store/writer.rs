@@ -37,6 +37,8 @@ enum Message {
     Write(Box<Record>),
     /// Something to be looked up or changed, in its turn.
     Ask(Box<dyn FnOnce(&Store) + Send>),
+    /// To be called once what came before it is on disk.
+    Arrive(Box<dyn FnOnce() + Send>),
     /// Write what came before this, then end.
     Finish,
 }
@@ -200,9 +202,9 @@ impl Writer {
         answer.recv_timeout(PATIENCE).ok()
     }
 
-    /// Calls this when what was queued before is written; never, where the queue is full.
+    /// Calls this when what was queued before is on disk; never, where that is full, or the queue is.
     pub fn when_written(&self, then: impl FnOnce() + Send + 'static) {
-        let _ = self.put(|_| then());
+        let _ = self.queue.try_send(Message::Arrive(Box::new(then)));
     }
 
     /// Queues a question. `None` where there is no room.
@@ -378,7 +380,7 @@ impl Work {
             let next = if self.pruned.more { Instant::now() } else { next_prune };
             let due = window_end.map_or(next, |end| next.min(end));
             let mut batch = Vec::new();
-            let mut questions = Vec::new();
+            let (mut questions, mut arrivals) = (Vec::new(), Vec::new());
             let mut message = match messages.recv_timeout(due.saturating_duration_since(Instant::now())) {
                 Ok(message) => Some(message),
                 Err(RecvTimeoutError::Timeout) => None,
@@ -389,14 +391,19 @@ impl Work {
                     Message::Write(record) => batch.push(*record),
                     // After what came before it, and before what comes after.
                     Message::Ask(question) => questions.push(question),
+                    Message::Arrive(then) => arrivals.push(then),
                     Message::Finish => finished = true,
                 }
-                let is_whole = finished || batch.len() >= BATCH || !questions.is_empty();
+                let is_asked = !questions.is_empty() || !arrivals.is_empty();
+                let is_whole = finished || batch.len() >= BATCH || is_asked;
                 message = if is_whole { None } else { messages.try_recv().ok() };
             }
             let posts = batch.iter().any(|record| !matches!(record, Record::Delivery(_)));
             self.write(batch);
             questions.into_iter().for_each(|question| question(&self.store));
+            if self.refused.is_none() {
+                arrivals.into_iter().for_each(|then: Box<dyn FnOnce() + Send>| then());
+            }
             if window_end.is_some_and(|end| Instant::now() >= end) {
                 window_end = match self.end_windows() {
                     true => self.next_window_end(),

@@ -285,8 +285,14 @@ impl Responder {
         }
     }
 
-    /// A verdict that is asked for again is judged again: it may have its effect no more, or by now.
+    /// A verdict that is asked for again is judged again: it may have its effect no more, or by now. Not each time, where a
+    /// rule fires again and again.
     fn verify_again(&mut self, number: u64, first: &ActionRecord, record: ActionRecord) -> ActionRecord {
+        let earliest = clock::wall().0.saturating_sub(clock::nanoseconds(effect::GOOD_FOR));
+        if first.outcome == Outcome::Done && first.verified.is_some_and(|at| at.0 > earliest) {
+            let record = in_force_already(record, first);
+            return ActionRecord { done: Some(clock::wall()), verified: first.verified, ..record };
+        }
         let Some(verdict) = self.verify(number) else { return record };
         if verdict.outcome != first.outcome {
             let told = self.keep(verdict.clone());
@@ -350,7 +356,7 @@ impl Responder {
     /// Gives up verdicts whose pins were removed from outside: what was undone is not to come back with the
     /// next verdict.
     pub(super) fn notice_removal(&mut self) {
-        if self.enforcer.is_some() && !(self.has_hold() && a_link(&self.pins).exists()) {
+        if self.enforcer.is_some() && !(self.has_hold() && enforcer::is_pinned(&self.pins)) {
             self.enforcer = None;
             let reason = "its pins were removed from outside of this agent";
             let ended = self.give_up(Outcome::Undone, Some(reason));

@@ -5,10 +5,16 @@ use super::*;
 /// When it is tried again to attach programs that could not be: the kernel has all of them to look through.
 const TRY_AGAIN: Duration = Duration::from_secs(10);
 
+/// For how long it is known that a verdict has its effect, once it was seen.
+pub(super) const GOOD_FOR: Duration = Duration::from_secs(10);
+
 impl Responder {
     /// Why a verdict has no effect; none where it has, or where that cannot be tried. What is detached is attached anew first.
     pub(super) fn missing_effect(&mut self, number: u64) -> Option<String> {
         let why = self.detached().or_else(|| self.is_let_through(number))?;
+        if clock::since_boot() < self.anew_due {
+            return Some(format!("{why}, and the programs were attached anew a moment ago"));
+        }
         tracing::warn!("{why}: the verdict programs are attached anew");
         match self.attach_anew() {
             Ok(()) => self.is_let_through(number),
@@ -27,7 +33,7 @@ impl Responder {
                 let until = format!("openclaw response undo {}", record.id);
                 record.failed(format!("{why}; what is cut off all the same stays so until `{until}`"))
             }
-            None if lacks || record.verified.is_some() && record.outcome == Outcome::Done => record,
+            None if lacks => record,
             None => {
                 let reason = if record.outcome == Outcome::Done { record.reason } else { None };
                 ActionRecord { outcome: Outcome::Done, verified: Some(clock::wall()), reason, ..record }
@@ -38,6 +44,12 @@ impl Responder {
 
     /// What a verdict lets through that it forbids, where an attempt is let.
     fn is_let_through(&mut self, number: u64) -> Option<String> {
+        let found = self.try_it(number)?;
+        // One that is over by then is to let all through.
+        self.live.get(&number).filter(|live| live.expiry > clock::since_boot()).map(|_| found)
+    }
+
+    fn try_it(&mut self, number: u64) -> Option<String> {
         let scope = cgroup::scope(self.settings.cgroup.as_deref()).ok()?;
         match &self.live.get(&number)?.what {
             // Where this agent cannot try, the kernel's tables have to do.
@@ -71,6 +83,7 @@ impl Responder {
 
     /// Attaches the programs once more, with all that they were told. The old ones go when the new ones know it.
     fn attach_anew(&mut self) -> Result<()> {
+        self.anew_due = clock::since_boot() + clock::nanoseconds(TRY_AGAIN);
         let scope = cgroup::scope(self.settings.cgroup.as_deref())?;
         let old = self.enforcer.as_ref().context("the verdict programs are not attached")?;
         let left = old.verdicts();
@@ -86,7 +99,14 @@ impl Responder {
                 tree.mark_anew(&mut new); // What is missing is in the next tick's shortfall.
             }
         }
-        self.pins.commit()?;
+        // Nor does one who removes the pins alone want to have them back.
+        let put_in_force = match enforcer::is_pinned(&self.pins) {
+            true => self.pins.commit(),
+            false => Err(anyhow::anyhow!("all pins were removed from outside of this agent")),
+        };
+        put_in_force.inspect_err(|_| {
+            let _ = self.pins.remove_staging(); // As above.
+        })?;
         self.uninherited = 0;
         self.enforcer = Some(new);
         Ok(())
@@ -99,27 +119,38 @@ impl Responder {
             return Vec::new();
         }
         self.programs_due = now + clock::nanoseconds(WATCH);
-        let problem = self.detached().and_then(|why| {
-            let problem = self.attach_anew().err().map(|error| format!("{why}: {error:#}"));
-            if problem.is_none() {
-                tracing::warn!("{why}: the verdict programs were attached anew");
+        let problem = match self.detached() {
+            // Not at once each time: it would be a race with who detaches them.
+            Some(_) if now < self.anew_due => return Vec::new(),
+            Some(why) => {
+                let problem = self.attach_anew().err().map(|error| format!("{why}: {error:#}"));
+                let done = if problem.is_none() {
+                    "they were attached anew"
+                } else {
+                    "they cannot be attached anew"
+                };
+                self.alarms.push(format!("{why}, of the programs that enforce verdicts: {done}"));
+                problem
             }
-            problem
-        });
-        if problem.is_some() {
-            self.programs_due = now + clock::nanoseconds(TRY_AGAIN);
-        }
+            None => None,
+        };
         if problem.is_some() == self.is_detached {
             return Vec::new();
         }
         self.is_detached = problem.is_some();
-        let records: Vec<ActionRecord> = match problem {
-            Some(problem) => self.live.values().map(|live| live.record.clone().failed(&problem)).collect(),
-            None => {
-                let live: Vec<u64> = self.live.keys().copied().collect();
-                live.into_iter().filter_map(|number| self.verify(number)).collect()
-            }
-        };
+        for live in self.live.values_mut() {
+            let lacks = matches!(&live.what, What::Isolate { reported, .. } if reported.sentence().is_some());
+            let record = live.record.clone();
+            live.record = match &problem {
+                Some(problem) => record.failed(problem),
+                None if lacks => record,
+                None => {
+                    let verified = Some(clock::wall());
+                    ActionRecord { outcome: Outcome::Done, verified, reason: None, ..record }
+                }
+            };
+        }
+        let records: Vec<ActionRecord> = self.live.values().map(|live| live.record.clone()).collect();
         records.into_iter().map(|record| self.keep(record)).collect()
     }
 }

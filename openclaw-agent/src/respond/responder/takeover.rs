@@ -12,6 +12,9 @@ impl Responder {
         self.hold = None;
         self.hold = Some(self.pins.hold()?);
         self.kept_out = None;
+        if let Ok(scope) = cgroup::scope(self.settings.cgroup.as_deref()) {
+            stand_in::clear_away(&scope);
+        }
         match self.pins.remove_others() {
             Ok(others) if others.is_empty() => {}
             Ok(others) => self.notices.push(format!(
@@ -72,7 +75,7 @@ impl Responder {
 
     /// Takes over what an earlier agent left in force, and removes what is over.
     pub(super) fn take_over(&mut self) -> Result<()> {
-        self.pins.remove_staging()?;
+        self.pins.recover()?;
         if !self.pins.exist() {
             return Ok(());
         }
@@ -112,7 +115,7 @@ impl Responder {
             Ok(Some(moved)) => enforcer = moved,
             Ok(None) => {}
             // What the earlier agent attached is still in force, and better than nothing.
-            Err(error) if a_link(&self.pins).exists() => {
+            Err(error) if enforcer::is_pinned(&self.pins) => {
                 self.pins.remove_staging()?;
                 self.notices.push(format!("earlier verdicts stay at the cgroup where they were: {error:#}"));
             }
