@@ -286,6 +286,22 @@ fn an_isolated_process_reaches_what_is_allowed_and_nothing_else() {
 }
 
 #[test]
+fn loopback_that_is_allowed_by_its_network_is_no_way_out_of_an_isolation() {
+    live!();
+    needs!("ip");
+    let (stage, mut helper) = scene();
+    let mut responder = responder(&stage, &["127.0.0.0/8"], None);
+    let record = isolate(&mut responder, &helper);
+    assert_eq!(record.outcome, Outcome::Done, "{record:?}");
+    assert!(record.verified.is_some(), "{record:?}");
+    let own = helper.listen((Ipv4Addr::LOCALHOST, 7017).into());
+    helper.connect_tcp((Ipv4Addr::LOCALHOST, 7017).into()).unwrap();
+    helper.accept(own, PATIENCE).unwrap();
+    assert_denied(helper.connect_tcp(stage.cable.far.v4(9)));
+    responder.undo_all().unwrap();
+}
+
+#[test]
 fn the_isolation_of_a_host_outlives_its_agent_and_ends_on_time_without_one() {
     live!();
     needs!("ip");
