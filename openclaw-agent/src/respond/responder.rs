@@ -86,8 +86,8 @@ pub struct Responder {
     exceptions_due: u64,
     /// When it is next to be looked whether the programs are still attached, likewise.
     programs_due: u64,
-    /// When they may be attached anew once more, likewise.
-    anew_due: u64,
+    /// When they were attached anew of late, likewise.
+    attached_anew: VecDeque<u64>,
     /// What somebody did to the programs, which nobody was told yet.
     alarms: Vec<String>,
     /// Whether they were not, and could not be attached anew.
@@ -188,7 +188,7 @@ impl Responder {
             uninherited: 0,
             exceptions_due: 0,
             programs_due: 0,
-            anew_due: 0,
+            attached_anew: VecDeque::new(),
             alarms: Vec::new(),
             is_detached: false,
             notices: Vec::new(),

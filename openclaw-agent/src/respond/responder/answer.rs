@@ -289,7 +289,8 @@ impl Responder {
     /// rule fires again and again.
     fn verify_again(&mut self, number: u64, first: &ActionRecord, record: ActionRecord) -> ActionRecord {
         let earliest = clock::wall().0.saturating_sub(clock::nanoseconds(effect::GOOD_FOR));
-        if first.outcome == Outcome::Done && first.verified.is_some_and(|at| at.0 > earliest) {
+        let is_known = first.outcome == Outcome::Done && first.verified.is_some_and(|at| at.0 > earliest);
+        if is_known && first.kind == ActionKind::Isolate && self.detached().is_none() {
             let record = in_force_already(record, first);
             return ActionRecord { done: Some(clock::wall()), verified: first.verified, ..record };
         }

@@ -5,15 +5,18 @@ use super::*;
 /// When it is tried again to attach programs that could not be: the kernel has all of them to look through.
 const TRY_AGAIN: Duration = Duration::from_secs(10);
 
-/// For how long it is known that a verdict has its effect, once it was seen.
-pub(super) const GOOD_FOR: Duration = Duration::from_secs(10);
+/// How often they are attached anew in such a time at most: it would be a race with who detaches them.
+const MOST: usize = 3;
+
+/// For how long it is known that an isolation has its effect, once it was seen: a process is begun to see it.
+pub(super) const GOOD_FOR: Duration = Duration::from_secs(2);
 
 impl Responder {
     /// Why a verdict has no effect; none where it has, or where that cannot be tried. What is detached is attached anew first.
     pub(super) fn missing_effect(&mut self, number: u64) -> Option<String> {
         let why = self.detached().or_else(|| self.is_let_through(number))?;
-        if clock::since_boot() < self.anew_due {
-            return Some(format!("{why}, and the programs were attached anew a moment ago"));
+        if !self.may_attach_anew() {
+            return Some(format!("{why}, and the programs were attached anew again and again of late"));
         }
         tracing::warn!("{why}: the verdict programs are attached anew");
         match self.attach_anew() {
@@ -76,14 +79,13 @@ impl Responder {
     }
 
     /// What is attached no more.
-    fn detached(&self) -> Option<String> {
+    pub(super) fn detached(&self) -> Option<String> {
         let names = enforcer::detached(&self.pins);
         (!names.is_empty()).then(|| format!("somebody else has detached {}", names.join(", ")))
     }
 
     /// Attaches the programs once more, with all that they were told. The old ones go when the new ones know it.
     fn attach_anew(&mut self) -> Result<()> {
-        self.anew_due = clock::since_boot() + clock::nanoseconds(TRY_AGAIN);
         let scope = cgroup::scope(self.settings.cgroup.as_deref())?;
         let old = self.enforcer.as_ref().context("the verdict programs are not attached")?;
         let left = old.verdicts();
@@ -109,7 +111,14 @@ impl Responder {
         })?;
         self.uninherited = 0;
         self.enforcer = Some(new);
+        self.attached_anew.push_back(clock::since_boot());
         Ok(())
+    }
+
+    fn may_attach_anew(&mut self) -> bool {
+        let earliest = clock::since_boot().saturating_sub(clock::nanoseconds(TRY_AGAIN));
+        self.attached_anew.retain(|at| *at > earliest);
+        self.attached_anew.len() < MOST
     }
 
     /// Sees to it that the programs stay attached. Returns the records of verdicts that have no effect any more, or have it
@@ -120,8 +129,7 @@ impl Responder {
         }
         self.programs_due = now + clock::nanoseconds(WATCH);
         let problem = match self.detached() {
-            // Not at once each time: it would be a race with who detaches them.
-            Some(_) if now < self.anew_due => return Vec::new(),
+            Some(_) if !self.may_attach_anew() => return Vec::new(),
             Some(why) => {
                 let problem = self.attach_anew().err().map(|error| format!("{why}: {error:#}"));
                 let done = if problem.is_none() {
@@ -129,11 +137,16 @@ impl Responder {
                 } else {
                     "they cannot be attached anew"
                 };
-                self.alarms.push(format!("{why}, of the programs that enforce verdicts: {done}"));
+                let alarm = format!("{why}, of the programs that enforce verdicts: {done}");
+                tracing::warn!("{alarm}");
+                self.alarms.push(alarm);
                 problem
             }
             None => None,
         };
+        if problem.is_some() {
+            self.programs_due = now + clock::nanoseconds(TRY_AGAIN);
+        }
         if problem.is_some() == self.is_detached {
             return Vec::new();
         }

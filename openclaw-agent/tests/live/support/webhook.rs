@@ -134,8 +134,8 @@ fn serve(mut stream: TcpStream, answer: Option<&Answer>, taken: &Sender<Post>) {
             Some(Answer::Hangs) => ("", true),
             _ => (OK, true),
         };
-        let said = reader.get_mut().write_all(says.as_bytes());
-        if taken.send(post).is_err() || said.is_err() || !goes_on {
+        // Before it is answered: what comes then may come by another connection.
+        if taken.send(post).is_err() || reader.get_mut().write_all(says.as_bytes()).is_err() || !goes_on {
             return;
         }
     }

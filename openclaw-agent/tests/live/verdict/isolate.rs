@@ -450,6 +450,8 @@ fn an_isolation_is_tried_by_a_process_that_stands_in_for_the_isolated_and_is_gon
     let number = expiries.keys().next().unwrap().unwrap();
     expiries.remove(&number).unwrap();
     helper.icmp().unwrap();
+    // For so long it is known to hold, and not tried.
+    std::thread::sleep(std::time::Duration::from_secs(2));
     let again = responder.isolate(helper.pid, Scope::Tree, None, Some(MINUTE / 2), &NoLookup);
     assert_eq!((again.outcome, &again.verdict), (Outcome::Done, &Some(record.id)), "{again:?}");
     assert!(again.verified.is_some());
