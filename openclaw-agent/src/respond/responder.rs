@@ -86,6 +86,8 @@ pub struct Responder {
     exceptions_due: u64,
     /// When it is next to be looked whether the programs are still attached, likewise.
     programs_due: u64,
+    /// Which verdicts were seen to hold of late, and when, likewise.
+    held: BTreeMap<u64, u64>,
     /// When they were attached anew of late, likewise.
     attached_anew: VecDeque<u64>,
     /// What somebody did to the programs, which nobody was told yet.
@@ -188,6 +190,7 @@ impl Responder {
             uninherited: 0,
             exceptions_due: 0,
             programs_due: 0,
+            held: BTreeMap::new(),
             attached_anew: VecDeque::new(),
             alarms: Vec::new(),
             is_detached: false,

@@ -288,11 +288,10 @@ impl Responder {
     /// A verdict that is asked for again is judged again: it may have its effect no more, or by now. Not each time, where a
     /// rule fires again and again.
     fn verify_again(&mut self, number: u64, first: &ActionRecord, record: ActionRecord) -> ActionRecord {
-        let earliest = clock::wall().0.saturating_sub(clock::nanoseconds(effect::GOOD_FOR));
-        let is_known = first.outcome == Outcome::Done && first.verified.is_some_and(|at| at.0 > earliest);
-        if is_known && first.kind == ActionKind::Isolate && self.detached().is_none() {
-            let record = in_force_already(record, first);
-            return ActionRecord { done: Some(clock::wall()), verified: first.verified, ..record };
+        let is_done = first.kind == ActionKind::Isolate && first.outcome == Outcome::Done;
+        if is_done && self.is_known_to_hold(number) && self.detached().is_none() {
+            let (now, record) = (Some(clock::wall()), in_force_already(record, first));
+            return ActionRecord { done: now, verified: now, ..record };
         }
         let Some(verdict) = self.verify(number) else { return record };
         if verdict.outcome != first.outcome {

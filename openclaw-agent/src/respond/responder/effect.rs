@@ -28,6 +28,11 @@ impl Responder {
     /// Judges a verdict that is in force by its effect. Returns its record.
     pub(super) fn verify(&mut self, number: u64) -> Option<ActionRecord> {
         let missing = self.missing_effect(number);
+        if missing.is_none() {
+            let earliest = clock::since_boot().saturating_sub(clock::nanoseconds(GOOD_FOR));
+            self.held.retain(|_, at| *at > earliest);
+            self.held.insert(number, clock::since_boot());
+        }
         let live = self.live.get_mut(&number)?;
         let record = live.record.clone();
         let lacks = matches!(&live.what, What::Isolate { reported, .. } if reported.sentence().is_some());
@@ -36,13 +41,19 @@ impl Responder {
                 let until = format!("openclaw response undo {}", record.id);
                 record.failed(format!("{why}; what is cut off all the same stays so until `{until}`"))
             }
-            None if lacks => record,
+            None if lacks || record.verified.is_some() && record.outcome == Outcome::Done => record,
             None => {
                 let reason = if record.outcome == Outcome::Done { record.reason } else { None };
                 ActionRecord { outcome: Outcome::Done, verified: Some(clock::wall()), reason, ..record }
             }
         };
         Some(live.record.clone())
+    }
+
+    /// Whether a verdict was seen to hold a moment ago.
+    pub(super) fn is_known_to_hold(&self, number: u64) -> bool {
+        let earliest = clock::since_boot().saturating_sub(clock::nanoseconds(GOOD_FOR));
+        self.held.get(&number).is_some_and(|at| *at > earliest)
     }
 
     /// What a verdict lets through that it forbids, where an attempt is let.
