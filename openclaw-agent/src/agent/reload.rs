@@ -107,7 +107,7 @@ impl Reload {
                     Some(rules) => rules.in_a_line(),
                     None => text.lines().next().unwrap_or_default().to_owned(),
                 };
-                let message = format!("{NOT_TAKEN}: {first}; mend it, then run `openclaw gateway reload`");
+                let message = format!("{NOT_TAKEN}: {first}; then `openclaw gateway reload` tries again");
                 self.notices.tell(REFUSED, &message, &json!({ "reason": text }));
                 *lock(&self.problem) = Some(message);
                 Err(error)
@@ -126,9 +126,13 @@ impl Reload {
         let usable = Usable::new(&security.alerting)?;
         let mut next = running.clone();
         (next.security.alerting, next.security.rules) = (security.alerting.clone(), security.rules.clone());
-        self.spare(next.endpoints())?;
+        // Those before too, for as long as they are sent to.
+        self.spare(running.endpoints().into_iter().chain(next.endpoints()).collect())?;
         let (count, changes) = self.rules.run(rules)?;
         self.runtime.block_on(self.deliveries.arrange(usable));
+        if let Err(error) = self.spare(next.endpoints()) {
+            warn!("endpoints that are not configured any more are spared all the same: {error:#}");
+        }
         *running = next;
         let later = running.differs_for_later(&loaded.config);
         Ok(Reloaded {

@@ -67,7 +67,8 @@ impl Known {
 pub(super) enum Until {
     /// For as long as it is not told otherwise.
     Told,
-    /// The agent stops: until what waits has been tried once; what does not go through then stays in the outbox.
+    /// The agent stops: until what waits has been tried once, as far as the channel's pace allows; the rest stays in the
+    /// outbox.
     Tried,
     /// The channel is configured otherwise, or not any more: until what has begun is done.
     Done,

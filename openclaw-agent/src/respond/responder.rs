@@ -86,9 +86,9 @@ pub struct Responder {
     exceptions_due: u64,
     /// When it is next to be looked whether the programs are still attached, likewise.
     programs_due: u64,
-    /// Which verdicts were seen to hold of late, and when, likewise.
-    held: BTreeMap<u64, u64>,
-    /// When they were attached anew of late, likewise.
+    /// Of which verdicts it was tried of late whether they hold, and when, likewise.
+    tried: BTreeMap<u64, u64>,
+    /// When it was tried of late to attach them anew, likewise.
     attached_anew: VecDeque<u64>,
     /// What somebody did to the programs, which nobody was told yet.
     alarms: Vec<String>,
@@ -190,7 +190,7 @@ impl Responder {
             uninherited: 0,
             exceptions_due: 0,
             programs_due: 0,
-            held: BTreeMap::new(),
+            tried: BTreeMap::new(),
             attached_anew: VecDeque::new(),
             alarms: Vec::new(),
             is_detached: false,

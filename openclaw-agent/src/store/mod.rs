@@ -187,6 +187,14 @@ impl Store {
         self.read("SELECT record FROM actions WHERE finding = ?1 ORDER BY at, id", [finding])
     }
 
+    /// Whether the disk takes what is written: the number of the tables' version is, as it is.
+    ///
+    /// # Errors
+    /// It does not.
+    fn try_write(&self) -> Result<(), StoreError> {
+        self.db.pragma_update(None, "user_version", schema::VERSION).map_err(|source| self.failed(source))
+    }
+
     /// The actions of which it is not on record what came of them, and the verdicts whose time is over at `now` and of which no
     /// end is, the oldest first.
     ///

@@ -401,6 +401,9 @@ impl Work {
             let posts = batch.iter().any(|record| !matches!(record, Record::Delivery(_)));
             self.write(batch);
             questions.into_iter().for_each(|question| question(&self.store));
+            if !arrivals.is_empty() && self.refused.is_some() && self.in_one(Store::try_write).is_ok() {
+                self.is_writable();
+            }
             if self.refused.is_none() {
                 arrivals.into_iter().for_each(|then: Box<dyn FnOnce() + Send>| then());
             }

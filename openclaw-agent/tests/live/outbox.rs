@@ -65,8 +65,8 @@ fn scale() -> u32 {
     if std::env::var_os("OPENCLAW_FULL").is_some() { 10 } else { 1 }
 }
 
-/// From how long before it was killed an agent may be said to have seen nothing: it says once a second that it lives, where
-/// nothing is under way, and this machine is busy.
+/// From how long before it was killed an agent may be said to have seen nothing: it says once a second until when what came
+/// in is on disk, and this machine is busy.
 const BEFORE: Duration = Duration::from_secs(6);
 
 fn to(url: &str, others: &[&str]) -> Setup {

@@ -288,12 +288,10 @@ impl Responder {
     /// A verdict that is asked for again is judged again: it may have its effect no more, or by now. Not each time, where a
     /// rule fires again and again.
     fn verify_again(&mut self, number: u64, first: &ActionRecord, record: ActionRecord) -> ActionRecord {
-        let is_done = first.kind == ActionKind::Isolate && first.outcome == Outcome::Done;
-        if is_done && self.is_known_to_hold(number) && self.detached().is_none() {
-            let (now, record) = (Some(clock::wall()), in_force_already(record, first));
-            return ActionRecord { done: now, verified: now, ..record };
-        }
-        let Some(verdict) = self.verify(number) else { return record };
+        let is_known =
+            first.kind == ActionKind::Isolate && self.was_tried(number) && self.detached().is_none();
+        let verdict = if is_known { Some(first.clone()) } else { self.verify(number) };
+        let Some(verdict) = verdict else { return record };
         if verdict.outcome != first.outcome {
             let told = self.keep(verdict.clone());
             self.untold.push(told);

@@ -5,34 +5,52 @@ use super::*;
 /// When it is tried again to attach programs that could not be: the kernel has all of them to look through.
 const TRY_AGAIN: Duration = Duration::from_secs(10);
 
-/// How often they are attached anew in such a time at most: it would be a race with who detaches them.
-const MOST: usize = 3;
+/// How often that is tried in such a time at most: it would be a race with who detaches them.
+const MOST: usize = 8;
 
-/// For how long it is known that an isolation has its effect, once it was seen: a process is begun to see it.
+/// For how long it is known whether an isolation has its effect, once it was tried: a process is begun to try it.
 pub(super) const GOOD_FOR: Duration = Duration::from_secs(2);
 
 impl Responder {
     /// Why a verdict has no effect; none where it has, or where that cannot be tried. What is detached is attached anew first.
     pub(super) fn missing_effect(&mut self, number: u64) -> Option<String> {
         let why = self.detached().or_else(|| self.is_let_through(number))?;
-        if !self.may_attach_anew() {
-            return Some(format!("{why}, and the programs were attached anew again and again of late"));
-        }
-        tracing::warn!("{why}: the verdict programs are attached anew");
-        match self.attach_anew() {
+        match self.restore(&why) {
             Ok(()) => self.is_let_through(number),
-            Err(error) => Some(format!("{why}, and the programs could not be attached anew ({error:#})")),
+            Err(error) => {
+                // So that the next tick that finds them attached looks again.
+                self.is_detached = true;
+                Some(format!("{why}, and the programs could not be attached anew ({error:#})"))
+            }
         }
+    }
+
+    /// Attaches the programs anew, unless that was tried too often of late, and raises the alarm.
+    fn restore(&mut self, why: &str) -> Result<()> {
+        let now = clock::since_boot();
+        let earliest = now.saturating_sub(clock::nanoseconds(TRY_AGAIN));
+        self.attached_anew.retain(|at| *at > earliest);
+        if self.attached_anew.len() >= MOST {
+            bail!("that was tried {MOST} times within {} s", TRY_AGAIN.as_secs());
+        }
+        self.attached_anew.push_back(now);
+        let restored = self.attach_anew();
+        let done = match restored {
+            Ok(()) => "they were attached anew",
+            Err(_) => "they cannot be attached anew",
+        };
+        let alarm = format!("{why}, of the programs that enforce verdicts: {done}");
+        tracing::warn!("{alarm}");
+        self.alarms.push(alarm);
+        restored
     }
 
     /// Judges a verdict that is in force by its effect. Returns its record.
     pub(super) fn verify(&mut self, number: u64) -> Option<ActionRecord> {
         let missing = self.missing_effect(number);
-        if missing.is_none() {
-            let earliest = clock::since_boot().saturating_sub(clock::nanoseconds(GOOD_FOR));
-            self.held.retain(|_, at| *at > earliest);
-            self.held.insert(number, clock::since_boot());
-        }
+        let earliest = clock::since_boot().saturating_sub(clock::nanoseconds(GOOD_FOR));
+        self.tried.retain(|_, at| *at > earliest);
+        self.tried.insert(number, clock::since_boot());
         let live = self.live.get_mut(&number)?;
         let record = live.record.clone();
         let lacks = matches!(&live.what, What::Isolate { reported, .. } if reported.sentence().is_some());
@@ -50,10 +68,10 @@ impl Responder {
         Some(live.record.clone())
     }
 
-    /// Whether a verdict was seen to hold a moment ago.
-    pub(super) fn is_known_to_hold(&self, number: u64) -> bool {
+    /// Whether it was tried a moment ago whether a verdict holds.
+    pub(super) fn was_tried(&self, number: u64) -> bool {
         let earliest = clock::since_boot().saturating_sub(clock::nanoseconds(GOOD_FOR));
-        self.held.get(&number).is_some_and(|at| *at > earliest)
+        self.tried.get(&number).is_some_and(|at| *at > earliest)
     }
 
     /// What a verdict lets through that it forbids, where an attempt is let.
@@ -122,14 +140,7 @@ impl Responder {
         })?;
         self.uninherited = 0;
         self.enforcer = Some(new);
-        self.attached_anew.push_back(clock::since_boot());
         Ok(())
-    }
-
-    fn may_attach_anew(&mut self) -> bool {
-        let earliest = clock::since_boot().saturating_sub(clock::nanoseconds(TRY_AGAIN));
-        self.attached_anew.retain(|at| *at > earliest);
-        self.attached_anew.len() < MOST
     }
 
     /// Sees to it that the programs stay attached. Returns the records of verdicts that have no effect any more, or have it
@@ -139,22 +150,7 @@ impl Responder {
             return Vec::new();
         }
         self.programs_due = now + clock::nanoseconds(WATCH);
-        let problem = match self.detached() {
-            Some(_) if !self.may_attach_anew() => return Vec::new(),
-            Some(why) => {
-                let problem = self.attach_anew().err().map(|error| format!("{why}: {error:#}"));
-                let done = if problem.is_none() {
-                    "they were attached anew"
-                } else {
-                    "they cannot be attached anew"
-                };
-                let alarm = format!("{why}, of the programs that enforce verdicts: {done}");
-                tracing::warn!("{alarm}");
-                self.alarms.push(alarm);
-                problem
-            }
-            None => None,
-        };
+        let problem = self.detached().and_then(|why| Some(format!("{why}: {:#}", self.restore(&why).err()?)));
         if problem.is_some() {
             self.programs_due = now + clock::nanoseconds(TRY_AGAIN);
         }
@@ -162,19 +158,19 @@ impl Responder {
             return Vec::new();
         }
         self.is_detached = problem.is_some();
-        for live in self.live.values_mut() {
-            let lacks = matches!(&live.what, What::Isolate { reported, .. } if reported.sentence().is_some());
-            let record = live.record.clone();
-            live.record = match &problem {
-                Some(problem) => record.failed(problem),
-                None if lacks => record,
-                None => {
-                    let verified = Some(clock::wall());
-                    ActionRecord { outcome: Outcome::Done, verified, reason: None, ..record }
+        let numbers: Vec<u64> = self.live.keys().copied().collect();
+        let mut records = Vec::new();
+        for number in numbers {
+            let Some(live) = self.live.get_mut(&number) else { continue };
+            match &problem {
+                Some(problem) => {
+                    live.record = live.record.clone().failed(problem);
+                    records.push(live.record.clone());
                 }
-            };
+                None if live.record.outcome == Outcome::Failed => records.extend(self.verify(number)),
+                None => {}
+            }
         }
-        let records: Vec<ActionRecord> = self.live.values().map(|live| live.record.clone()).collect();
         records.into_iter().map(|record| self.keep(record)).collect()
     }
 }

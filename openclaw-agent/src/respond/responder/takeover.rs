@@ -190,6 +190,8 @@ pub fn undo_all(bpffs: &Path, state: &Path) -> Result<Vec<ActionRecord>> {
 
 fn undo_verdicts(bpffs: &Path) -> Result<Vec<ActionRecord>> {
     let pins = Pins::new(bpffs);
+    // What cannot be brought to its end is removed below.
+    let _ = pins.recover();
     let now = clock::since_boot();
     let mut left = BTreeMap::new();
     // What cannot be read, such as the pins of another version, is removed all the same.
