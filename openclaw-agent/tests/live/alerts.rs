@@ -5,6 +5,7 @@ mod alertmanager;
 mod file;
 mod http;
 mod mail;
+mod route;
 mod syslog;
 
 use std::net::{SocketAddr, TcpListener, TcpStream};

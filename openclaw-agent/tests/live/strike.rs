@@ -1,6 +1,7 @@
 //! Stopping and ending processes on the real kernel: which are reached, which are not, what is said of it, and the way back.
 
 mod breaker;
+mod container;
 mod crash;
 mod kill;
 mod mode;

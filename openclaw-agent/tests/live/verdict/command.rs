@@ -271,3 +271,27 @@ fn verdicts_end_with_an_agent_that_is_to_release_on_exit() {
     let listener = cable.far.inside(|| Socket::listen(cable.far.v4(0)).unwrap());
     wait_for("connections come about", || helper.connect_tcp(listener.address()).is_ok());
 }
+
+#[test]
+fn verdicts_outlive_an_agent_that_is_killed_while_it_puts_other_programs_in_force() {
+    live_once!();
+    let cgroup = Cgroup::new();
+    let mut agent = observing(&cgroup);
+    let block = act(&agent, "blocklist add 203.0.113.5");
+    let isolated = |agent: &Agent| list(agent, "response list");
+    assert_eq!(isolated(&agent), [done(&block)]);
+    agent.end(libc::SIGKILL);
+    // The old pins have made room, and the new ones are not yet there.
+    let pins = agent.pins();
+    let former = pins.with_file_name(format!("{VERSION}-old"));
+    std::fs::rename(&pins, &former).unwrap();
+    agent.start_again();
+    assert_eq!(isolated(&agent), [done(&block)]);
+    assert!(pins.exists() && !former.exists());
+    agent.end(libc::SIGKILL);
+    // The same, and no agent comes back.
+    std::fs::rename(&pins, &former).unwrap();
+    let undone = agent.json(&["response", "undo", "--all", "--output", "json"]);
+    assert_eq!((&undone["id"], &undone["outcome"]), (&block["id"], &"undone".into()));
+    assert!(!agent.has_pins());
+}
