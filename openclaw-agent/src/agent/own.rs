@@ -26,19 +26,6 @@ pub(super) fn raise_descriptor_limit() {
     let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_process_takes_memory_and_time() {
-        assert!(resident_memory() > 100_000);
-        let before = processor_time();
-        while processor_time() == before {}
-        assert!(processor_time() > before);
-    }
-}
-
 /// Whether somebody has this process in the foreground of a terminal.
 pub(super) fn is_in_foreground() -> bool {
     let Ok(terminal) = std::fs::File::open("/dev/tty") else { return false };
@@ -53,4 +40,17 @@ pub(super) fn ignores(signal: i32) -> bool {
     let is_known = unsafe { libc::sigaction(signal, std::ptr::null(), found.as_mut_ptr()) == 0 };
     // SAFETY: all zeroes are a `sigaction` too.
     is_known && unsafe { found.assume_init() }.sa_sigaction == libc::SIG_IGN
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_takes_memory_and_time() {
+        assert!(resident_memory() > 100_000);
+        let before = processor_time();
+        while processor_time() == before {}
+        assert!(processor_time() > before);
+    }
 }
