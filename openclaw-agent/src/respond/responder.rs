@@ -86,14 +86,16 @@ pub struct Responder {
     exceptions_due: u64,
     /// When it is next to be looked whether the programs are still attached, likewise.
     programs_due: u64,
+    /// Whether they were not, and could not be attached anew.
+    is_detached: bool,
+    /// Whether a verdict failed by that since: it is judged again when they are.
+    is_suspect: bool,
     /// Of which verdicts it was tried of late whether they hold, and when, likewise.
     tried: BTreeMap<u64, u64>,
     /// When it was tried of late to attach them anew, likewise.
     attached_anew: VecDeque<u64>,
     /// What somebody did to the programs, which nobody was told yet.
     alarms: Vec<String>,
-    /// Whether they were not, and could not be attached anew.
-    is_detached: bool,
     notices: Vec<String>,
     /// Records that the next tick returns.
     untold: Vec<ActionRecord>,
@@ -194,6 +196,7 @@ impl Responder {
             attached_anew: VecDeque::new(),
             alarms: Vec::new(),
             is_detached: false,
+            is_suspect: false,
             notices: Vec::new(),
             untold: Vec::new(),
             extended: Vec::new(),

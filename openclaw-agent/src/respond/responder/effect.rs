@@ -18,8 +18,7 @@ impl Responder {
         match self.restore(&why) {
             Ok(()) => self.is_let_through(number),
             Err(error) => {
-                // So that the next tick that finds them attached looks again.
-                self.is_detached = true;
+                self.is_suspect = true;
                 Some(format!("{why}, and the programs could not be attached anew ({error:#})"))
             }
         }
@@ -154,10 +153,11 @@ impl Responder {
         if problem.is_some() {
             self.programs_due = now + clock::nanoseconds(TRY_AGAIN);
         }
-        if problem.is_some() == self.is_detached {
+        let holds_again = problem.is_none() && self.is_suspect;
+        if problem.is_some() == self.is_detached && !holds_again {
             return Vec::new();
         }
-        self.is_detached = problem.is_some();
+        (self.is_detached, self.is_suspect) = (problem.is_some(), false);
         let numbers: Vec<u64> = self.live.keys().copied().collect();
         let mut records = Vec::new();
         for number in numbers {
