@@ -8,8 +8,9 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result};
 
 use super::libtest::{self, Tally};
+use super::pace::Pace;
 use super::programs::Program;
-use crate::console::Step;
+use crate::console::{self, Step};
 use crate::{process, setup, workspace};
 
 /// Seconds after which a run of the live tests counts as hung, and those of a full run.
@@ -121,16 +122,18 @@ fn streamed(command: &mut Command, skips: &SkipLog) -> Result<(Tally, String)> {
         .stdout(Stdio::piped())
         .spawn()
         .with_context(|| format!("cannot start `{}`", process::shown(command)))?;
-    let mut tally = Tally::default();
+    let (mut tally, mut pace) = (Tally::default(), Pace::begin());
     if let Some(output) = child.stdout.take() {
         for line in BufReader::new(output).split(b'\n') {
             let line = line.context("cannot read what the tests print")?;
             let line = String::from_utf8_lossy(&line);
             eprintln!("    {line}");
             tally.read_line(&line);
+            pace.read_line(&line);
         }
     }
     let status = child.wait().context("cannot wait for the tests")?;
+    pace.told().iter().for_each(|line| console::note(line));
     tally.move_skips(&skips.read());
     Ok((tally, status.to_string()))
 }

@@ -13,6 +13,7 @@
 
 pub(crate) mod libtest;
 pub(crate) mod live;
+pub(crate) mod pace;
 pub(crate) mod programs;
 
 use std::process::Command;

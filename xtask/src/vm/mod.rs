@@ -22,6 +22,7 @@ use crate::setup::distribution::Distribution;
 use crate::setup::packages::{self, Purpose};
 use crate::test::libtest::Tally;
 use crate::test::live::Plan;
+use crate::test::pace::Pace;
 use crate::test::programs;
 use crate::{agent, kernel, process, setup};
 use guest::{Init, Task};
@@ -319,7 +320,7 @@ fn live_once(machine: &Machine<'_>, task: &Task) -> Result<Run> {
 }
 
 fn live(machine: &Machine<'_>, task: &Task) -> Result<Run> {
-    let mut tally = Tally::default();
+    let (mut tally, mut pace) = (Tally::default(), Pace::begin());
     let (mut skips, mut doctor) = (String::new(), String::new());
     let status = machine.run(task, &mut |line| {
         if let Some(skip) = line.strip_prefix(guest::SKIP) {
@@ -330,8 +331,12 @@ fn live(machine: &Machine<'_>, task: &Task) -> Result<Run> {
         } else {
             console::note(&format!("{} | {line}", machine.kernel.release));
             tally.read_line(line);
+            pace.read_line(line);
         }
     })?;
+    for line in pace.told() {
+        console::note(&format!("{} | {line}", machine.kernel.release));
+    }
     tally.move_skips(&skips);
     Ok(Run { tally, status, doctor })
 }
