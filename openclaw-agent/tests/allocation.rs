@@ -2,7 +2,6 @@
 
 #[path = "../../openclaw-detect/tests/counting/mod.rs"]
 mod counting;
-#[path = "../benches/records/mod.rs"]
 mod records;
 
 use counting::allocations;

@@ -1,9 +1,7 @@
 //! What rules take of memory: nothing for an event that matches nothing, and never more than a bound.
 
-#[path = "../benches/generated/mod.rs"]
-mod generated;
-
 mod counting;
+mod generated;
 
 use counting::{allocations, held};
 use openclaw_detect::{

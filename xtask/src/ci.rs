@@ -3,6 +3,7 @@
 use anyhow::{Context, Result};
 
 use crate::console::Step;
+use crate::setup::packages::{self, Purpose};
 use crate::setup::{self, toolchain::Toolchain};
 use crate::{fuzz, kernel, process, test, workspace};
 
@@ -25,6 +26,7 @@ pub(crate) fn command(arguments: &Arguments) -> Result<()> {
     format(arguments.fix)?;
     let toolchain = if arguments.no_tests { setup::for_build()? } else { setup::for_tests()? };
     toolchain.ensure_clippy()?;
+    packages::ensure(&[Purpose::Fuzzing])?;
     // Before clippy: the agent's build script wants the kernel programs.
     kernel::build(&toolchain)?;
     clippy(&toolchain, arguments.fix)?;
@@ -37,7 +39,7 @@ pub(crate) fn command(arguments: &Arguments) -> Result<()> {
 
 fn format(fix: bool) -> Result<()> {
     let step = Step::begin("checking the format");
-    for folder in [workspace::root().to_owned(), workspace::kernel_programs(), fuzz::folder()] {
+    for folder in [workspace::root().to_owned(), workspace::kernel_programs()] {
         let mut command = process::cargo();
         command.current_dir(&folder).args(["fmt", "--all"]);
         if !fix {

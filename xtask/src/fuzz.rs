@@ -29,11 +29,6 @@ const MEMORY: u32 = 1024;
 /// Seconds that one input may take.
 const TIMEOUT: u32 = 10;
 
-/// How code is compiled to be watched: an edge that is taken is counted, and what is compared is told.
-const FLAGS: &str = "--cfg fuzzing -Cpasses=sancov-module \
-    -Cllvm-args=-sanitizer-coverage-level=4 -Cllvm-args=-sanitizer-coverage-inline-8bit-counters \
-    -Cllvm-args=-sanitizer-coverage-pc-table -Cllvm-args=-sanitizer-coverage-trace-compares";
-
 /// What `fuzz` takes.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
@@ -89,8 +84,8 @@ fn run(targets: &[&str], bound: Bound) -> Result<()> {
     Ok(())
 }
 
-/// The crate of the targets, a workspace of its own.
-pub(crate) fn folder() -> PathBuf {
+/// The crate of the targets.
+fn folder() -> PathBuf {
     workspace::root().join("fuzz")
 }
 
@@ -101,26 +96,13 @@ fn kept() -> PathBuf {
 
 fn build() -> Result<PathBuf> {
     let step = Step::begin("building the fuzz targets");
-    let folder = folder();
-    let triple = host()?;
-    let built = kept().join("build");
-    // With a target named, what runs at build time is not watched.
     process::run(
         process::cargo()
-            .current_dir(&folder)
-            .args(["build", "--release", "--locked", "--target", &triple, "--target-dir"])
-            .arg(&built)
-            .env("RUSTFLAGS", FLAGS),
+            .args(["build", "--release", "--locked", "--package", "openclaw-fuzz"])
+            .env("RUSTC_WORKSPACE_WRAPPER", folder().join("rustc")),
     )?;
     step.done("");
-    Ok(built.join(triple).join("release/fuzz"))
-}
-
-/// The machine that the compiler builds for by itself.
-fn host() -> Result<String> {
-    let told = process::capture(Command::new("rustc").arg("-vV"))?;
-    let triple = told.lines().find_map(|line| line.strip_prefix("host: "));
-    triple.map(str::to_owned).context("rustc does not tell its host")
+    Ok(workspace::target().join("release/fuzz"))
 }
 
 /// Tries one target. Returns how many inputs it was given.

@@ -163,11 +163,9 @@ pub(crate) fn grown_programs(toolchain: &Toolchain) -> Result<Vec<String>> {
 
 fn rules() -> Result<()> {
     let step = Step::begin("rules and records on one core (Criterion)");
-    let packages = ["--package", "openclaw-detect", "--package", "openclaw-agent"];
     process::run(
         process::cargo()
-            .arg("bench")
-            .args(packages)
+            .args(["bench", "--package", "openclaw-bench"])
             .args(["--bench", "evaluate", "--bench", "capture", "--bench", "pipeline"]),
     )?;
     step.done("");

@@ -140,7 +140,7 @@ fn unprivileged(
         one(&name, &mut command, tally, troubles)?;
     }
     let mut documentation = process::cargo();
-    documentation.args(["test", "--release", "--workspace", "--doc", "--"]);
+    documentation.arg("test").args(programs::TESTED).args(["--doc", "--"]);
     documentation.args(&arguments.filter);
     one("documentation", &mut documentation, tally, troubles)?;
     step.done("");

@@ -61,20 +61,18 @@ fn string(text: &str, key: &str) -> Option<String> {
     }
 }
 
+/// What is tested, as cargo is told: the release profile, and without benchmarks and fuzzing, so that one build of the
+/// dependencies serves the agent and its tests.
+pub(crate) const TESTED: [&str; 4] =
+    ["--release", "--workspace", "--exclude=openclaw-bench", "--exclude=openclaw-fuzz"];
+
 /// Builds every test program of the workspace.
 ///
 /// # Errors
 /// Where one of them does not build.
 pub(crate) fn build() -> Result<Vec<Program>> {
     let mut command: Command = process::cargo();
-    // The release profile: one build of the dependencies serves the agent and its tests.
-    command.args([
-        "test",
-        "--release",
-        "--workspace",
-        "--no-run",
-        "--message-format=json-render-diagnostics",
-    ]);
+    command.arg("test").args(TESTED).args(["--no-run", "--message-format=json-render-diagnostics"]);
     let output = command
         .stderr(Stdio::inherit())
         .output()

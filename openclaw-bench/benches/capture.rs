@@ -4,7 +4,7 @@
 
 #![expect(clippy::expect_used, reason = "a benchmark's set-up fails like the benchmark itself")]
 
-#[path = "../../openclaw-detect/benches/generated/mod.rs"]
+#[path = "../../openclaw-detect/tests/generated/mod.rs"]
 #[expect(dead_code, reason = "the events that it makes are for another benchmark")]
 mod generated;
 
@@ -20,7 +20,9 @@ const EVENTS: usize = 1_000_000;
 
 fn events() -> Vec<RecordedEvent> {
     let named = std::env::var_os("OPENCLAW_CAPTURE").map(PathBuf::from);
-    let small = || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/guest-v1.capture"));
+    let small = || {
+        PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../openclaw-agent/tests/data/guest-v1.capture"))
+    };
     let reader = Reader::open(&named.unwrap_or_else(small)).expect("the capture can be opened");
     let events: Result<Vec<_>, _> = reader.filter(|entry| entry.as_ref().is_ok_and(|e| !e.known)).collect();
     events.expect("the capture can be read").into_iter().map(|entry| entry.event).collect()

@@ -3,6 +3,7 @@
 
 #![expect(clippy::expect_used, reason = "a benchmark's set-up fails like the benchmark itself")]
 
+#[path = "../../openclaw-agent/tests/records/mod.rs"]
 mod records;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};

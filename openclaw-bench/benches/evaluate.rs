@@ -2,6 +2,7 @@
 //! which none matches, since that is the path that most events take; through windows that count each event; how long
 //! rules take to load; and events through the JSON writer.
 
+#[path = "../../openclaw-detect/tests/generated/mod.rs"]
 mod generated;
 
 use std::hint::black_box;
