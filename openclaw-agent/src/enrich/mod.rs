@@ -8,6 +8,7 @@ mod dns;
 mod environment;
 mod event;
 mod image;
+mod listing;
 mod names;
 mod path;
 mod process;
@@ -26,6 +27,7 @@ pub use event::{
     TamperBody, Traced,
 };
 pub use image::{Exec, Image};
+pub use listing::Listing;
 pub use names::Names;
 pub use path::{PathBuffer, join};
 pub use process::{Capabilities, Credentials, Process, id_of};

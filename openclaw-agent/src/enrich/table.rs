@@ -13,7 +13,7 @@ use super::clock::Clock;
 use super::container::{Cache, Container};
 use super::environment::Environment;
 use super::image::Image;
-use super::path::join;
+use super::listing::{Listed, Listing};
 use super::process::{Credentials, Process, id_of};
 use super::procfs;
 
@@ -138,15 +138,29 @@ impl ProcessTable {
         })
     }
 
-    /// A process that the kernel lists. Returns its id where it was not known, or not as running what it runs:
-    /// it is older than the agent, or its exec was lost.
-    pub fn existing(&mut self, record: &ProcessRecord, cgroup: &[u8]) -> Option<ProcessId> {
+    /// Takes in the kernel's list. Returns who was not known, or not as running what they run: they are older than the
+    /// agent, or their exec was lost. Who is not listed any more has ended.
+    pub fn take_in(&mut self, listing: Listing) -> Vec<ProcessId> {
+        let Listing { begun, processes, .. } = listing;
+        let listed: HashSet<ProcessId> = processes.iter().map(|one| id_of(&one.record.header.task)).collect();
+        let found: Vec<ProcessId> = processes.into_iter().filter_map(|one| self.existing(one)).collect();
+        self.hand_down(&found);
+        self.keep_listed(&listed, begun);
+        found
+    }
+
+    /// A process that is listed. Returns its id where it was not known, or not as running what it runs.
+    fn existing(&mut self, Listed { record, image }: Listed) -> Option<ProcessId> {
         let id = id_of(&record.header.task);
-        let mut image = procfs::image_of(id.pid);
-        image.cgroup = join(cgroup, false);
         let container = self.containers.of(&image.cgroup);
         if let Some(known) = self.processes.get_mut(&id) {
-            known.describe(record);
+            // The list is older than what is known.
+            if known.ended || known.image_since > record.header.time {
+                return None;
+            }
+            if known.credentials_seen <= record.header.time {
+                known.describe(&record);
+            }
             let left = known.enter(container);
             let same = image.executable.is_empty() || known.image.executable == image.executable;
             if !same {
@@ -156,15 +170,30 @@ impl ProcessTable {
             return (!same).then_some(id);
         }
         let started = self.clock.time_of(id.start);
-        let mut process = Process::new(record, started, Arc::new(image));
+        let mut process = Process::new(&record, started, Arc::new(image));
         process.enter(container);
         self.processes.insert(id, process);
         Some(id)
     }
 
+    /// Marks as ended those that are there no more: nothing will tell of their end.
+    pub fn end_gone(&mut self, ids: &[ProcessId]) {
+        let now = Clock::since_boot();
+        ids.iter().filter(|id| !procfs::is_alive(**id)).for_each(|id| self.end(*id, now));
+    }
+
+    /// A process has ended, if it had not before.
+    fn end(&mut self, id: ProcessId, time: u64) {
+        let emptied = self.processes.get_mut(&id).map(Process::end);
+        if let Some(Ok(emptied)) = emptied {
+            self.ended.push_back((time, id));
+            self.empty(id, emptied);
+        }
+    }
+
     /// Gives processes that were listed what fork would have handed down: the normal user of their ancestors,
     /// where they have none of their own, and what their parent runs.
-    pub fn hand_down(&mut self, listed: &[ProcessId]) {
+    fn hand_down(&mut self, listed: &[ProcessId]) {
         for &id in listed {
             let user = self.ancestors(id).map(|ancestor| ancestor.last_user).find(|user| *user != 0);
             let parent_image = self.ancestors(id).next().map(|parent| Arc::clone(&parent.image));
@@ -273,16 +302,11 @@ impl ProcessTable {
     }
 
     /// Marks as ended what the kernel no longer lists, after exits were lost.
-    pub fn keep_listed(&mut self, listed: &HashSet<ProcessId>, listed_at: u64) {
-        let mut left = Vec::new();
-        for process in self.processes.values_mut() {
-            let gone = process.id.start < listed_at && !listed.contains(&process.id);
-            if gone && let Ok(emptied) = process.end() {
-                self.ended.push_back((listed_at, process.id));
-                left.push((process.id, emptied));
-            }
-        }
-        left.into_iter().for_each(|(id, emptied)| self.empty(id, emptied));
+    fn keep_listed(&mut self, listed: &HashSet<ProcessId>, listed_at: u64) {
+        let is_gone = |process: &&Process| process.id.start < listed_at && !listed.contains(&process.id);
+        let gone: Vec<ProcessId> =
+            self.processes.values().filter(is_gone).map(|process| process.id).collect();
+        gone.into_iter().for_each(|id| self.end(id, listed_at));
     }
 
     /// The parent of a process, its parent, and so on, as far as they are known.
@@ -469,6 +493,39 @@ mod tests {
         table.exec(&exec(4_000_002, 0, 4_000_001), shell_in(b"init.scope\0"));
         assert!(table.get(id(4_000_002)).unwrap().container.is_none());
         assert_eq!(table.take_emptied_containers().len(), 1);
+    }
+
+    /// A list in which the child of the shell runs this.
+    fn child_listed_with(executable: &str) -> Listing {
+        let runs = |pid, parent, executable: &str| Listed {
+            record: record(openclaw_common::record::EXISTING, pid, 1000, parent),
+            image: Image { executable: executable.to_owned(), ..Image::default() },
+        };
+        let processes = vec![runs(4_000_001, 1, "/usr/bin/dash"), runs(4_000_002, 4_000_001, executable)];
+        Listing { begun: 4_500_000, ended: 4_500_000, processes }
+    }
+
+    #[test]
+    fn a_list_tells_of_a_program_whose_exec_was_lost_and_who_is_not_in_it_has_ended() {
+        let mut table = table_with_shell_and_child();
+        table.fork(&record(FORK, 4_000_003, 1000, 4_000_001));
+        assert_eq!(table.take_in(child_listed_with("/usr/bin/nc")), [id(4_000_002)]);
+        assert_eq!(table.get(id(4_000_002)).unwrap().image.executable, "/usr/bin/nc");
+        assert_eq!(table.take_in(child_listed_with("/usr/bin/nc")), []);
+        assert!(table.get(id(4_000_003)).unwrap().ended);
+    }
+
+    #[test]
+    fn a_list_changes_nothing_that_was_told_after_it() {
+        let mut table = table_with_shell_and_child();
+        let mut later = exec(4_000_002, 1000, 4_000_001);
+        later.process.header.time = 4_600_000;
+        table.exec(&later, strings([b"nc\0", b"nc\0", b"nc\0bin\0", b""]));
+        assert_eq!(table.take_in(child_listed_with("/usr/bin/before")), []);
+        assert_eq!(table.get(id(4_000_002)).unwrap().image.executable, "/bin/nc");
+        table.exit(&record(openclaw_common::record::EXIT, 4_000_002, 1000, 4_000_001));
+        assert_eq!(table.take_in(child_listed_with("/usr/bin/before")), []);
+        assert!(table.get(id(4_000_002)).unwrap().ended);
     }
 
     #[test]

@@ -219,9 +219,8 @@ impl Stage {
                 self.containers_changed(outlet);
             }
             Record::Exit(record) => self.exit(&record, outlet),
-            Record::Existing(record, cgroup) => {
-                self.table.existing(&record, cgroup);
-            }
+            // The kernel's list comes by no ring.
+            Record::Existing(..) => self.counts.malformed += 1,
             Record::Credentials(record) => self.credentials(&record, outlet),
             Record::File(record, sections) => self.file(&record, sections, outlet),
             Record::Network(record) => self.network(record, outlet),

@@ -1,6 +1,6 @@
 //! The thread itself: its loop, what it does by the clock, and how it stops.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::VecDeque;
 use std::io;
 use std::os::fd::AsFd;
 use std::path::PathBuf;
@@ -24,7 +24,7 @@ use super::wait::{Alarm, Found, Promises};
 use super::watch;
 use crate::capability::Capability;
 use crate::config::LogSource;
-use crate::enrich::{Clock, Environment, HostFacts, Record, Resolver, id_of};
+use crate::enrich::{Clock, Environment, HostFacts, Listing, Resolver};
 use crate::hash::{Hashes, Misses};
 use crate::kernel::layout::Resolved;
 use crate::logs::{LogCounts, Logs, Positions};
@@ -227,6 +227,7 @@ where
         losses: Losses::default(),
         loss_watch: LossWatch::new(settings.loss_limit, Instant::now()),
         to_mend: None,
+        listing: None,
         history: VecDeque::from([(Instant::now(), Counts::default())]),
         hooks: Arc::default(),
         witness: None,
@@ -285,6 +286,8 @@ struct Pipeline<O> {
     loss_watch: LossWatch,
     /// Since when the process table may be wrong, as events were lost.
     to_mend: Option<Instant>,
+    /// By what it is to be mended.
+    listing: Option<Listing>,
     /// Counts of the last seconds.
     history: VecDeque<(Instant, Counts)>,
     hooks: Arc<[Capability]>,
@@ -311,7 +314,7 @@ impl<O: Outlet> Pipeline<O> {
     fn begin(&mut self) -> Result<(), LoadError> {
         self.ask_for_kinds()?;
         self.ask_for_reads()?;
-        let listed = self.list_processes();
+        let listed = self.list_processes().map(|listing| self.stage.table_mut().take_in(listing));
         self.stage.know_containers();
         // What happened since the hooks were attached is told before what was there is taken as known.
         while self.drain_processes().processes {}
@@ -545,7 +548,10 @@ impl<O: Outlet> Pipeline<O> {
         // Not while events are being lost, since that would lose more; but not never either.
         if self.to_mend.is_some_and(|since| !unsettled || since.elapsed() >= MEND_AT_LAST) {
             self.to_mend = None;
-            self.mend();
+            self.begin_to_mend();
+        }
+        if let Some(listing) = self.listing.take_if(|listing| listing.is_settled(self.process_seen)) {
+            self.mend(listing);
         }
         self.losses = losses;
         self.restore_hooks();
@@ -607,37 +613,30 @@ impl<O: Outlet> Pipeline<O> {
         rates
     }
 
-    /// Makes the process table right again after forks, execs or exits were lost, and tells the rules of what
-    /// they missed.
-    fn mend(&mut self) {
-        let mended = self.list_processes().and_then(|discovered| {
-            tracing::info!(found = discovered.len(), "the process table was mended after a loss");
-            discovered.into_iter().for_each(|id| self.stage.discover(id, true, &mut self.outlet));
-            self.sensor.find_connections()
-        });
-        if let Err(error) = mended {
-            tracing::warn!(%error, "the process table could not be mended after a loss");
+    /// Has the kernel list its processes, to mend the table after forks, execs or exits were lost. What the list shows may
+    /// still be in the ring, and would be told twice: so it is compared with the table when the ring has been read.
+    fn begin_to_mend(&mut self) {
+        match self.list_processes() {
+            Ok(listing) => self.listing = Some(listing),
+            Err(error) => tracing::warn!(%error, "the process table could not be mended after a loss"),
         }
     }
 
-    /// Takes the kernel's list of processes into the table. Returns those that were not known, or not as
-    /// running what they run.
-    fn list_processes(&mut self) -> io::Result<Vec<ProcessId>> {
-        let listed_at = Clock::since_boot();
-        let records = self.sensor.list_processes()?;
-        let mut rest = &records[..];
-        let mut listed = HashSet::new();
-        let mut discovered = Vec::new();
-        while let Some((record, len)) = Record::parse(rest) {
-            if let Record::Existing(record, cgroup) = record {
-                listed.insert(id_of(&record.header.task));
-                discovered.extend(self.stage.table_mut().existing(&record, cgroup));
-            }
-            rest = &rest[len..];
+    /// Makes the process table right again, and tells the rules of what they missed.
+    fn mend(&mut self, listing: Listing) {
+        let discovered = self.stage.table_mut().take_in(listing);
+        tracing::info!(found = discovered.len(), "the process table was mended after a loss");
+        discovered.iter().for_each(|id| self.stage.discover(*id, true, &mut self.outlet));
+        self.stage.table_mut().end_gone(&discovered);
+        if let Err(error) = self.sensor.find_connections() {
+            tracing::warn!(%error, "the table of connections could not be mended after a loss");
         }
-        self.stage.table_mut().hand_down(&discovered);
-        self.stage.table_mut().keep_listed(&listed, listed_at);
-        Ok(discovered)
+    }
+
+    /// The kernel's list of processes.
+    fn list_processes(&mut self) -> io::Result<Listing> {
+        let begun = Clock::since_boot();
+        Ok(Listing::read(begun, &self.sensor.list_processes()?))
     }
 
     fn ask_for_kinds(&mut self) -> Result<(), LoadError> {
