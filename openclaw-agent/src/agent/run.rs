@@ -43,6 +43,10 @@ use crate::{enrich, pipeline, respond};
 /// How often it is looked whether the threads are alive: an agent that sees or answers nothing must not go on.
 const HEALTH: Duration = Duration::from_secs(1);
 
+/// How often memory that is free is given back to the system. It takes some milliseconds, and a storm of processes leaves some
+/// ten MiB.
+const GIVE_BACK: Duration = Duration::from_secs(60);
+
 /// How long a stopping agent tries to deliver alerts.
 const LAST_ALERTS: Duration = Duration::from_secs(5);
 
@@ -234,6 +238,7 @@ async fn run_until_stopped(options: RunOptions) -> Result<()> {
     let reloading = tokio::spawn(super::reload::whenever(Arc::clone(&hung_up), Arc::clone(&reload)));
     let watching = tokio::spawn(super::rules::watch(Arc::clone(&rules)));
     let mut health = tokio::time::interval(HEALTH);
+    let mut memory = tokio::time::interval(GIVE_BACK);
     let asked = loop {
         tokio::select! {
             asked = signals.next() => match asked {
@@ -251,6 +256,8 @@ async fn run_until_stopped(options: RunOptions) -> Result<()> {
                 });
                 manager.go_on(status(), &mut pulses, Instant::now());
             }
+            // The first time at once: of the start most is left.
+            _ = memory.tick() => own::give_back_memory(),
         }
     };
     let last = SystemTime::now();

@@ -3,7 +3,7 @@
 //! It answers only what the layout table asks: offsets of members, sizes of structs, values of enumerators,
 //! and whether a type or a variable exists. Format: `Documentation/bpf/btf.rst` of the kernel.
 
-use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
 use std::ops::Range;
 use std::path::Path;
 
@@ -104,8 +104,10 @@ pub struct Btf {
     strings: Range<usize>,
     base: Base,
     types: Vec<Type>,
-    composites: HashMap<u32, Vec<u32>>,
-    names: HashMap<Vec<u8>, u32>,
+    /// The types that have a name: the name's hash, and their place in `types`, in this order. There are some hundred
+    /// thousand, of which some hundred are asked for.
+    named: Vec<(u32, u32)>,
+    hashes: RandomState,
 }
 
 impl Btf {
@@ -193,23 +195,24 @@ impl Btf {
             return Err(BtfError::Malformed("its last type runs past the section's end"));
         }
 
-        let mut btf = Btf { data, strings, base, types, composites: HashMap::new(), names: HashMap::new() };
+        let mut btf = Btf { data, strings, base, types, named: Vec::new(), hashes: RandomState::new() };
         btf.index()?;
         Ok(btf)
     }
 
     fn index(&mut self) -> Result<(), BtfError> {
-        for id in 0..self.types.len() {
-            let name = self.types[id].name;
-            if name == 0 {
-                continue;
-            }
-            let text = self.string(name).ok_or(BtfError::Malformed("a name lies outside the file"))?.to_vec();
-            let name = *self.names.entry(text).or_insert(name);
-            let id = u32::try_from(id).map_err(|_| BtfError::Malformed("it has too many types"))?;
-            self.composites.entry(name).or_default().push(id);
+        let mut named = Vec::with_capacity(self.types.len());
+        for (id, ty) in (0..).zip(&self.types).filter(|(_, ty)| ty.name != 0) {
+            let name = self.string(ty.name).ok_or(BtfError::Malformed("a name lies outside the file"))?;
+            named.push((self.hash(name), id));
         }
+        named.sort_unstable();
+        self.named = named;
         Ok(())
+    }
+
+    fn hash(&self, name: &[u8]) -> u32 {
+        self.hashes.hash_one(name) as u32
     }
 
     /// The offset in bytes of a member of a struct or union. The path's parts are joined by dots; anonymous
@@ -267,12 +270,15 @@ impl Btf {
 
     /// Whether there is a type or a variable of that name. Of variables it has those that each processor has its own of.
     pub fn has(&self, name: &str) -> bool {
-        self.names.contains_key(name.as_bytes())
+        self.named(name, |_| true).next().is_some()
     }
 
-    fn named<'a>(&'a self, name: &str, wanted: fn(Type) -> bool) -> impl Iterator<Item = Type> + 'a {
-        let ids = self.names.get(name.as_bytes()).and_then(|name| self.composites.get(name));
-        ids.into_iter().flatten().map(|id| self.types[*id as usize]).filter(move |ty| wanted(*ty))
+    fn named<'a>(&'a self, name: &'a str, wanted: fn(Type) -> bool) -> impl Iterator<Item = Type> + 'a {
+        let hash = self.hash(name.as_bytes());
+        let from = self.named.partition_point(|(of, _)| *of < hash);
+        let same = self.named[from..].iter().take_while(move |(of, _)| *of == hash);
+        same.map(|(_, id)| self.types[*id as usize])
+            .filter(move |ty| wanted(*ty) && self.string(ty.name) == Some(name.as_bytes()))
     }
 
     fn member_path(&self, ty: Type, path: &str) -> Option<u32> {

@@ -104,6 +104,8 @@ impl Sensor {
     ) -> Result<(Self, Rings), LoadError> {
         let twice = second::is_needed(&resolved.layout);
         let mut ebpf = EbpfLoader::new()
+            // Nothing in the programs is relocated by the kernel's types: where fields lie, `LAYOUT` says.
+            .btf(None)
             .map_max_entries("PROCESS_RING", sizes.process)
             .map_max_entries("NETWORK_RING", sizes.network)
             .map_max_entries("FILE_RING", sizes.file)
