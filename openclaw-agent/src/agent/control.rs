@@ -24,7 +24,7 @@ use crate::output::{Format, time};
 use crate::own_log::Ring;
 use crate::pipeline::Snapshot;
 use crate::queue::Sender;
-use crate::respond::{self, ActionRecord, Modes, Network, Policy};
+use crate::respond::{self, ActionRecord, Modes, Network, Policy, default_bpffs, program_costs};
 use crate::sensor::Losses;
 use crate::store::{Store, StoreError, Writer};
 
@@ -161,7 +161,7 @@ impl Control {
                 samples: counts.sampled,
                 seconds: Duration::from_nanos(counts.sampled_nanoseconds).as_secs_f64(),
             },
-            programs: snapshot.programs.clone(),
+            programs: [snapshot.programs.clone(), program_costs(&default_bpffs())].concat(),
         }
     }
 }

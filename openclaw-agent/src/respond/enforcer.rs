@@ -22,6 +22,7 @@ use super::pins::{self, Pins};
 use super::plan::Plan;
 pub(super) use attach::{Hook, PROGRAMS, attach, load, load_ahead, open_cgroup};
 pub(super) use links::detached;
+pub(crate) use links::program_costs;
 use networks::Networks;
 
 /// Plain old data, as aya's maps take it.

@@ -39,6 +39,7 @@ pub use action::{ActionKind, ActionRecord, Outcome, Rail, Target};
 pub use breaker::{BreakerLimits, Trip};
 pub use cgroup::root as cgroup_root;
 pub use endings::Endings;
+pub(crate) use enforcer::program_costs;
 pub use exceptions::Exceptions;
 pub use guard::Protected;
 pub use keeper::{COMMAND as KEEPER_COMMAND, keep_suspended};

@@ -1,7 +1,7 @@
 //! What the kernel tells of our programs, which aya does not show.
 
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
 use aya::programs::Program;
@@ -31,8 +31,16 @@ const INSTRUCTION: u32 = 8;
 
 /// What a program has cost, since the kernel began to count it.
 pub(super) fn cost(name: &str, program: &Program) -> io::Result<ProgramCost> {
-    let fd = program.fd().map_err(io::Error::other)?;
-    let info = sys::program_info(fd.as_fd())?;
+    told(name, program.fd().map_err(io::Error::other)?.as_fd())
+}
+
+/// What the program has cost that a link of that id attaches.
+pub(crate) fn cost_of_link(name: &str, id: u32) -> io::Result<ProgramCost> {
+    told(name, sys::program_of_link(id)?.as_fd())
+}
+
+fn told(name: &str, program: BorrowedFd<'_>) -> io::Result<ProgramCost> {
+    let info = sys::program_info(program)?;
     Ok(ProgramCost {
         name: name.to_owned(),
         instructions: info.xlated_prog_len / INSTRUCTION,

@@ -6,6 +6,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use aya_obj::generated::{bpf_link_info, bpf_prog_info};
 
 /// Commands of `bpf(2)`.
+const PROG_GET_FD_BY_ID: libc::c_long = 13;
 const OBJ_GET_INFO_BY_FD: libc::c_long = 15;
 const LINK_CREATE: libc::c_long = 28;
 const LINK_GET_FD_BY_ID: libc::c_long = 30;
@@ -58,20 +59,34 @@ pub(super) fn program_info(program: BorrowedFd<'_>) -> io::Result<bpf_prog_info>
     Ok(info)
 }
 
+/// The program that a link of that id attaches.
+pub(super) fn program_of_link(id: u32) -> io::Result<OwnedFd> {
+    let id = link_info(id)?.prog_id;
+    bpf(PROG_GET_FD_BY_ID, &GetById { id, next: 0, flags: 0 }).map(owned)
+}
+
 /// Id of the control group that a link of such a program is attached to; 0 where it was detached.
 pub(crate) fn cgroup_of_link(id: u32) -> io::Result<u64> {
-    #[repr(C)]
-    struct GetById {
-        id: u32,
-        next: u32,
-        flags: u32,
-    }
+    let info = link_info(id)?;
+    // SAFETY: the kernel fills this member of the union for links to control groups; and it is plain numbers.
+    Ok(unsafe { info.__bindgen_anon_1.cgroup.cgroup_id })
+}
+
+/// What the kernel tells of a link of that id.
+fn link_info(id: u32) -> io::Result<bpf_link_info> {
     let link = bpf(LINK_GET_FD_BY_ID, &GetById { id, next: 0, flags: 0 }).map(owned)?;
     // SAFETY: plain numbers, of which all zeroes is a value.
     let mut info: bpf_link_info = unsafe { std::mem::zeroed() };
     get_info(link.as_fd(), &mut info)?;
-    // SAFETY: the kernel fills this member of the union for links to control groups; and it is plain numbers.
-    Ok(unsafe { info.__bindgen_anon_1.cgroup.cgroup_id })
+    Ok(info)
+}
+
+/// Which object is wanted, of the commands that take an id.
+#[repr(C)]
+struct GetById {
+    id: u32,
+    next: u32,
+    flags: u32,
 }
 
 fn get_info<T>(object: BorrowedFd<'_>, info: &mut T) -> io::Result<()> {

@@ -7,6 +7,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
+use serde_json::Value;
 
 use super::loops;
 use crate::cgroup::Cgroup;
@@ -105,16 +106,20 @@ fn spread(values: &[f64], scale: f64, unit: &str) -> Result<String> {
 }
 
 /// An agent that blocks networks for who is in its control group.
-struct Blocked {
+pub(super) struct Blocked {
     program: Program,
     folder: PathBuf,
-    group: Cgroup,
+    pub(super) group: Cgroup,
     /// How long it took to block them.
     added: Duration,
 }
 
 impl Blocked {
-    fn begin(folder: &Path, name: &str, count: u32) -> Result<Self> {
+    /// Starts it and has it block so many networks, with what it keeps in a folder that is made.
+    ///
+    /// # Errors
+    /// Where it does not work, or does not block.
+    pub(super) fn begin(folder: &Path, name: &str, count: u32) -> Result<Self> {
         let group = Cgroup::new("bench", name)?;
         for made in [folder.to_owned(), folder.join("bpf")] {
             std::fs::create_dir(&made).with_context(|| format!("cannot make {}", made.display()))?;
@@ -157,7 +162,20 @@ impl Blocked {
         bail!("the agent did not answer within {} s\n{}", PATIENCE.as_secs(), self.program.log_tail())
     }
 
-    fn end(mut self) -> Result<()> {
+    /// What it says of itself.
+    ///
+    /// # Errors
+    /// Where it does not answer.
+    pub(super) fn status(&self) -> Result<Value> {
+        let status = process::capture(&mut openclaw(&self.folder, &["status", "--output", "json"]))?;
+        serde_json::from_str(&status).context("the status is no JSON")
+    }
+
+    /// Has it undo what it blocks, and ends it.
+    ///
+    /// # Errors
+    /// Where it does not.
+    pub(super) fn end(mut self) -> Result<()> {
         process::capture(&mut openclaw(&self.folder, &["response", "undo", "--all"]))?;
         self.program.stop("-INT")?;
         // Mounted by the agent, inside of what is removed.

@@ -7,6 +7,7 @@ use std::path::Path;
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
+use super::blocks::Blocked;
 use super::loops::{self, Activity};
 use super::watcher::{self, Watcher};
 use super::written::{Rows, Written};
@@ -28,6 +29,13 @@ const LOOPS: [(Activity, u32); 5] = [
     (Activity::Rename, 40),
     (Activity::Connect, 20),
 ];
+
+/// The same in the control group of an agent that blocks a network.
+const JUDGED: [(Activity, u32); 3] =
+    [(Activity::Exec, 4), (Activity::Connect, 20), (Activity::Datagram, 200)];
+
+/// What programs are called that enforce.
+const VERDICT: &str = "verdict_";
 
 /// Batches of each. The kernel tells sums alone, into which falls what interrupted a run: of the averages of the batches
 /// the least is taken, which is that of one in which nothing did.
@@ -101,7 +109,21 @@ pub(super) fn in_guest(folder: &Path) -> Result<()> {
             println!("{STATUS}{}", agent.status()?);
         }
     }
-    agent.stop()
+    agent.stop()?;
+    let agent = Blocked::begin(&folder.join("blocked"), "blocked", 1)?;
+    for (activity, count) in JUDGED {
+        for _ in 0..BATCHES {
+            loops::run_in(agent.group.inner("loop")?, activity, folder, count)?;
+            // What else this agent has loaded looks for less than the one above.
+            let mut status = agent.status()?;
+            if let Some(programs) = status["agent"]["programs"].as_array_mut() {
+                programs
+                    .retain(|program| program["name"].as_str().is_some_and(|name| name.starts_with(VERDICT)));
+            }
+            println!("{STATUS}{status}");
+        }
+    }
+    agent.end()
 }
 
 /// Instructions of a run, by program, and how many runs there were, of what the kernel had counted after each batch.

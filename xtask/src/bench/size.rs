@@ -5,6 +5,7 @@ use std::path::Path;
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
+use super::blocks::Blocked;
 use super::watcher::Watcher;
 use super::written::{Rows, Written};
 use crate::console;
@@ -85,20 +86,28 @@ fn differences(before: &Rows, now: &Rows) -> (Vec<String>, Vec<String>) {
     (grown, other)
 }
 
-/// The programs that the agent has loaded on this kernel.
+/// The programs that the agent has loaded on this kernel: those that watch, and those that enforce a verdict.
 fn found(folder: &Path, toolchain: &Toolchain) -> Result<Written> {
     let agent = Watcher::OpenClaw.start(folder)?;
-    let status = agent.status()?;
+    let watching = agent.status()?;
     agent.stop()?;
-    let programs = status["agent"]["programs"].as_array().context("the status tells of no programs")?;
+    let agent = Blocked::begin(&folder.join("size"), "size", 1)?;
+    let enforcing = agent.status()?;
+    agent.end()?;
+    let programs = [&watching, &enforcing].map(|status| status["agent"]["programs"].as_array());
     let number = |program: &Value, key: &str| program[key].as_u64().unwrap_or(0);
     let sizes: Rows = programs
-        .iter()
+        .into_iter()
+        .flatten()
+        .flatten()
         .filter_map(|program| {
             let size = (number(program, "instructions"), number(program, "verified"));
             Some((program["name"].as_str()?.to_owned(), size))
         })
         .collect();
+    if sizes.is_empty() {
+        bail!("the status tells of no programs");
+    }
     if sizes.values().any(|(instructions, _)| *instructions == 0) {
         bail!("the kernel does not tell how large programs are: {sizes:?}");
     }

@@ -1,4 +1,5 @@
-//! Whether the programs are still attached: whoever is root can detach one, whose pin stays, or remove its pin.
+//! What the pinned links tell of the programs: whether they are still attached, since whoever is root can detach one, whose pin
+//! stays, or remove its pin; and what they cost.
 
 use std::path::Path;
 
@@ -6,7 +7,7 @@ use aya::programs::links::{FdLink, PinnedLink};
 
 use super::super::pins::{Pins, link};
 use super::attach::{Hook, PROGRAMS};
-use crate::sensor::cgroup_of_link;
+use crate::sensor::{ProgramCost, cgroup_of_link, cost_of_link};
 
 /// The programs that are attached no more, by name.
 pub(in crate::respond) fn detached(pins: &Pins) -> Vec<&'static str> {
@@ -28,6 +29,21 @@ fn is_attached(pin: &Path, hook: Hook) -> bool {
 }
 
 fn cgroup_of(pin: &Path) -> Option<u64> {
+    cgroup_of_link(id_of(pin)?).ok()
+}
+
+fn id_of(pin: &Path) -> Option<u32> {
     let link = FdLink::from(PinnedLink::from_pin(pin).ok()?);
-    cgroup_of_link(link.info().ok()?.id()).ok()
+    Some(link.info().ok()?.id())
+}
+
+/// How large the programs are that are pinned in this BPF file system, and what they have cost; none where no verdict lives.
+pub(crate) fn program_costs(bpffs: &Path) -> Vec<ProgramCost> {
+    let pins = Pins::new(bpffs);
+    if !pins.exist() {
+        return Vec::new();
+    }
+    let folder = pins.folder();
+    let cost = |(name, _): &(&'static str, Hook)| cost_of_link(name, id_of(&folder.join(link(name)))?).ok();
+    PROGRAMS.iter().filter_map(cost).collect()
 }
