@@ -25,33 +25,46 @@ pub const DEFAULT: [&str; 17] = [
 
 /// Names of the variables that are wanted.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Environment(Vec<String>);
+pub struct Environment {
+    names: Vec<String>,
+    /// Which lengths names have, a bit for each, the last for all from there on: most variables are none of them by that.
+    lengths: u64,
+}
 
 impl Default for Environment {
     fn default() -> Self {
-        Environment(DEFAULT.map(str::to_owned).into())
+        Environment::new(DEFAULT.map(str::to_owned).into())
     }
 }
 
 impl Environment {
     /// The variables of these names.
     pub fn new(names: Vec<String>) -> Self {
-        Environment(names)
+        let lengths = names.iter().fold(0, |all, name| all | length_bit(name.len()));
+        Environment { names, lengths }
     }
 
     /// The wanted variables of an environment (`NAME=value`, each ended by NUL), in its order. What is not text is
     /// kept as far as it is.
     pub(super) fn of(&self, environment: &[u8]) -> String {
         let mut kept = String::new();
-        for variable in environment.split(|byte| *byte == 0) {
-            let Some(end) = variable.iter().position(|byte| *byte == b'=') else { continue };
-            if self.0.iter().any(|name| name.as_bytes() == &variable[..end]) {
+        let ends = memchr::memchr_iter(0, environment).chain([environment.len()]);
+        let mut begin = 0;
+        for end in ends {
+            let variable = &environment[std::mem::replace(&mut begin, end + 1)..end];
+            let Some(equals) = memchr::memchr(b'=', variable) else { continue };
+            let is_wanted = || self.names.iter().any(|name| name.as_bytes() == &variable[..equals]);
+            if self.lengths & length_bit(equals) != 0 && is_wanted() {
                 kept.push_str(&String::from_utf8_lossy(variable));
                 kept.push('\0');
             }
         }
         kept
     }
+}
+
+fn length_bit(length: usize) -> u64 {
+    1 << length.min(63)
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Where rule files are, and by what it is noticed that they have changed.
 
-use std::fs::{self, Metadata};
+use std::fs::{self, DirEntry, Metadata};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
@@ -33,18 +33,26 @@ pub(super) fn find(path: &Path) -> Found {
 
 fn look_into(folder: &Path, depth: usize, found: &mut Found) {
     found.folders.push(folder.to_owned());
-    let entries = fs::read_dir(folder).and_then(|entries| {
-        entries.map(|entry| entry.map(|entry| entry.path())).collect::<Result<Vec<_>, _>>()
-    });
-    let mut entries = match entries {
+    let entries = match fs::read_dir(folder).and_then(Iterator::collect::<Result<Vec<DirEntry>, _>>) {
         Ok(entries) => entries,
         Err(error) => return found.passed_over.push((folder.to_owned(), error.to_string())),
     };
-    entries.retain(|entry| !entry.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.')));
-    entries.sort();
-    let (folders, files): (Vec<_>, Vec<_>) = entries.into_iter().partition(|entry| entry.is_dir());
+    let is_hidden = |entry: &DirEntry| entry.file_name().as_encoded_bytes().starts_with(b".");
+    let (mut folders, mut files) = (Vec::new(), Vec::new());
+    for entry in entries.into_iter().filter(|entry| !is_hidden(entry)) {
+        let path = entry.path();
+        // What a folder's entries are stands in the folder; where a link leads does not.
+        let is_folder = match entry.file_type() {
+            Ok(kind) if !kind.is_symlink() => kind.is_dir(),
+            _ => path.is_dir(),
+        };
+        if is_folder { &mut folders } else { &mut files }.push(path);
+    }
+    folders.sort();
     let is_rules = |file: &PathBuf| file.extension().is_some_and(|end| end == "yml" || end == "yaml");
-    found.files.extend(files.into_iter().filter(is_rules));
+    files.retain(is_rules);
+    files.sort();
+    found.files.extend(files);
     for folder in folders {
         match depth.checked_sub(1) {
             Some(depth) => look_into(&folder, depth, found),
