@@ -24,6 +24,8 @@ const FILES: u32 = 512;
 /// One activity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(super) enum Activity {
+    /// a system call that nobody looks at: what is asked of each call of the machine
+    Call,
     /// posix_spawn of a static program, and its end
     Exec,
     /// open to read, and close
@@ -44,7 +46,8 @@ pub(super) enum Activity {
 
 impl Activity {
     /// Those that sensors watch, in the order in which they are shown.
-    pub(super) const ALL: [Activity; 7] = [
+    pub(super) const ALL: [Activity; 8] = [
+        Activity::Call,
         Activity::Exec,
         Activity::OpenRead,
         Activity::OpenWrite,
@@ -57,6 +60,7 @@ impl Activity {
     /// What one operation is.
     pub(super) fn name(self) -> &'static str {
         match self {
+            Activity::Call => "a system call that tells nothing (getppid)",
             Activity::Exec => "exec and exit of a static program",
             Activity::OpenRead => "open and close, to read",
             Activity::OpenWrite => "open and close, to write",
@@ -71,6 +75,7 @@ impl Activity {
     /// What the command line calls it.
     pub(super) fn word(self) -> &'static str {
         match self {
+            Activity::Call => "call",
             Activity::Exec => "exec",
             Activity::OpenRead => "open-read",
             Activity::OpenWrite => "open-write",
@@ -84,6 +89,10 @@ impl Activity {
 
     fn run(self, folder: &Path, count: u32) -> Result<()> {
         match self {
+            Activity::Call => {
+                calls(count);
+                Ok(())
+            }
             Activity::Exec => executions(folder, count),
             Activity::OpenRead => opens(folder, count, false),
             Activity::OpenWrite => opens(folder, count, true),
@@ -245,6 +254,12 @@ pub(super) fn prepare(folder: &Path) -> Result<()> {
     }
     main += "}\n";
     write(Path::new("crate/src/main.rs"), &main)
+}
+
+fn calls(count: u32) {
+    for _ in 0..count {
+        std::hint::black_box(std::os::unix::process::parent_id());
+    }
 }
 
 fn executions(folder: &Path, count: u32) -> Result<()> {

@@ -267,6 +267,8 @@ impl Running {
     fn ask(&self, activity: Activity) -> Result<Seen> {
         let status = self.status()?;
         let kind = match activity {
+            // None of these is made.
+            Activity::Call => "process_trace",
             Activity::Exec | Activity::Compile => "process_create",
             Activity::Connect | Activity::Bulk | Activity::Datagram => "network_connection",
             Activity::OpenRead | Activity::OpenWrite | Activity::Rename => "file_access",

@@ -9,7 +9,7 @@
 //! - `OPENCLAW_SKIPS`: a file to which a test that this kernel cannot run adds a line `NAME: REASON`;
 //! - `OPENCLAW_TOOLS`: a folder with programs that set-up has put into the workspace;
 //! - `OPENCLAW_FULL=1`: storms ten times as long;
-//! - `OPENCLAW_SPARING=1`: those tests alone that may meet other hooks than on the machine around the guest.
+//! - `OPENCLAW_SHARE`: of what need not be done on every kernel, the `oldest` one's share alone, or that of the `newer` ones.
 
 pub(crate) mod libtest;
 pub(crate) mod live;

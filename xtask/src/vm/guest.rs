@@ -122,6 +122,15 @@ pub(crate) enum Init {
     Systemd,
 }
 
+/// Which of the live tests a guest does of those that need not be done on every kernel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Share {
+    /// What is for the oldest kernel.
+    Oldest,
+    /// What is for the others.
+    Newer,
+}
+
 /// What a guest is for.
 #[derive(Debug)]
 pub(crate) struct Task {
@@ -135,9 +144,8 @@ impl Task {
         Self { script: format!("cd {folder}\nexec sh -c {}\n", quoted(command)) }
     }
 
-    /// The live tests, with program and agent copied into the guest's memory; those alone whose hooks are not those of
-    /// the machine around the guest, where it is `sparing`.
-    pub(crate) fn live(plan: &Plan<'_>, sparing: bool) -> Self {
+    /// The live tests, with program and agent copied into the guest's memory; a share of them, or all.
+    pub(crate) fn live(plan: &Plan<'_>, share: Option<Share>) -> Self {
         let path = |path: &std::path::Path| quoted(&path.to_string_lossy());
         let mut script = format!(
             "cp {} /run/guest/live\ncp {} /run/guest/openclaw\n\
@@ -147,14 +155,16 @@ impl Task {
             path(plan.agent),
             path(&plan.program.folder),
         );
-        if sparing {
-            script.push_str("export OPENCLAW_SPARING=1\n");
-        }
+        // Writing to a String does not fail.
+        let _ = match share {
+            Some(Share::Oldest) => writeln!(script, "export OPENCLAW_SHARE=oldest"),
+            Some(Share::Newer) => writeln!(script, "export OPENCLAW_SHARE=newer"),
+            None => Ok(()),
+        };
         if plan.full {
             script.push_str("export OPENCLAW_FULL=1\n");
         }
         let arguments: Vec<String> = plan.arguments().iter().map(|argument| quoted(argument)).collect();
-        // Writing to a String does not fail.
         let _ = write!(
             script,
             ": >$OPENCLAW_SKIPS\ncd {}\n/run/guest/live {}\nstatus=$?\nsed 's/^/{SKIP}/' $OPENCLAW_SKIPS\n\
@@ -203,7 +213,7 @@ mod tests {
         let filter = ["it's".to_owned()];
         let plan =
             Plan { program: &program, agent: Path::new("/a b/openclaw"), full: false, filter: &filter };
-        let task = Task::live(&plan, false);
+        let task = Task::live(&plan, None);
         assert!(task.script().contains("cp '/a b/live-1' /run/guest/live\n"));
         assert!(task.script().contains(r"/run/guest/live --test-threads=1 'it'\''s'"), "{}", task.script());
         assert!(task.script().ends_with("exit $status\n"));

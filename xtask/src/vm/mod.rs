@@ -25,7 +25,7 @@ use crate::test::live::Plan;
 use crate::test::pace::Pace;
 use crate::test::programs;
 use crate::{agent, kernel, process, setup};
-use guest::{Init, Task};
+use guest::{Init, Share, Task};
 use kernels::Kernel;
 use qemu::Machine;
 use table::Column;
@@ -92,7 +92,7 @@ pub(crate) fn command(arguments: &Arguments) -> Result<()> {
         },
         console: arguments.console,
         counting: false,
-        sparing: false,
+        shared: false,
     };
     if let Some(command) = &arguments.run {
         return run_command(&kernels, command, &settings);
@@ -147,7 +147,7 @@ pub(crate) fn run_live(
     tally: &mut Tally,
     troubles: &mut Vec<String>,
 ) -> Result<()> {
-    let settings = Settings { sparing: !plan.full, ..Settings::USUAL };
+    let settings = Settings { shared: !plan.full, ..Settings::USUAL };
     let kernels: &[&str] = if plan.full { &ALL } else { &USUAL };
     let available = ensure();
     let mut fetched = Vec::new();
@@ -177,8 +177,8 @@ struct Settings {
     console: bool,
     /// Whether an instruction takes a nanosecond of the guest's time.
     counting: bool,
-    /// Whether all guests but the first run those tests alone whose hooks differ from this machine's.
-    sparing: bool,
+    /// Whether the guests share what need not be done on every kernel.
+    shared: bool,
 }
 
 impl Settings {
@@ -190,7 +190,7 @@ impl Settings {
         init: usual_init,
         console: false,
         counting: false,
-        sparing: false,
+        shared: false,
     };
 
     fn machine<'a>(&self, kernel: &'a Kernel) -> Machine<'a> {
@@ -260,9 +260,9 @@ fn live_in(
     tally: &mut Tally,
     troubles: &mut Vec<String>,
 ) -> Result<Vec<Column>> {
-    let (whole, part) = (Task::live(plan, false), Task::live(plan, settings.sparing));
-    let first = kernels.first().map(|kernel| kernel.release.as_str());
-    let task = |kernel: &Kernel| if first == Some(kernel.release.as_str()) { &whole } else { &part };
+    let share = |share| Task::live(plan, settings.shared.then_some(share));
+    let (oldest, newer) = (share(Share::Oldest), share(Share::Newer));
+    let task = |kernel: &Kernel| if kernel.is_oldest() { &oldest } else { &newer };
     let mut columns = Vec::new();
     let at_once = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
     for group in kernels.chunks(at_once) {
