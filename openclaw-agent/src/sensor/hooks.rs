@@ -18,6 +18,9 @@ pub(super) struct Tracepoint {
 /// The program that sees packets as they are dropped, for which there are others where the kernel gives no reason.
 pub(super) const DROPPED: &str = "packet_dropped";
 
+/// The program that looks at each system call as it returns.
+pub(super) const SYSCALL_EXIT: &str = "syscall_exit";
+
 pub(super) const TRACEPOINTS: &[Tracepoint] = &[
     Tracepoint { program: "process_fork", tracepoints: &["sched_process_fork"], capability: "process fork" },
     Tracepoint { program: "process_exec", tracepoints: &["sched_process_exec"], capability: "process exec" },
@@ -35,7 +38,7 @@ pub(super) const TRACEPOINTS: &[Tracepoint] = &[
         capability: "io_uring operations",
     },
     Tracepoint {
-        program: "syscall_exit",
+        program: SYSCALL_EXIT,
         tracepoints: &["sys_exit"],
         capability: "files, sockets, credentials",
     },

@@ -15,7 +15,7 @@ use openclaw_detect::{EventKind, KindSet};
 
 use super::cgroup::{self, Attached};
 use super::hooks::{
-    CGROUP_HOOKS, CgroupHook, DROPPED, MODULE_TRACEPOINTS, TAIL_CALLS, TRACEPOINTS, Tracepoint,
+    CGROUP_HOOKS, CgroupHook, DROPPED, MODULE_TRACEPOINTS, SYSCALL_EXIT, TAIL_CALLS, TRACEPOINTS, Tracepoint,
 };
 use super::iterator::Iterator;
 use super::losses::Losses;
@@ -409,11 +409,13 @@ impl Sensor {
         }
         for (name, program) in self.ebpf.programs().filter(|(name, _)| !second::is_second(name)) {
             let missed = programs::missed_runs(program).unwrap_or(0);
-            if objects::sees_files(name, program) {
-                losses.missed_file_runs += missed;
+            *if objects::sees_files(name, program) {
+                &mut losses.missed_file_runs
+            } else if name == SYSCALL_EXIT {
+                &mut losses.missed_call_runs
             } else {
-                losses.missed_runs += missed;
-            }
+                &mut losses.missed_runs
+            } += missed;
         }
         losses.missed_runs = losses.missed_runs.saturating_sub(second::made_good(&self.ebpf));
         losses

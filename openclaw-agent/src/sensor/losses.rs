@@ -10,6 +10,9 @@ pub struct Losses {
     pub kernel: [u64; loss::COUNT as usize],
     /// Runs of our programs that the kernel skipped, and in whose place no other told.
     pub missed_runs: u64,
+    /// The same of the program at the exit of system calls: most calls would have told nothing.
+    #[serde(default)]
+    pub missed_call_runs: u64,
     /// The same of programs that see nothing but files and mounts.
     #[serde(default)]
     pub missed_file_runs: u64,
@@ -24,6 +27,7 @@ impl Losses {
     pub fn lost(&self) -> u64 {
         self.kernel[..loss::FIRST_FILTER as usize].iter().sum::<u64>()
             + self.missed_runs
+            + self.missed_call_runs
             + self.missed_file_runs
     }
 
@@ -41,6 +45,7 @@ impl Losses {
         kernel
             .chain([
                 ("kernel", "program_run_skipped", self.missed_runs),
+                ("kernel", "call_program_run_skipped", self.missed_call_runs),
                 ("kernel", "file_program_run_skipped", self.missed_file_runs),
             ])
             .filter(|(_, _, count)| *count != 0)
@@ -70,7 +75,8 @@ mod tests {
 
     #[test]
     fn the_handbooks_table_has_each_reason_of_the_kernel_once_and_at_its_stage() {
-        let each = Losses { kernel: [1; loss::COUNT as usize], missed_runs: 1, missed_file_runs: 1 };
+        let kernel = [1; loss::COUNT as usize];
+        let each = Losses { kernel, missed_runs: 1, missed_call_runs: 1, missed_file_runs: 1 };
         for stage in ["kernel", Losses::FILTER] {
             let counted: Vec<_> = each
                 .named()
@@ -89,6 +95,9 @@ mod tests {
         assert_eq!((losses.lost(), losses.unsettling()), (5, 0));
         losses.missed_runs = 1;
         assert_eq!((losses.lost(), losses.unsettling()), (6, 1));
+        // A call may have changed who a process is.
+        losses.missed_call_runs = 1;
+        assert_eq!((losses.lost(), losses.unsettling()), (7, 2));
     }
 
     #[test]
