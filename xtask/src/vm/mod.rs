@@ -59,7 +59,7 @@ pub(crate) struct Arguments {
     /// Seconds that a guest may take
     #[arg(long, default_value_t = qemu::LIMIT)]
     limit: u32,
-    /// Write what was found on each kernel, and on this machine's, into docs/kernels.md
+    /// Write what was found on each kernel into docs/kernels.md, and on this machine's where no kernel is named
     #[arg(long, conflicts_with = "run")]
     table: bool,
     /// Show the guest kernel's console
@@ -115,7 +115,9 @@ pub(crate) fn command(arguments: &Arguments) -> Result<()> {
     }
     let mut columns = live_in(&fetched, &plan, &settings, &mut tally, &mut troubles)?;
     if arguments.table {
-        columns.push(this_machine(&plan, &mut tally, &mut troubles)?);
+        if arguments.kernels.is_empty() {
+            columns.push(this_machine(&plan, &mut tally, &mut troubles)?);
+        }
         if tally.failed == 0 && troubles.is_empty() {
             table::write(&columns, &arguments.filter)?;
         }
