@@ -51,7 +51,8 @@ impl Environment {
         let ends = memchr::memchr_iter(0, environment).chain([environment.len()]);
         let mut begin = 0;
         for end in ends {
-            let variable = &environment[std::mem::replace(&mut begin, end + 1)..end];
+            let variable = &environment[begin..end];
+            begin = end + 1;
             let Some(equals) = memchr::memchr(b'=', variable) else { continue };
             let is_wanted = || self.names.iter().any(|name| name.as_bytes() == &variable[..equals]);
             if self.lengths & length_bit(equals) != 0 && is_wanted() {

@@ -12,13 +12,16 @@ use super::record::Record;
 /// which `/proc` tells of, before its tracepoint, and may have to wait for a processor in between.
 const ON_ITS_WAY: u64 = 1_000_000_000;
 
+/// How long a list is of use, nanoseconds: well below what the table remembers of those who have ended.
+const OLD: u64 = 10_000_000_000;
+
 /// All processes, as the kernel lists them.
 #[derive(Debug)]
 pub struct Listing {
     /// When the list was begun, nanoseconds since boot.
     pub(super) begun: u64,
-    /// When the last of it had been looked at.
-    pub(super) ended: u64,
+    /// When the last of it had been looked at, likewise.
+    pub(super) done: u64,
     pub(super) processes: Vec<Listed>,
 }
 
@@ -44,13 +47,18 @@ impl Listing {
             }
             rest = &rest[len..];
         }
-        Self { begun, ended: Clock::since_boot(), processes }
+        Self { begun, done: Clock::since_boot(), processes }
     }
 
     /// Whether all that it shows has been told by the process ring too, unless that was lost: where the ring has been read up
     /// to that time, nanoseconds since boot.
     pub fn is_settled(&self, read_until: u64) -> bool {
-        read_until >= self.ended + ON_ITS_WAY
+        read_until >= self.done + ON_ITS_WAY
+    }
+
+    /// Whether it tells too little of what is there now.
+    pub fn is_old(&self, now: u64) -> bool {
+        now > self.done + OLD
     }
 }
 
@@ -60,9 +68,9 @@ mod tests {
 
     #[test]
     fn a_list_is_settled_once_the_ring_has_been_read_for_a_while_behind_its_end() {
-        let listing = Listing { begun: 5, ended: 7, processes: Vec::new() };
+        let listing = Listing { begun: 5, done: 7, processes: Vec::new() };
         assert!(!listing.is_settled(7 + ON_ITS_WAY - 1));
-        assert!(listing.is_settled(7 + ON_ITS_WAY));
+        assert!(listing.is_settled(7 + ON_ITS_WAY) && !listing.is_old(7 + OLD) && listing.is_old(8 + OLD));
         assert!(Listing::read(0, b"no record").processes.is_empty());
     }
 }

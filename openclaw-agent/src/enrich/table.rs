@@ -139,7 +139,7 @@ impl ProcessTable {
     }
 
     /// Takes in the kernel's list. Returns who was not known, or not as running what they run: they are older than the
-    /// agent, or their exec was lost. Who is not listed any more has ended.
+    /// agent, or their fork or exec was lost. Who is not listed any more has ended.
     pub fn take_in(&mut self, listing: Listing) -> Vec<ProcessId> {
         let Listing { begun, processes, .. } = listing;
         let listed: HashSet<ProcessId> = processes.iter().map(|one| id_of(&one.record.header.task)).collect();
@@ -152,16 +152,19 @@ impl ProcessTable {
     /// A process that is listed. Returns its id where it was not known, or not as running what it runs.
     fn existing(&mut self, Listed { record, image }: Listed) -> Option<ProcessId> {
         let id = id_of(&record.header.task);
-        let container = self.containers.of(&image.cgroup);
         if let Some(known) = self.processes.get_mut(&id) {
-            // The list is older than what is known.
-            if known.ended || known.image_since > record.header.time {
+            // It has begun another program since.
+            if known.image_since > record.header.time {
                 return None;
             }
-            if known.credentials_seen <= record.header.time {
-                known.describe(&record);
+            let mut left = None;
+            // One that has ended since has been in what it was in, and ran what it ran all the same.
+            if !known.ended {
+                if known.credentials_seen <= record.header.time {
+                    known.describe(&record);
+                }
+                left = known.enter(self.containers.of(&image.cgroup));
             }
-            let left = known.enter(container);
             let same = image.executable.is_empty() || known.image.executable == image.executable;
             if !same {
                 known.run(Arc::new(image), record.header.time);
@@ -170,25 +173,27 @@ impl ProcessTable {
             return (!same).then_some(id);
         }
         let started = self.clock.time_of(id.start);
+        let container = self.containers.of(&image.cgroup);
         let mut process = Process::new(&record, started, Arc::new(image));
         process.enter(container);
         self.processes.insert(id, process);
         Some(id)
     }
 
-    /// Marks as ended those that are there no more: nothing will tell of their end.
+    /// Marks as ended those of them that are there no more, and of whose end nothing was told.
     pub fn end_gone(&mut self, ids: &[ProcessId]) {
         let now = Clock::since_boot();
-        ids.iter().filter(|id| !procfs::is_alive(**id)).for_each(|id| self.end(*id, now));
+        for id in ids.iter().filter(|id| !procfs::is_alive(**id)) {
+            self.end(*id, now);
+        }
     }
 
-    /// A process has ended, if it had not before.
-    fn end(&mut self, id: ProcessId, time: u64) {
-        let emptied = self.processes.get_mut(&id).map(Process::end);
-        if let Some(Ok(emptied)) = emptied {
-            self.ended.push_back((time, id));
-            self.empty(id, emptied);
-        }
+    /// A process has ended at that time. Returns whether that was not known.
+    fn end(&mut self, id: ProcessId, time: u64) -> bool {
+        let Some(Ok(emptied)) = self.processes.get_mut(&id).map(Process::end) else { return false };
+        self.ended.push_back((time, id));
+        self.empty(id, emptied);
+        true
     }
 
     /// Gives processes that were listed what fork would have handed down: the normal user of their ancestors,
@@ -275,12 +280,8 @@ impl ProcessTable {
     /// A process ended: it is kept for a while. `None` where that was seen already: several threads can be the
     /// last to leave.
     pub fn exit(&mut self, record: &ProcessRecord) -> Option<ProcessId> {
-        let process = self.ensure(&record.header.task);
-        let id = process.id;
-        let left = process.end().ok()?;
-        self.ended.push_back((record.header.time, id));
-        self.empty(id, left);
-        Some(id)
+        let id = self.ensure(&record.header.task).id;
+        self.end(id, record.header.time).then_some(id)
     }
 
     /// Forgets what ended long ago, but for the owners of connections that are still open; and which control
@@ -303,10 +304,16 @@ impl ProcessTable {
 
     /// Marks as ended what the kernel no longer lists, after exits were lost.
     fn keep_listed(&mut self, listed: &HashSet<ProcessId>, listed_at: u64) {
-        let is_gone = |process: &&Process| process.id.start < listed_at && !listed.contains(&process.id);
+        // One that was about to be made when the list passed its place is there all the same.
+        let is_gone = |process: &&Process| {
+            let missing = !process.ended && process.id.start < listed_at && !listed.contains(&process.id);
+            missing && !procfs::is_alive(process.id)
+        };
         let gone: Vec<ProcessId> =
             self.processes.values().filter(is_gone).map(|process| process.id).collect();
-        gone.into_iter().for_each(|id| self.end(id, listed_at));
+        for id in gone {
+            self.end(id, listed_at);
+        }
     }
 
     /// The parent of a process, its parent, and so on, as far as they are known.
@@ -502,7 +509,7 @@ mod tests {
             image: Image { executable: executable.to_owned(), ..Image::default() },
         };
         let processes = vec![runs(4_000_001, 1, "/usr/bin/dash"), runs(4_000_002, 4_000_001, executable)];
-        Listing { begun: 4_500_000, ended: 4_500_000, processes }
+        Listing { begun: 4_500_000, done: 4_500_000, processes }
     }
 
     #[test]
@@ -526,6 +533,18 @@ mod tests {
         table.exit(&record(openclaw_common::record::EXIT, 4_000_002, 1000, 4_000_001));
         assert_eq!(table.take_in(child_listed_with("/usr/bin/before")), []);
         assert!(table.get(id(4_000_002)).unwrap().ended);
+    }
+
+    #[test]
+    fn a_program_whose_exec_was_lost_is_told_though_it_has_ended_since() {
+        let mut table = table_with_shell_and_child();
+        table.exit(&record(openclaw_common::record::EXIT, 4_000_002, 1000, 4_000_001));
+        let mut listing = child_listed_with("/usr/bin/nc");
+        listing.processes[1].image.cgroup = crate::enrich::join(CONTAINER, false);
+        assert_eq!(table.take_in(listing), [id(4_000_002)]);
+        let child = table.get(id(4_000_002)).unwrap();
+        assert_eq!((&*child.image.executable, child.ended), ("/usr/bin/nc", true));
+        assert!(table.take_fresh_containers().is_empty(), "nobody is in it");
     }
 
     #[test]

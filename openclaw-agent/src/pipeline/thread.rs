@@ -228,6 +228,7 @@ where
         loss_watch: LossWatch::new(settings.loss_limit, Instant::now()),
         to_mend: None,
         listing: None,
+        discovered: None,
         history: VecDeque::from([(Instant::now(), Counts::default())]),
         hooks: Arc::default(),
         witness: None,
@@ -288,6 +289,8 @@ struct Pipeline<O> {
     to_mend: Option<Instant>,
     /// By what it is to be mended.
     listing: Option<Listing>,
+    /// Who was found when it was mended last, and when that was.
+    discovered: Option<(u64, Vec<ProcessId>)>,
     /// Counts of the last seconds.
     history: VecDeque<(Instant, Counts)>,
     hooks: Arc<[Capability]>,
@@ -523,7 +526,8 @@ impl<O: Outlet> Pipeline<O> {
     fn drain_processes(&mut self) -> Found {
         let now = Clock::since_boot();
         let found = drain_ring(&mut self.rings.process, &mut self.stage, &mut self.outlet);
-        if !found.processes {
+        // Less than a batch was all that there was, as nothing is.
+        if !found.more {
             self.process_seen = now;
         }
         found
@@ -538,21 +542,15 @@ impl<O: Outlet> Pipeline<O> {
         }
         // Lost files leave nothing to be mended.
         let unsettled = losses.unsettling() > self.losses.unsettling();
-        self.stage.settle_suspects(unsettled, &mut self.outlet);
+        let is_being_mended = self.to_mend.is_some() || self.listing.is_some();
+        self.stage.settle_suspects(unsettled || is_being_mended, &mut self.outlet);
         if unsettled {
             self.to_mend.get_or_insert_with(Instant::now);
         }
         if let Some(lost) = self.loss_watch.see(Instant::now(), losses.lost()) {
             self.stage.tell_of_losses(lost, &losses, &mut self.outlet);
         }
-        // Not while events are being lost, since that would lose more; but not never either.
-        if self.to_mend.is_some_and(|since| !unsettled || since.elapsed() >= MEND_AT_LAST) {
-            self.to_mend = None;
-            self.begin_to_mend();
-        }
-        if let Some(listing) = self.listing.take_if(|listing| listing.is_settled(self.process_seen)) {
-            self.mend(listing);
-        }
+        self.go_on_mending(unsettled);
         self.losses = losses;
         self.restore_hooks();
         self.tell_snapshot();
@@ -613,6 +611,26 @@ impl<O: Outlet> Pipeline<O> {
         rates
     }
 
+    /// What is due of it, one step at a time: a list, the table made right by it, and the end of those of whom nothing more
+    /// was told.
+    fn go_on_mending(&mut self, unsettled: bool) {
+        if let Some((_, ids)) = self.discovered.take_if(|(since, _)| self.process_seen > *since) {
+            self.stage.table_mut().end_gone(&ids);
+        }
+        if let Some(listing) = self.listing.take_if(|listing| listing.is_settled(self.process_seen)) {
+            self.mend(listing);
+        }
+        if self.listing.take_if(|listing| listing.is_old(Clock::since_boot())).is_some() {
+            self.to_mend.get_or_insert_with(Instant::now);
+        }
+        // Not while events are being lost, since that would lose more; but not never either.
+        let is_due = |since: Instant| !unsettled || since.elapsed() >= MEND_AT_LAST;
+        if self.listing.is_none() && self.to_mend.is_some_and(is_due) {
+            self.to_mend = None;
+            self.begin_to_mend();
+        }
+    }
+
     /// Has the kernel list its processes, to mend the table after forks, execs or exits were lost. What the list shows may
     /// still be in the ring, and would be told twice: so it is compared with the table when the ring has been read.
     fn begin_to_mend(&mut self) {
@@ -627,7 +645,7 @@ impl<O: Outlet> Pipeline<O> {
         let discovered = self.stage.table_mut().take_in(listing);
         tracing::info!(found = discovered.len(), "the process table was mended after a loss");
         discovered.iter().for_each(|id| self.stage.discover(*id, true, &mut self.outlet));
-        self.stage.table_mut().end_gone(&discovered);
+        self.discovered = Some((Clock::since_boot(), discovered));
         if let Err(error) = self.sensor.find_connections() {
             tracing::warn!(%error, "the table of connections could not be mended after a loss");
         }
