@@ -41,11 +41,16 @@ pub fn doctor(format: Format) -> Result<()> {
         Format::Json => println!("{}", serde_json::to_string(&examined)?),
         Format::Text => print!("{}", text(&examined)),
     }
-    let missing = examined.iter().filter(|capability| capability.state == State::Missing).count();
-    match missing {
+    // One that was attached and could not be tried is as good as none.
+    let is_bad = |found: &&Capability| match found.state {
+        State::Missing => true,
+        State::Attached => found.reason.is_some(),
+        State::Full | State::Degraded => false,
+    };
+    match examined.iter().filter(is_bad).count() {
         0 => Ok(()),
-        1 => bail!("a capability is missing on this machine"),
-        more => bail!("{more} capabilities are missing on this machine"),
+        1 => bail!("a capability is missing on this machine, or could not be tried"),
+        more => bail!("{more} capabilities are missing on this machine, or could not be tried"),
     }
 }
 
@@ -332,8 +337,9 @@ impl Seen {
 fn verdict(hook: &Capability, name: &str, seen: bool) -> Capability {
     match (hook.state, seen) {
         (State::Attached, true) => {
-            let reason =
-                if hook.hook.ends_with("sys_exit") { Some(BY_CALLS.into()) } else { hook.reason.clone() };
+            let by_calls = hook.hook.ends_with("sys_exit").then_some(BY_CALLS);
+            let reasons: Vec<&str> = by_calls.into_iter().chain(hook.reason.as_deref()).collect();
+            let reason = (!reasons.is_empty()).then(|| reasons.join("; "));
             Capability { reason, ..Capability::new(name, &*hook.hook, State::Full) }
         }
         (State::Attached, false) => Capability::new(name, &*hook.hook, State::Missing)

@@ -12,13 +12,29 @@ pub(super) fn resident_memory() -> u64 {
     pages * rustix::param::page_size() as u64
 }
 
-/// Gives free memory back to the system, which the allocator would keep for ever: the kernel's types, which are read to load
-/// the programs, take some 40 MiB for a moment, and processes that have ended are remembered for a while.
-pub(super) fn give_back_memory() {
-    // SAFETY: it has no preconditions; what is in use stays.
-    #[cfg(target_env = "gnu")]
-    unsafe {
-        libc::malloc_trim(0);
+/// Memory that is given back to the system where much of it is free, which the allocator would keep for ever: the kernel's
+/// types, which are read to load the programs, take some 40 MiB for a moment, and processes that have ended are remembered for
+/// a while.
+#[derive(Debug, Default)]
+pub(super) struct Memory {
+    /// What was resident after the last time.
+    resident: u64,
+}
+
+impl Memory {
+    /// Gives back what is free, where more has become resident since the last time than is worth the milliseconds for which
+    /// other threads may wait to allocate.
+    pub(super) fn tidy(&mut self) {
+        const WORTH: u64 = 8 << 20;
+        if resident_memory() < self.resident + WORTH {
+            return;
+        }
+        // SAFETY: it has no preconditions; what is in use stays.
+        #[cfg(target_env = "gnu")]
+        unsafe {
+            libc::malloc_trim(0);
+        }
+        self.resident = resident_memory();
     }
 }
 

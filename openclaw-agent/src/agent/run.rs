@@ -43,8 +43,7 @@ use crate::{enrich, pipeline, respond};
 /// How often it is looked whether the threads are alive: an agent that sees or answers nothing must not go on.
 const HEALTH: Duration = Duration::from_secs(1);
 
-/// How often memory that is free is given back to the system. It takes some milliseconds, and a storm of processes leaves some
-/// ten MiB.
+/// How often it is looked whether memory is to be given back to the system.
 const GIVE_BACK: Duration = Duration::from_secs(60);
 
 /// How long a stopping agent tries to deliver alerts.
@@ -227,7 +226,11 @@ async fn run_until_stopped(options: RunOptions) -> Result<()> {
         None => None,
     };
     for hook in sensor.snapshot().hooks.iter().filter(|hook| hook.reason.is_some()) {
-        let state = if hook.state == State::Missing { "not available" } else { "available in part" };
+        let state = match hook.state {
+            State::Missing => "not available",
+            State::Degraded => "available in part",
+            State::Full | State::Attached => "available, though not by the best hook or not of all",
+        };
         warn!(capability = hook.capability, hook = hook.hook, reason = hook.reason, "{state}");
     }
     let file = options.config_path.as_ref().map_or("none".to_owned(), |path| path.display().to_string());
@@ -238,7 +241,7 @@ async fn run_until_stopped(options: RunOptions) -> Result<()> {
     let reloading = tokio::spawn(super::reload::whenever(Arc::clone(&hung_up), Arc::clone(&reload)));
     let watching = tokio::spawn(super::rules::watch(Arc::clone(&rules)));
     let mut health = tokio::time::interval(HEALTH);
-    let mut memory = tokio::time::interval(GIVE_BACK);
+    let (mut tidy, mut memory) = (tokio::time::interval(GIVE_BACK), own::Memory::default());
     let asked = loop {
         tokio::select! {
             asked = signals.next() => match asked {
@@ -256,8 +259,8 @@ async fn run_until_stopped(options: RunOptions) -> Result<()> {
                 });
                 manager.go_on(status(), &mut pulses, Instant::now());
             }
-            // The first time at once: of the start most is left.
-            _ = memory.tick() => own::give_back_memory(),
+            // The first time at once, since the start leaves most.
+            _ = tidy.tick() => memory.tidy(),
         }
     };
     let last = SystemTime::now();

@@ -8,7 +8,7 @@ use anyhow::{Result, bail};
 
 use super::context::Context;
 use super::table::Table;
-use crate::api::status::{ChannelStatus, Figures, Loss, Sampled, Status};
+use crate::api::status::{ActionCount, ChannelStatus, Figures, Loss, RuleMemory, Sampled, Status};
 use crate::api::{ClientError, Request, Response};
 use crate::capability::State;
 use crate::config::{Mode, units};
@@ -16,6 +16,7 @@ use crate::logs::LogStatus;
 use crate::output::style::{BAD, BOLD, DIM, GOOD, WARN};
 use crate::output::text::Clean;
 use crate::output::{Format, Printer, time};
+use crate::respond::Outcome;
 use crate::sensor::{Losses, ProgramCost};
 
 /// Show how the running agent does: hooks, events, losses, rules, findings, alerts
@@ -72,8 +73,10 @@ fn text(status: &Status) -> String {
             if alerts.retries > 0 { format!(" ({} retries)", alerts.retries) } else { String::new() },
         ),
     );
+    line("answers", answers(&status.actions));
     line("in force", format!("{} blocks and isolations", status.active_verdicts));
     line("takes", takes(&status.agent));
+    line("knows", knows(&status.agent));
     let queues = status.agent.queues.iter().filter(|(_, waiting)| **waiting > 0);
     let queues: Vec<_> = queues.map(|(name, waiting)| format!("{waiting} {name}")).collect();
     line("queues", if queues.is_empty() { "empty".to_owned() } else { queues.join(", ") });
@@ -93,7 +96,8 @@ fn text(status: &Status) -> String {
             State::Missing => BAD,
         };
         let state = format!("{colour}{}{colour:#}", hook.state.name());
-        hooks.row([hook.capability.clone(), state, hook.hook.clone()]);
+        let reason = hook.reason.as_ref().map(|reason| format!("{DIM}{}{DIM:#}", Clean(reason)));
+        hooks.row([hook.capability.clone(), state, hook.hook.clone(), reason.unwrap_or_default()]);
     }
     out.push_str(&hooks.text());
 
@@ -218,6 +222,26 @@ fn programs(programs: &[ProgramCost]) -> String {
     }
     let table = table.text();
     if table.is_empty() { table } else { format!("\n{BOLD}kernel programs{BOLD:#}\n{table}") }
+}
+
+/// What became of answers.
+fn answers(actions: &[ActionCount]) -> String {
+    let of = |outcome: Outcome| -> u64 {
+        actions.iter().filter(|action| action.outcome == outcome).map(|action| action.count).sum()
+    };
+    let made = Outcome::ALL.into_iter().map(|outcome| (outcome, of(outcome))).filter(|(_, count)| *count > 0);
+    let made: Vec<_> = made.map(|(outcome, count)| format!("{count} {}", outcome.name())).collect();
+    if made.is_empty() { "none".to_owned() } else { made.join(", ") }
+}
+
+/// What the agent remembers.
+fn knows(figures: &Figures) -> String {
+    let RuleMemory { active, remembered, suppressed } = figures.memory;
+    format!(
+        "{} processes, {active} rules that are true at present, {remembered} keys and values of rules; {suppressed} \
+         firings were held back",
+        figures.processes
+    )
 }
 
 /// What the agent takes of the machine.

@@ -62,7 +62,8 @@ fn try_probe(layout: &Layout) -> Result<Vec<Capability>> {
             (Err(error), _) => return missing(program, *hook, format!("{error:#}")),
             (Ok(_), Ok(acted)) if acted.contains(program) => (State::Full, None),
             (Ok(_), Ok(_)) => {
-                (State::Degraded, Some("it attached, but did not act when it was tried".to_owned()))
+                let reason = "the kernel attached it, but it did not act when it was triggered";
+                (State::Missing, Some(reason.to_owned()))
             }
             (Ok(_), Err(error)) => (State::Attached, Some(format!("it could not be tried: {error:#}"))),
         };

@@ -207,9 +207,13 @@ impl Sensor {
                 }),
                 _ => attached.map(|()| hook.clone()),
             };
-            self.hooks.push(match attached {
-                Ok(hook) => Capability::new(capability, hook, State::Attached),
-                Err(reason) => Capability::new(capability, hook, State::Missing).because(reason),
+            let second_best = self.objects.refused.as_ref().filter(|_| name == SYSCALL_EXIT);
+            self.hooks.push(match (attached, second_best) {
+                (Ok(hook), None) => Capability::new(capability, hook, State::Attached),
+                (Ok(hook), Some(refused)) => Capability::new(capability, hook, State::Attached).because(
+                    format!("it sees files too, since the kernel refused what sees more: {refused}"),
+                ),
+                (Err(reason), _) => Capability::new(capability, hook, State::Missing).because(reason),
             });
         }
         Ok(())
@@ -409,13 +413,14 @@ impl Sensor {
         }
         for (name, program) in self.ebpf.programs().filter(|(name, _)| !second::is_second(name)) {
             let missed = programs::missed_runs(program).unwrap_or(0);
-            *if objects::sees_files(name, program) {
+            let counter = if objects::sees_files(name, program) {
                 &mut losses.missed_file_runs
             } else if name == SYSCALL_EXIT {
                 &mut losses.missed_call_runs
             } else {
                 &mut losses.missed_runs
-            } += missed;
+            };
+            *counter += missed;
         }
         losses.missed_runs = losses.missed_runs.saturating_sub(second::made_good(&self.ebpf));
         losses

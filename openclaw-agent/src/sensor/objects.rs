@@ -12,6 +12,7 @@ use aya::programs::{FEntry, FExit, Lsm, Program};
 use aya::{Btf, Ebpf};
 
 use super::hooks::{OPEN_FUNCTIONS, PATH_CALLERS, PATH_HOOKS, PATH_RESULTS};
+use super::load::describe;
 use crate::capability::{Capability, State};
 
 /// What could be attached.
@@ -21,7 +22,13 @@ pub(super) struct Objects {
     pub(super) opens: bool,
     /// Whether acts upon paths are noted before they are done.
     pub(super) paths: bool,
+    /// Why opens, or acts upon paths, are left to system calls; none where they are not.
+    pub(super) refused: Option<String>,
 }
+
+/// Why the hooks of the LSM are not taken.
+const INACTIVE: &str = "the BPF LSM is not active, so the functions before it are watched: to have it, add `bpf` to `lsm=` on the \
+                        kernel's command line (/sys/kernel/security/lsm tells the modules)";
 
 /// Names the active modules.
 const ACTIVE: &str = "/sys/kernel/security/lsm";
@@ -34,26 +41,39 @@ pub(super) fn attach(ebpf: &mut Ebpf, hooks: &mut Vec<Capability>, btf: &Btf) ->
             objects.opens = true;
             hooks.push(Capability::new("files opened", format!("fexit:{function}"), State::Attached));
         }
-        Err(error) => tracing::debug!("opens are seen by system calls: {error:#}"),
+        Err(error) => objects.refused = Some(describe(&*error)),
     }
-    objects.paths = attach_paths(ebpf, hooks, btf);
+    match attach_paths(ebpf, hooks, btf) {
+        Ok(()) => objects.paths = true,
+        Err(error) => objects.refused = Some(describe(&*error)),
+    }
     objects
 }
 
-/// Attaches the hooks that paths pass. Returns whether there are any.
-fn attach_paths(ebpf: &mut Ebpf, hooks: &mut Vec<Capability>, btf: &Btf) -> bool {
+/// Attaches the hooks that paths pass.
+///
+/// # Errors
+/// Why the first was refused, where all were.
+fn attach_paths(ebpf: &mut Ebpf, hooks: &mut Vec<Capability>, btf: &Btf) -> anyhow::Result<()> {
+    let is_lsm_active = is_lsm_active();
     let mechanisms: &[Mechanism] =
-        if is_lsm_active() { &[Mechanism::Lsm, Mechanism::Entry] } else { &[Mechanism::Entry] };
-    let (mut by, mut by_calls) = ([Vec::new(), Vec::new()], Vec::new());
+        if is_lsm_active { &[Mechanism::Lsm, Mechanism::Entry] } else { &[Mechanism::Entry] };
+    let (mut by, mut by_calls, mut refused) = ([Vec::new(), Vec::new()], Vec::new(), None);
     for name in PATH_HOOKS.iter().copied() {
-        let attach = |one: &Mechanism| Some((*one, attach_path_hook(ebpf, name, *one, btf).ok()?));
+        let attach = |one: &Mechanism| match attach_path_hook(ebpf, name, *one, btf) {
+            Ok(place) => Some((*one, place)),
+            Err(error) => {
+                refused.get_or_insert(error);
+                None
+            }
+        };
         match mechanisms.iter().find_map(attach) {
             Some((mechanism, place)) => by[mechanism as usize].push(place),
             None => by_calls.push(name),
         }
     }
-    if by_calls.len() == PATH_HOOKS.len() {
-        return false;
+    if let Some(error) = refused.filter(|_| by_calls.len() == PATH_HOOKS.len()) {
+        return Err(error);
     }
     let mut unseen = by_calls;
     for (name, later) in PATH_RESULTS {
@@ -66,14 +86,14 @@ fn attach_paths(ebpf: &mut Ebpf, hooks: &mut Vec<Capability>, btf: &Btf) -> bool
             continue;
         }
         let hook = format!("{}:{}", mechanism.name(), names.join(","));
+        let second_best = (mechanism == Mechanism::Entry && !is_lsm_active).then(|| INACTIVE.to_owned());
+        let unseen = (!unseen.is_empty())
+            .then(|| format!("by system calls alone, and not of io_uring: {}", unseen.join(", ")));
+        let reasons: Vec<String> = second_best.into_iter().chain(unseen).collect();
         let capability = Capability::new("paths changed", hook, State::Attached);
-        hooks.push(if unseen.is_empty() {
-            capability
-        } else {
-            capability.because(format!("by system calls alone, and not of io_uring: {}", unseen.join(", ")))
-        });
+        hooks.push(if reasons.is_empty() { capability } else { capability.because(reasons.join("; ")) });
     }
-    true
+    Ok(())
 }
 
 /// How a hook of the LSM is attached to.

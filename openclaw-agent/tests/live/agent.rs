@@ -15,7 +15,7 @@ use crate::probe::probes_are_seen;
 use crate::support::agent::{Agent, Setup};
 use crate::support::deed::{command, copy, program};
 use crate::support::skip::skip;
-use crate::support::{live, live_once, wait_for};
+use crate::support::{is_guest, live, live_once, wait_for};
 
 /// A child that is killed when it is dropped.
 struct Killed(Child);
@@ -80,6 +80,24 @@ fn status_tells_hooks_counts_rules_and_mode() {
     for part in ["observe", "process_create", "losses", "hooks"] {
         assert!(text.contains(part), "{part} in {text}");
     }
+    if let Some(why) = why_not_the_best(hooks) {
+        let begin = why.split(',').next().unwrap();
+        assert!(text.contains(begin) && agent.log().contains(begin), "{why}: {text}\n{}", agent.log());
+    }
+}
+
+/// Looks whether what is done to files is seen by the best hook that the kernel has. Returns why not where it has not the best.
+#[track_caller]
+fn why_not_the_best(hooks: &[Value]) -> Option<String> {
+    let of = |capability: &str| hooks.iter().find(|hook| hook["capability"] == capability);
+    let modules = fs::read_to_string("/sys/kernel/security/lsm").unwrap_or_default();
+    let has_lsm = modules.trim().split(',').any(|module| module == "bpf");
+    let used = of("paths changed").or_else(|| of("files, sockets, credentials")).unwrap();
+    let hook = used["hook"].as_str().unwrap();
+    if is_guest() {
+        assert!(hook.starts_with(if has_lsm { "lsm:" } else { "fentry:" }), "{used}");
+    }
+    (!hook.starts_with("lsm:")).then(|| used["reason"].as_str().unwrap().to_owned())
 }
 
 #[test]
