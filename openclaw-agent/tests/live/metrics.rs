@@ -30,10 +30,30 @@ fn value(text: &str, begin: &str) -> f64 {
     line.rsplit(' ').next().unwrap().parse().unwrap()
 }
 
+/// The kernel counts the runs of its programs, and no longer when this ends.
+struct Statistics(String);
+
+impl Statistics {
+    const SWITCH: &str = "/proc/sys/kernel/bpf_stats_enabled";
+
+    fn begin() -> Self {
+        let before = std::fs::read_to_string(Self::SWITCH).unwrap();
+        std::fs::write(Self::SWITCH, "1").unwrap();
+        Statistics(before)
+    }
+}
+
+impl Drop for Statistics {
+    fn drop(&mut self) {
+        let _ = std::fs::write(Self::SWITCH, &self.0);
+    }
+}
+
 #[test]
 fn metrics_are_those_of_the_running_agent_and_prometheus_finds_no_fault_with_them() {
     live_once!();
     let promtool = needs!("promtool");
+    let _statistics = Statistics::begin();
     let at = free();
     let agent = Setup::new().metrics(at).start();
     assert_eq!(get(at, "/healthz"), ("HTTP/1.1 200 OK".to_owned(), "ok\n".to_owned()));
@@ -50,6 +70,9 @@ fn metrics_are_those_of_the_running_agent_and_prometheus_finds_no_fault_with_the
             && value(&text, "process_cpu_seconds_total") > 0.0
     );
     assert_eq!(value(&text, "openclaw_rules "), 1.0);
+    let of_exec =
+        |metric: &str| format!("openclaw_kernel_program_{metric}_total{{program=\"process_exec\"}}");
+    assert!(value(&text, &of_exec("runs")) >= 10.0 && value(&text, &of_exec("seconds")) > 0.0, "{text}");
 
     let mut check = Command::new(promtool);
     let mut check = check

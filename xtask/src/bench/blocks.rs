@@ -176,10 +176,20 @@ impl Blocked {
     /// # Errors
     /// Where it does not.
     pub(super) fn end(mut self) -> Result<()> {
-        process::capture(&mut openclaw(&self.folder, &["response", "undo", "--all"]))?;
-        self.program.stop("-INT")?;
-        // Mounted by the agent, inside of what is removed.
-        process::run(Command::new("umount").arg(self.folder.join("bpf")))
+        self.undo()?;
+        self.program.stop("-INT")
+    }
+
+    fn undo(&self) -> Result<()> {
+        process::capture(&mut openclaw(&self.folder, &["response", "undo", "--all"])).map(drop)
+    }
+}
+
+impl Drop for Blocked {
+    fn drop(&mut self) {
+        // Once more where something failed before; mounted by the agent, inside of what is removed.
+        let _ = self.undo();
+        let _ = process::output(Command::new("umount").arg("--lazy").arg(self.folder.join("bpf")));
     }
 }
 

@@ -2,6 +2,7 @@
 //! of its guest's time for each, so that the kernel's own statistics of time are a count. Unlike a time, it is the same on
 //! every machine, but for a few interrupts.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
@@ -126,9 +127,11 @@ pub(super) fn in_guest(folder: &Path) -> Result<()> {
     agent.end()
 }
 
-/// Instructions of a run, by program, and how many runs there were, of what the kernel had counted after each batch.
+/// Instructions of a run, by program, and how many runs there were, of what the kernel had counted after each batch. Of the
+/// averages the least is taken, of those batches in which the program ran at least half as often as it ever did: in the others
+/// it ran by chance, perhaps on another path.
 fn counts(statuses: &[Value]) -> Result<Rows> {
-    let (mut before, mut counts) = (Rows::new(), Rows::new());
+    let (mut before, mut batches) = (Rows::new(), BTreeMap::<String, Vec<(u64, u64)>>::new());
     for status in statuses {
         let programs = status["agent"]["programs"].as_array().context("the status tells of no programs")?;
         for program in programs {
@@ -139,23 +142,28 @@ fn counts(statuses: &[Value]) -> Result<Rows> {
             let (old_nanos, old_runs) = before.insert(name.to_owned(), now).unwrap_or_default();
             let runs = now.1.saturating_sub(old_runs);
             if let Some(each) = nanos.saturating_sub(old_nanos).checked_div(runs) {
-                let (least, all) = counts.entry(name.to_owned()).or_insert((each, 0));
-                (*least, *all) = ((*least).min(each), *all + runs);
+                batches.entry(name.to_owned()).or_default().push((each, runs));
             }
         }
     }
-    if counts.is_empty() {
+    if batches.is_empty() {
         bail!("no program has run");
     }
-    Ok(counts)
+    let counts = batches.into_iter().map(|(name, batches)| {
+        let most = batches.iter().map(|(_, runs)| *runs).max().unwrap_or(0);
+        let usual = batches.iter().filter(|(_, runs)| runs * 2 >= most);
+        let least = usual.map(|(each, _)| *each).min().unwrap_or(0);
+        (name, (least, batches.iter().map(|(_, runs)| runs).sum()))
+    });
+    Ok(counts.collect())
 }
 
 fn risen(before: &Rows, now: &Rows) -> Vec<String> {
     #[expect(clippy::cast_precision_loss, reason = "no program has 2^52 instructions")]
     let more = |old: u64, new: u64| new as f64 > old as f64 * TOLERANCE;
-    let risen = now.iter().filter_map(|(name, (each, _))| {
-        let (old, _) = before.get(name)?;
-        more(*old, *each).then(|| format!("{name}: {old} to {each} instructions a run"))
+    let risen = now.iter().filter_map(|(name, (each, _))| match before.get(name) {
+        Some((old, _)) => more(*old, *each).then(|| format!("{name}: {old} to {each} instructions a run")),
+        None => Some(format!("{name} is new: {each} instructions a run")),
     });
     risen.collect()
 }
@@ -172,11 +180,18 @@ mod tests {
                 {"name": "idle", "runs": 0, "time": {"secs": 0, "nanos": 0}},
             ]}})
         };
-        let counted =
-            counts(&[status(10, 9_000), status(20, 13_000), status(20, 13_000), status(30, 18_000)]);
+        let counted = counts(&[
+            status(10, 9_000),
+            status(20, 13_000),
+            status(20, 13_000),
+            status(30, 18_000),
+            // By chance, and short.
+            status(31, 18_050),
+        ]);
         let counted = counted.expect("good");
-        assert_eq!(counted, Rows::from([("exit".to_owned(), (400, 30))]));
+        assert_eq!(counted, Rows::from([("exit".to_owned(), (400, 31))]));
         assert!(risen(&counted, &Rows::from([("exit".to_owned(), (440, 9))])).is_empty());
+        assert_eq!(risen(&Rows::new(), &counted), ["exit is new: 400 instructions a run"]);
         assert_eq!(
             risen(&counted, &Rows::from([("exit".to_owned(), (441, 9))])),
             ["exit: 400 to 441 instructions a run"]

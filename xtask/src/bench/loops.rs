@@ -45,7 +45,7 @@ pub(super) enum Activity {
 }
 
 impl Activity {
-    /// Those that sensors watch, in the order in which they are shown.
+    /// Those that are run beside sensors, in the order in which they are shown.
     pub(super) const ALL: [Activity; 8] = [
         Activity::Call,
         Activity::Exec,

@@ -95,6 +95,9 @@ fn found(folder: &Path, toolchain: &Toolchain) -> Result<Written> {
     let enforcing = agent.status()?;
     agent.end()?;
     let programs = [&watching, &enforcing].map(|status| status["agent"]["programs"].as_array());
+    if programs.iter().any(|programs| programs.is_none_or(Vec::is_empty)) {
+        bail!("the status tells of no programs");
+    }
     let number = |program: &Value, key: &str| program[key].as_u64().unwrap_or(0);
     let sizes: Rows = programs
         .into_iter()
@@ -105,9 +108,6 @@ fn found(folder: &Path, toolchain: &Toolchain) -> Result<Written> {
             Some((program["name"].as_str()?.to_owned(), size))
         })
         .collect();
-    if sizes.is_empty() {
-        bail!("the status tells of no programs");
-    }
     if sizes.values().any(|(instructions, _)| *instructions == 0) {
         bail!("the kernel does not tell how large programs are: {sizes:?}");
     }

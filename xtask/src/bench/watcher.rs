@@ -221,6 +221,10 @@ impl Running {
     /// Where it does not answer.
     pub(super) fn seen(&mut self, activity: Activity) -> Result<Seen> {
         match self.watcher {
+            // Nobody tells of these.
+            Watcher::Execsnoop | Watcher::Bpftrace | Watcher::Auditd if activity == Activity::Call => {
+                Ok(Seen::default())
+            }
             Watcher::Nobody => Ok(Seen::default()),
             Watcher::OpenClaw | Watcher::OpenClawFiles => self.ask(activity),
             Watcher::Execsnoop => self.count("program"),

@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use super::kernels::Kernel;
 use crate::process::quoted;
+use crate::setup::promtool;
 use crate::test::live::Plan;
 use crate::workspace;
 
@@ -150,10 +151,11 @@ impl Task {
         let mut script = format!(
             "cp {} /run/guest/live\ncp {} /run/guest/openclaw\n\
              export OPENCLAW_LIVE=1 OPENCLAW_BIN=/run/guest/openclaw OPENCLAW_SKIPS=/run/guest/skips\n\
-             export CARGO_MANIFEST_DIR={}\n",
+             export CARGO_MANIFEST_DIR={} OPENCLAW_TOOLS={}\n",
             path(&plan.program.path),
             path(plan.agent),
             path(&plan.program.folder),
+            path(&promtool::folder()),
         );
         // Writing to a String does not fail.
         let _ = match share {

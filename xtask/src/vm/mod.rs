@@ -119,8 +119,11 @@ pub(crate) fn command(arguments: &Arguments) -> Result<()> {
             columns.push(this_machine(&plan, &mut tally, &mut troubles)?);
         }
         if tally.failed == 0 && troubles.is_empty() {
-            table::write(&columns, &arguments.filter)?;
+            table::write(&columns, &arguments.filter, !arguments.kernels.is_empty())?;
         }
+    }
+    if tally.ran() == 0 && troubles.is_empty() {
+        troubles.push("no test ran".to_owned());
     }
     crate::test::conclude(&tally, &troubles)
 }
@@ -134,7 +137,7 @@ fn this_machine(plan: &Plan<'_>, tally: &mut Tally, troubles: &mut Vec<String>) 
     let release = process::capture(Command::new("uname").arg("-r"))?.trim().to_owned();
     let doctor = process::output(process::as_root(plan.agent, &[])?.args(["doctor", "--output", "json"]))?;
     let doctor = String::from_utf8_lossy(&doctor.stdout).into_owned();
-    Ok(Column { release: format!("{release} (this machine)"), passed, skipped, doctor })
+    Ok(Column { release: format!("{release}{}", table::THIS_MACHINE), passed, skipped, doctor })
 }
 
 /// The live tests of a test run, on the kernels of such a run.
@@ -262,7 +265,11 @@ fn live_in(
     tally: &mut Tally,
     troubles: &mut Vec<String>,
 ) -> Result<Vec<Column>> {
-    let share = |share| Task::live(plan, settings.shared.then_some(share));
+    // What one leaves out another one does.
+    let is_shared = settings.shared
+        && kernels.iter().any(Kernel::is_oldest)
+        && kernels.iter().any(|kernel| !kernel.is_oldest());
+    let share = |share| Task::live(plan, is_shared.then_some(share));
     let (oldest, newer) = (share(Share::Oldest), share(Share::Newer));
     let task = |kernel: &Kernel| if kernel.is_oldest() { &oldest } else { &newer };
     let mut columns = Vec::new();
@@ -278,7 +285,9 @@ fn live_in(
                 .collect();
             guests.into_iter().map(std::thread::ScopedJoinHandle::join).collect()
         });
-        for (release, outcome) in releases.into_iter().zip(outcomes) {
+        for (kernel, outcome) in group.iter().zip(outcomes) {
+            let lacks_lsm = kernel.has_bpf_lsm() && !(settings.bpf_lsm)(kernel);
+            let release = format!("{}{}", kernel.release, if lacks_lsm { table::WITHOUT_LSM } else { "" });
             let place = format!("kernel {release}");
             let Ok(outcome) = outcome else {
                 troubles.push(format!("{place}: what ran the guest panicked"));
@@ -286,7 +295,7 @@ fn live_in(
             };
             let Run { tally: mut result, status, doctor } = outcome?;
             let (passed, skipped) = (result.passed, result.skips());
-            columns.push(Column { release: release.to_owned(), passed, skipped, doctor });
+            columns.push(Column { release, passed, skipped, doctor });
             for skip in &mut result.skipped {
                 skip.name = format!("{} ({place})", skip.name);
             }

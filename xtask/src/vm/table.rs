@@ -25,14 +25,15 @@ const TABLE: (&str, &str) = ("kernels.md", "table");
 /// The last two rows.
 const TESTS: [&str; 2] = ["live tests that passed", "live tests left out"];
 
-/// Writes the columns into the handbook's page, in place of those of the same kernels; the others stay.
+/// Writes the columns into the handbook's page, in place of those of the same kernels; `keep`: the others stay.
 ///
 /// # Errors
 /// A doctor said nothing that can be read, or the page cannot be written.
-pub(crate) fn write(columns: &[Column], filter: &[String]) -> Result<()> {
+pub(crate) fn write(columns: &[Column], filter: &[String], keep: bool) -> Result<()> {
     let (page, name) = TABLE;
-    let table = Table::of(columns, filter)?.with_others_of(&Table::parse(&page::read(page, name)?));
-    page::write(page, name, &table.render())
+    let table = Table::of(columns, filter)?;
+    let before = if keep { Table::parse(&page::read(page, name)?) } else { Table::default() };
+    page::write(page, name, &table.with_others_of(&before).render())
 }
 
 /// A row for each capability, a column for each kernel.
@@ -131,10 +132,17 @@ impl Table {
 /// What a cell holds where there is nothing to say.
 const NONE: &str = "–";
 
-/// Major and minor version of a release.
-fn series(release: &str) -> (u32, u32) {
+/// What a column's name says beside the release of a kernel that could have the BPF LSM active, and has not.
+pub(crate) const WITHOUT_LSM: &str = " without the BPF LSM";
+
+/// Likewise of the kernel of the machine around the guests.
+pub(crate) const THIS_MACHINE: &str = " (this machine)";
+
+/// Major and minor version of a release, and what else its column's name says.
+fn series(release: &str) -> (u32, u32, bool, bool) {
     let mut numbers = release.split(['.', '-', ' ']).map(|number| number.parse().unwrap_or(0));
-    (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0))
+    let (major, minor) = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
+    (major, minor, release.ends_with(WITHOUT_LSM), release.ends_with(THIS_MACHINE))
 }
 
 /// The hook of a capability, and its state where it is not all that it can be.
