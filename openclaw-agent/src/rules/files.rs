@@ -46,7 +46,8 @@ fn look_into(folder: &Path, depth: usize, found: &mut Found) {
             Ok(kind) if !kind.is_symlink() => kind.is_dir(),
             _ => path.is_dir(),
         };
-        if is_folder { &mut folders } else { &mut files }.push(path);
+        let kind = if is_folder { &mut folders } else { &mut files };
+        kind.push(path);
     }
     folders.sort();
     let is_rules = |file: &PathBuf| file.extension().is_some_and(|end| end == "yml" || end == "yaml");

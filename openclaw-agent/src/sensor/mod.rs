@@ -17,6 +17,6 @@ mod witness;
 pub use load::{LoadError, RingSizes, Rings, Sensor};
 pub use losses::Losses;
 pub use programs::ProgramCost;
-pub(crate) use programs::cost_of_link;
+pub(crate) use programs::cost_of;
 pub(crate) use sys::cgroup_of_link;
 pub use witness::Witness;

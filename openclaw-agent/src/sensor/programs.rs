@@ -34,9 +34,9 @@ pub(super) fn cost(name: &str, program: &Program) -> io::Result<ProgramCost> {
     told(name, program.fd().map_err(io::Error::other)?.as_fd())
 }
 
-/// What the program has cost that a link of that id attaches.
-pub(crate) fn cost_of_link(name: &str, id: u32) -> io::Result<ProgramCost> {
-    told(name, sys::program_of_link(id)?.as_fd())
+/// The same of the program of that id, whoever has loaded it.
+pub(crate) fn cost_of(name: &str, id: u32) -> io::Result<ProgramCost> {
+    told(name, sys::program(id)?.as_fd())
 }
 
 fn told(name: &str, program: BorrowedFd<'_>) -> io::Result<ProgramCost> {

@@ -59,26 +59,19 @@ pub(super) fn program_info(program: BorrowedFd<'_>) -> io::Result<bpf_prog_info>
     Ok(info)
 }
 
-/// The program that a link of that id attaches.
-pub(super) fn program_of_link(id: u32) -> io::Result<OwnedFd> {
-    let id = link_info(id)?.prog_id;
+/// The program of that id, for which it takes CAP_SYS_ADMIN.
+pub(super) fn program(id: u32) -> io::Result<OwnedFd> {
     bpf(PROG_GET_FD_BY_ID, &GetById { id, next: 0, flags: 0 }).map(owned)
 }
 
 /// Id of the control group that a link of such a program is attached to; 0 where it was detached.
 pub(crate) fn cgroup_of_link(id: u32) -> io::Result<u64> {
-    let info = link_info(id)?;
-    // SAFETY: the kernel fills this member of the union for links to control groups; and it is plain numbers.
-    Ok(unsafe { info.__bindgen_anon_1.cgroup.cgroup_id })
-}
-
-/// What the kernel tells of a link of that id.
-fn link_info(id: u32) -> io::Result<bpf_link_info> {
     let link = bpf(LINK_GET_FD_BY_ID, &GetById { id, next: 0, flags: 0 }).map(owned)?;
     // SAFETY: plain numbers, of which all zeroes is a value.
     let mut info: bpf_link_info = unsafe { std::mem::zeroed() };
     get_info(link.as_fd(), &mut info)?;
-    Ok(info)
+    // SAFETY: the kernel fills this member of the union for links to control groups; and it is plain numbers.
+    Ok(unsafe { info.__bindgen_anon_1.cgroup.cgroup_id })
 }
 
 /// Which object is wanted, of the commands that take an id.

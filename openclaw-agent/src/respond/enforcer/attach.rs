@@ -69,6 +69,8 @@ pub(in crate::respond) fn load(layout: &Layout, processes: u32) -> Result<Ebpf> 
     let _ = rustix::process::setrlimit(rustix::process::Resource::Memlock, unlimited);
 
     EbpfLoader::new()
+        // As of the sensor's programs.
+        .btf(None)
         .override_global("LAYOUT", bytemuck::bytes_of(layout), true)
         .map_max_entries("ISOLATED", processes)
         .load(OBJECT)

@@ -3,11 +3,11 @@
 
 use std::path::Path;
 
-use aya::programs::links::{FdLink, PinnedLink};
+use aya::programs::links::{FdLink, LinkInfo, PinnedLink};
 
 use super::super::pins::{Pins, link};
 use super::attach::{Hook, PROGRAMS};
-use crate::sensor::{ProgramCost, cgroup_of_link, cost_of_link};
+use crate::sensor::{ProgramCost, cgroup_of_link, cost_of};
 
 /// The programs that are attached no more, by name.
 pub(in crate::respond) fn detached(pins: &Pins) -> Vec<&'static str> {
@@ -29,12 +29,11 @@ fn is_attached(pin: &Path, hook: Hook) -> bool {
 }
 
 fn cgroup_of(pin: &Path) -> Option<u64> {
-    cgroup_of_link(id_of(pin)?).ok()
+    cgroup_of_link(told_of(pin)?.id()).ok()
 }
 
-fn id_of(pin: &Path) -> Option<u32> {
-    let link = FdLink::from(PinnedLink::from_pin(pin).ok()?);
-    Some(link.info().ok()?.id())
+fn told_of(pin: &Path) -> Option<LinkInfo> {
+    FdLink::from(PinnedLink::from_pin(pin).ok()?).info().ok()
 }
 
 /// How large the programs are that are pinned in this BPF file system, and what they have cost; none where no verdict lives.
@@ -44,6 +43,8 @@ pub(crate) fn program_costs(bpffs: &Path) -> Vec<ProgramCost> {
         return Vec::new();
     }
     let folder = pins.folder();
-    let cost = |(name, _): &(&'static str, Hook)| cost_of_link(name, id_of(&folder.join(link(name)))?).ok();
+    let cost = |(name, _): &(&'static str, Hook)| {
+        cost_of(name, told_of(&folder.join(link(name)))?.program_id()).ok()
+    };
     PROGRAMS.iter().filter_map(cost).collect()
 }
