@@ -475,10 +475,16 @@ fn run(iterator: Option<&Iterator>, output: &mut Vec<u8>) -> io::Result<()> {
 
 /// An error with its causes, in one line; of the verifier's log the last line, which says what it refused.
 pub(super) fn describe(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
+    let text = error.to_string();
+    // What aya says before the verifier's log, also where there is none.
+    let text = text.trim_end();
+    let mut text = text.strip_suffix(" Verifier output:").unwrap_or(text).trim_end_matches('.').to_owned();
     let mut cause = error.source();
     while let Some(error) = cause {
-        text = format!("{text}: {error}");
+        let told = error.to_string();
+        if !text.contains(&told) {
+            text = format!("{text}: {told}");
+        }
         cause = error.source();
     }
     let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
