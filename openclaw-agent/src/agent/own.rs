@@ -5,11 +5,10 @@ use std::time::Duration;
 
 /// Memory that is resident, in bytes; 0 where `/proc` does not say.
 pub(super) fn resident_memory() -> u64 {
-    let pages = std::fs::read_to_string("/proc/self/statm")
-        .ok()
-        .and_then(|statm| statm.split(' ').nth(1)?.parse::<u64>().ok())
-        .unwrap_or_default();
-    pages * rustix::param::page_size() as u64
+    let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
+    let pages = statm.split(' ').nth(1).and_then(|pages| pages.parse::<u64>().ok());
+    // How large a page is, kernels before 6.4 tell by /proc alone: where it is not there, to ask is a panic.
+    pages.map_or(0, |pages| pages * rustix::param::page_size() as u64)
 }
 
 /// Memory that is given back to the system where much of it is free, which the allocator would keep for ever: the kernel's

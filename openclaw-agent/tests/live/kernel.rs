@@ -159,7 +159,7 @@ fn an_io_uring_is_told_with_what_it_is_given_to_do() {
     let mut child = command(program(), "use io_uring").arg(file.path()).spawn().unwrap();
     let pid = child.id();
     if !child.wait().unwrap().success() {
-        skip!("this kernel has no io_uring, or forbids it");
+        skip!("it needs io_uring (5.1 on), which this kernel lacks or forbids");
     }
     event(&agent, "io_uring", "setup", pid);
     agent.settle();

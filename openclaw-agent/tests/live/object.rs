@@ -77,6 +77,19 @@ pub(crate) fn better_hook(agent: &Agent, capability: &str) -> Option<String> {
     Some(found?["hook"].as_str().unwrap().to_owned())
 }
 
+/// Leaves the test where only system calls tell of a capability.
+macro_rules! needs_hook {
+    ($agent:expr, $capability:literal) => {
+        if $crate::object::better_hook($agent, $capability).is_none() {
+            $crate::support::skip::skip!(
+                "{}: it needs programs of the LSM, fentry or fexit (5.10 on), which this kernel refuses",
+                $capability
+            );
+        }
+    };
+}
+pub(crate) use needs_hook;
+
 /// Action and path of a file event.
 fn act(event: &Value) -> (String, String) {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
@@ -87,15 +100,13 @@ fn act(event: &Value) -> (String, String) {
 fn what_io_uring_does_to_files_is_told_as_what_calls_do() {
     live!();
     let agent = Agent::start();
-    if better_hook(&agent, "files opened").is_none() {
-        skip!("this kernel refuses fexit, so files are seen by system calls alone");
-    }
+    needs_hook!(&agent, "files opened");
     let dir = tempfile::tempdir().unwrap();
     let mut child = command(program(), "act by io_uring").arg(dir.path()).spawn().unwrap();
     let pid = child.id();
     let done = child.wait().unwrap().code().unwrap() as usize;
     if done == 0 {
-        skip!("this kernel has no io_uring, or forbids it");
+        skip!("it needs io_uring (5.1 on), which this kernel lacks or forbids");
     }
     agent.settle();
     let events = agent.events("file_access", |event| {
@@ -127,9 +138,7 @@ fn what_io_uring_does_to_files_is_told_as_what_calls_do() {
 fn what_is_tried_in_vain_is_an_attempt_and_no_access() {
     live!();
     let agent = Agent::start();
-    if better_hook(&agent, "paths changed").is_none() {
-        skip!("this kernel refuses programs of the LSM and fentry, so what fails is not seen");
-    }
+    needs_hook!(&agent, "paths changed");
     let dir = tempfile::tempdir().unwrap();
     let full = dir.path().join("full");
     std::fs::create_dir(&full).unwrap();

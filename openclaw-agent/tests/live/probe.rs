@@ -27,7 +27,7 @@ pub(crate) fn probes_are_seen() -> bool {
 macro_rules! needs_probes {
     () => {
         if !probes_are_seen() {
-            skip!("this kernel does not say why it drops a packet, and may refuse fentry");
+            skip!("it needs reasons of dropped packets (5.17 on), or fentry where it is allowed");
         }
     };
 }

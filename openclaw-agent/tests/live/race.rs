@@ -15,7 +15,7 @@ use rustix::net::{AddressFamily, SocketType};
 use serde_json::Value;
 
 use crate::network::ends;
-use crate::object::better_hook;
+use crate::object::needs_hook;
 use crate::support::agent::Agent;
 use crate::support::deed::{self, Deed, Deeds, say};
 use crate::support::skip::skip;
@@ -35,8 +35,6 @@ pub(crate) const DEEDS: Deeds = &[
 ];
 
 const NO_FAULTS: &str = "this kernel has no userfaultfd, so nothing can change at the right moment";
-const NO_OBJECTS: &str =
-    "this kernel refuses programs of the LSM and fentry, so paths are what the caller passed";
 
 /// The two files of a folder whose paths are confused: what the kernel gets, and what the memory holds afterwards.
 fn files(folder: &Path) -> [PathBuf; 2] {
@@ -141,9 +139,7 @@ unsafe fn act(action: &str, path: *const c_char, other: *const c_char) -> c_int 
 fn what_was_done_to_a_path_is_told_whatever_the_memory_holds_by_then() {
     live!();
     let agent = Agent::start();
-    if better_hook(&agent, "paths changed").is_none() {
-        skip!("{NO_OBJECTS}");
-    }
+    needs_hook!(&agent, "paths changed");
     for action in ACTIONS {
         let folder = tempfile::tempdir().unwrap();
         let files = files(folder.path());
@@ -202,9 +198,7 @@ fn mount_torn(args: &[OsString]) -> i32 {
 fn a_file_system_is_told_where_it_was_mounted_whatever_the_memory_holds_by_then() {
     live!();
     let agent = Agent::start();
-    if better_hook(&agent, "paths changed").is_none() {
-        skip!("{NO_OBJECTS}");
-    }
+    needs_hook!(&agent, "paths changed");
     if Torn::new(b"", b"", b"").is_none() {
         skip!("{NO_FAULTS}");
     }
@@ -426,9 +420,7 @@ fn each_file_that_is_made_is_told_by_its_name_while_the_callers_path_changes() {
 fn each_file_that_is_deleted_is_told_by_its_name_while_the_callers_path_changes() {
     live!();
     let agent = Agent::start();
-    if better_hook(&agent, "paths changed").is_none() {
-        skip!("{NO_OBJECTS}");
-    }
+    needs_hook!(&agent, "paths changed");
     let folder = tempfile::tempdir().unwrap();
     let names = files(folder.path());
     let mut gone = Vec::new();
