@@ -41,16 +41,11 @@ pub fn doctor(format: Format) -> Result<()> {
         Format::Json => println!("{}", serde_json::to_string(&examined)?),
         Format::Text => print!("{}", text(&examined)),
     }
-    // One that was attached and could not be tried is as good as none.
-    let is_bad = |found: &&Capability| match found.state {
-        State::Missing => true,
-        State::Attached => found.reason.is_some(),
-        State::Full | State::Degraded => false,
-    };
-    match examined.iter().filter(is_bad).count() {
+    let missing = examined.iter().filter(|capability| capability.state == State::Missing).count();
+    match missing {
         0 => Ok(()),
-        1 => bail!("a capability is missing on this machine, or could not be tried"),
-        more => bail!("{more} capabilities are missing on this machine, or could not be tried"),
+        1 => bail!("a capability is missing on this machine"),
+        more => bail!("{more} capabilities are missing on this machine"),
     }
 }
 

@@ -18,6 +18,8 @@ pub(super) fn resident_memory() -> u64 {
 pub(super) struct Memory {
     /// What was resident after the last time.
     resident: u64,
+    /// Whether that was one look before: what was in use then may be free by now.
+    is_fresh: bool,
 }
 
 impl Memory {
@@ -25,9 +27,11 @@ impl Memory {
     /// other threads may wait to allocate.
     pub(super) fn tidy(&mut self) {
         const WORTH: u64 = 8 << 20;
-        if resident_memory() < self.resident + WORTH {
+        let has_grown = resident_memory() >= self.resident + WORTH;
+        if !has_grown && !self.is_fresh {
             return;
         }
+        self.is_fresh = has_grown;
         // SAFETY: it has no preconditions; what is in use stays.
         #[cfg(target_env = "gnu")]
         unsafe {

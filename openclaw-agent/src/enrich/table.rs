@@ -157,14 +157,11 @@ impl ProcessTable {
             if known.image_since > record.header.time {
                 return None;
             }
-            let mut left = None;
-            // One that has ended since has been in what it was in, and ran what it ran all the same.
-            if !known.ended {
-                if known.credentials_seen <= record.header.time {
-                    known.describe(&record);
-                }
-                left = known.enter(self.containers.of(&image.cgroup));
+            if known.credentials_seen <= record.header.time {
+                known.describe(&record);
             }
+            // One that has ended since ran what it ran all the same, but is in no container any more.
+            let left = if known.ended { None } else { known.enter(self.containers.of(&image.cgroup)) };
             let same = image.executable.is_empty() || known.image.executable == image.executable;
             if !same {
                 known.run(Arc::new(image), record.header.time);

@@ -72,9 +72,10 @@ fn attach_paths(ebpf: &mut Ebpf, hooks: &mut Vec<Capability>, btf: &Btf) -> anyh
             None => by_calls.push(name),
         }
     }
-    if let Some(error) = refused.filter(|_| by_calls.len() == PATH_HOOKS.len()) {
-        return Err(error);
-    }
+    let refused = match refused {
+        Some(error) if by_calls.len() == PATH_HOOKS.len() => return Err(error),
+        refused => refused.map(|error| format!("the kernel refused another hook: {}", describe(&*error))),
+    };
     let mut unseen = by_calls;
     for (name, later) in PATH_RESULTS {
         if attach_exit(ebpf, name, name, btf).or_else(|_| attach_exit(ebpf, name, later, btf)).is_err() {
@@ -86,7 +87,11 @@ fn attach_paths(ebpf: &mut Ebpf, hooks: &mut Vec<Capability>, btf: &Btf) -> anyh
             continue;
         }
         let hook = format!("{}:{}", mechanism.name(), names.join(","));
-        let second_best = (mechanism == Mechanism::Entry && !is_lsm_active).then(|| INACTIVE.to_owned());
+        let second_best = match mechanism {
+            Mechanism::Lsm => None,
+            Mechanism::Entry if is_lsm_active => refused.clone(),
+            Mechanism::Entry => Some(INACTIVE.to_owned()),
+        };
         let unseen = (!unseen.is_empty())
             .then(|| format!("by system calls alone, and not of io_uring: {}", unseen.join(", ")));
         let reasons: Vec<String> = second_best.into_iter().chain(unseen).collect();
