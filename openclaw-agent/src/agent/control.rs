@@ -11,13 +11,14 @@ use openclaw_detect::{Changes, EngineStats, EventKind, Mode, Timestamp};
 
 use super::answers::{Answers, Message};
 use super::counts::ActionCounts;
+use super::losses::LossCounters;
 use super::own;
 use super::reload::Reload;
 use super::rules::Rules;
 use super::stdout::Stdout;
 use crate::alert::Alerts;
 use crate::api::protocol::{Block, Isolate, Reloaded};
-use crate::api::status::{EventCount, Figures, Loss, RuleMemory, Sampled, Status};
+use crate::api::status::{EventCount, Figures, RuleMemory, Sampled, Status};
 use crate::api::{self, Refusal, Subscribers, Subscription};
 use crate::logs::LogCounts;
 use crate::output::{Format, time};
@@ -25,7 +26,6 @@ use crate::own_log::Ring;
 use crate::pipeline::Snapshot;
 use crate::queue::Sender;
 use crate::respond::{self, ActionRecord, Modes, Network, Policy, default_bpffs, program_costs};
-use crate::sensor::Losses;
 use crate::store::{Store, StoreError, Writer};
 
 /// How long a request may wait for the thread that answers.
@@ -46,7 +46,7 @@ pub(super) struct Control {
     pub(super) reload: Arc<Reload>,
     pub(super) snapshot: Arc<Mutex<Snapshot>>,
     pub(super) answers: Sender<Message>,
-    pub(super) findings_lost: Arc<AtomicU64>,
+    pub(super) losses: Arc<LossCounters>,
     pub(super) logs: LogCounts,
     pub(super) own_log: Arc<Ring>,
     pub(super) in_force: Arc<AtomicU64>,
@@ -116,32 +116,6 @@ impl Control {
         mutes.map(|(rule, until)| (rule, time::rfc3339(until))).collect()
     }
 
-    fn losses(&self, snapshot: &Snapshot) -> Vec<Loss> {
-        let loss =
-            |stage: &str, reason: &str, count| Loss { stage: stage.into(), reason: reason.into(), count };
-        let mut losses: Vec<Loss> = snapshot
-            .losses
-            .named()
-            .into_iter()
-            .map(|(stage, reason, count)| loss(stage, reason, count))
-            .collect();
-        losses.extend([
-            loss("decode", "malformed_record", snapshot.counts.malformed),
-            loss("hash", "queue_full", snapshot.hash_misses.queue_full),
-            loss("hash", "program_gone", snapshot.hash_misses.gone),
-            loss(Losses::FILTER, "program_not_hashed", snapshot.hash_misses.left_out),
-            loss("containers", "queue_full", snapshot.counts.containers_unasked),
-            loss("decode", "malformed_dns", snapshot.counts.malformed_dns),
-            loss("rules", "memory_full", snapshot.rules.evicted),
-            loss("findings", "queue_full", self.findings_lost.load(Relaxed)),
-            loss("store", "queue_full", self.store.lost()),
-            loss("stdout", "reader_too_slow", self.stdout.lost()),
-            loss("alert", "outbox_full", self.alerts.counts().lost),
-        ]);
-        losses.retain(|loss| loss.count > 0);
-        losses
-    }
-
     fn figures(&self, snapshot: &Snapshot) -> Figures {
         let queues = [
             ("findings", self.answers.waiting()),
@@ -184,7 +158,7 @@ impl api::Control for Control {
             mode: modes.mode,
             hooks: snapshot.hooks.to_vec(),
             events,
-            losses: self.losses(&snapshot),
+            losses: self.losses.all(),
             logs: self.logs.get(),
             rules: self.rules.count(),
             warnings: self

@@ -61,7 +61,7 @@ fn examine() -> Result<Vec<Capability>> {
             return Ok(vec![missing.because(format!("{error}: boot a kernel with CONFIG_DEBUG_INFO_BTF"))]);
         }
     };
-    let mut found = vec![layout_capability(&resolved)];
+    let mut found = vec![resolved.capability()];
     match examine_sensor(&resolved) {
         Ok(capabilities) => found.extend(capabilities),
         Err(error) => found.push(
@@ -134,23 +134,6 @@ fn remedy(reason: &str) -> &'static str {
 fn with_remedy(capability: Capability) -> Capability {
     let reason = capability.reason.map(|reason| format!("{reason}{}", remedy(&reason)));
     Capability { reason, ..capability }
-}
-
-fn layout_capability(resolved: &Resolved) -> Capability {
-    let told = |state| Capability::new("kernel fields", "btf", state);
-    let (missing, not_loaded) = (&resolved.missing, &resolved.not_loaded);
-    if !missing.is_empty() {
-        let missing = missing.join(", ");
-        return told(State::Degraded)
-            .because(format!("this kernel lacks {missing}: what needs them is left out"));
-    }
-    if not_loaded.is_empty() {
-        return told(State::Full);
-    }
-    let modules = not_loaded.join(", ");
-    told(State::Full).because(format!(
-        "not loaded: {modules}. What lies in these is told by agents that start after they are loaded"
-    ))
 }
 
 /// What was seen of what the trigger did.

@@ -1,7 +1,14 @@
 //! When so much is lost that somebody should hear of it.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
+
+use super::losses::is_missing;
+use super::notices::Notices;
+use crate::api::status::Loss;
+
+/// What stands in the place of a rule's name.
+const SENSOR_LOSSES: &str = "sensor_losses";
 
 /// The time in which losses are summed up.
 const WITHIN: Duration = Duration::from_secs(10);
@@ -14,7 +21,7 @@ const QUIET: Duration = Duration::from_secs(600);
 pub(super) struct LossWatch {
     /// So many within [`WITHIN`] are told; 0 for none ever.
     limit: u64,
-    /// How many there were in all, when that was looked at: from the last look before the time on.
+    /// How much there was in all, when that was looked at: from the last look before the time on.
     seen: VecDeque<(Instant, u64)>,
     told: Option<Instant>,
 }
@@ -25,9 +32,21 @@ impl LossWatch {
         LossWatch { limit, seen: VecDeque::from([(now, 0)]), told: None }
     }
 
-    /// Takes in how many events were lost in all by now. Returns how many were within the time, where that is to be
-    /// told.
-    pub(super) fn see(&mut self, now: Instant, lost: u64) -> Option<u64> {
+    /// Takes in what was lost in all by now, and tells of it where it was too much of late.
+    pub(super) fn look(&mut self, now: Instant, losses: &[Loss], notices: &Notices) {
+        let missing: Vec<&Loss> = losses.iter().filter(|loss| is_missing(loss)).collect();
+        let Some(lost) = self.see(now, missing.iter().map(|loss| loss.count).sum()) else { return };
+        let reasons: BTreeMap<String, u64> =
+            missing.iter().map(|loss| (format!("{}.{}", loss.stage, loss.reason), loss.count)).collect();
+        let message = format!(
+            "{lost} were lost of late, of events, of what rules remembered, or of what was to be told: rules may have \
+             missed what happened, and you what they found. `openclaw status` says where"
+        );
+        notices.tell(SENSOR_LOSSES, &message, &reasons);
+    }
+
+    /// Takes in how much was lost in all by now. Returns how much was within the time, where that is to be told.
+    fn see(&mut self, now: Instant, lost: u64) -> Option<u64> {
         while self.seen.get(1).is_some_and(|(at, _)| now.duration_since(*at) >= WITHIN) {
             self.seen.pop_front();
         }

@@ -10,6 +10,8 @@ mod control;
 mod counts;
 mod doctor;
 mod dump;
+mod loss_watch;
+mod losses;
 mod notices;
 mod notify;
 mod options;

@@ -86,7 +86,7 @@ async fn record_until_stopped(options: &RecordOptions) -> Result<()> {
         findings: Arc::clone(&findings),
     };
     let settings = settings::of(config, resolved, Engine::new(rules), HostFacts::of_this_host())?;
-    let settings = pipeline::Settings { all_reads: options.all_reads, loss_limit: 0, ..settings };
+    let settings = pipeline::Settings { all_reads: options.all_reads, ..settings };
     let (_, _, questions) = pipeline::questions().context("cannot make a way to ask the sensor")?;
     let sensor = pipeline::start(settings, questions, outlet)?;
     tracing::info!(file = %options.file.display(), "recording");

@@ -16,6 +16,8 @@ use super::audience::Audience;
 use super::blind::{self, Alive};
 use super::control::Control;
 use super::counts::ActionCounts;
+use super::loss_watch::LossWatch;
+use super::losses::LossCounters;
 use super::notices::Notices;
 use super::notify::ServiceManager;
 use super::options::RunOptions;
@@ -83,9 +85,6 @@ async fn run_until_stopped(options: RunOptions) -> Result<()> {
     // Before anything is attached: a second agent ends here.
     let socket = BoundSocket::bind(&options.socket)?;
     let resolved = layout::of_running_kernel()?;
-    if !resolved.missing.is_empty() {
-        warn!(missing = ?resolved.missing, "this kernel lacks fields: what needs them is left out, see `openclaw doctor`");
-    }
     let mut signals = Signals::listen()?;
     own::raise_descriptor_limit();
 
@@ -200,6 +199,13 @@ async fn run_until_stopped(options: RunOptions) -> Result<()> {
     };
     let heartbeat = tokio::spawn(alert::beat(alerts.clone(), store.clone(), status.clone()));
     let under_way = messages.clone();
+    let losses = Arc::new(LossCounters {
+        snapshot: sensor.snapshots(),
+        findings: findings_lost,
+        store: store.clone(),
+        stdout: stdout.clone(),
+        alerts: alerts.clone(),
+    });
     let control = Control {
         started: Instant::now(),
         host: host.name,
@@ -208,7 +214,7 @@ async fn run_until_stopped(options: RunOptions) -> Result<()> {
         reload: Arc::clone(&reload),
         snapshot: sensor.snapshots(),
         answers: messages,
-        findings_lost,
+        losses: Arc::clone(&losses),
         logs: log_counts,
         own_log: Arc::clone(&options.log),
         in_force,
@@ -242,6 +248,7 @@ async fn run_until_stopped(options: RunOptions) -> Result<()> {
     let watching = tokio::spawn(super::rules::watch(Arc::clone(&rules)));
     let mut health = tokio::time::interval(HEALTH);
     let (mut tidy, mut memory) = (tokio::time::interval(GIVE_BACK), own::Memory::default());
+    let mut loss_watch = LossWatch::new(config.security.sensor.loss_limit, Instant::now());
     let asked = loop {
         tokio::select! {
             asked = signals.next() => match asked {
@@ -252,6 +259,7 @@ async fn run_until_stopped(options: RunOptions) -> Result<()> {
                 if sensor.has_ended() || answers_thread.has_ended() {
                     break false;
                 }
+                loss_watch.look(Instant::now(), &losses.all(), &notices);
                 alive.beat(|arrive| {
                     let follow = |answers: &mut Answers| answers.store.when_written(arrive);
                     // Where there is no room, the next one follows.

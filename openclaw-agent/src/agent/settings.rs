@@ -28,7 +28,6 @@ pub(super) fn of(
         host,
         environment: Environment::new(sensor.environment.clone()),
         hash_limit: sensor.hash_limit,
-        loss_limit: sensor.loss_limit,
         wake_interval: config.wake_interval(),
         containers: Resolver::start(config.security.containers.clone())
             .context("cannot start the thread for containers")?,

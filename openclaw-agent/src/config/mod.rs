@@ -169,7 +169,7 @@ pub struct Sensor {
     /// Bytes of the largest executable whose SHA-256 is taken; 0 for none at all.
     #[serde(serialize_with = "size_text")]
     pub hash_limit: u64,
-    /// So many events lost within ten seconds are a finding; 0 for none ever.
+    /// So much lost within ten seconds, of events or of what is to be told, is a finding; 0 for none ever.
     pub loss_limit: u64,
     /// How long after a record for which answers wait the kernel does not wake the agent for another: 100 ms at most; none
     /// where the mode decides.

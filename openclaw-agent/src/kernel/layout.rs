@@ -5,6 +5,7 @@ use std::path::Path;
 use openclaw_common::layout::{ALTERNATIVES, BYTE_ARGUMENT, Layout, MISSING, Spec};
 
 use super::btf::{Argument, Btf, BtfError};
+use crate::capability::{Capability, State};
 
 /// The table with its numbers, and what this kernel lacks.
 #[derive(Debug, Clone)]
@@ -15,6 +16,25 @@ pub struct Resolved {
     pub missing: Vec<&'static str>,
     /// Modules that are not loaded, whose entries are missing for that reason alone.
     pub not_loaded: Vec<&'static str>,
+}
+
+impl Resolved {
+    /// Whether all is known that the kernel programs ask for, in the words of `status` and `doctor`.
+    pub fn capability(&self) -> Capability {
+        let told = |state| Capability::new("kernel fields", "btf", state);
+        if !self.missing.is_empty() {
+            let missing = self.missing.join(", ");
+            return told(State::Degraded)
+                .because(format!("this kernel lacks {missing}: what needs them is left out"));
+        }
+        if self.not_loaded.is_empty() {
+            return told(State::Full);
+        }
+        let modules = self.not_loaded.join(", ");
+        told(State::Full).because(format!(
+            "not loaded: {modules}. What lies in these is told by agents that start after they are loaded"
+        ))
+    }
 }
 
 /// What is known of a module.

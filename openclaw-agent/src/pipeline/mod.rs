@@ -5,7 +5,6 @@
 //! watches them.
 
 mod find;
-mod losses;
 mod priority;
 mod questions;
 mod stage;

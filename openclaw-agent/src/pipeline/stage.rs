@@ -8,7 +8,6 @@ mod hash;
 mod kernel;
 mod log;
 
-use std::collections::BTreeMap;
 use std::time::Instant;
 
 use openclaw_common::network::OUTBOUND;
@@ -26,7 +25,6 @@ use crate::enrich::{
 };
 use crate::hash::Hashes;
 use crate::logs::Entry;
-use crate::sensor::Losses;
 
 /// Records with unexplained credentials that are kept until they are settled, a second at most.
 const MAX_SUSPECTS: usize = 256;
@@ -144,18 +142,6 @@ impl Stage {
     /// The processes, to be filled and mended.
     pub fn table_mut(&mut self) -> &mut ProcessTable {
         &mut self.table
-    }
-
-    /// Tells that so many events were lost of late: what the rules have not seen they have not found.
-    pub fn tell_of_losses(&mut self, lost: u64, losses: &Losses, outlet: &mut impl Outlet) {
-        let reasons: BTreeMap<String, u64> = losses
-            .named()
-            .into_iter()
-            .filter(|(stage, ..)| *stage != Losses::FILTER)
-            .map(|(stage, reason, count)| (format!("{stage}.{reason}"), count))
-            .collect();
-        let message = format!("{lost} events were lost of late: rules may have missed what happened");
-        self.tell_of_sensor("sensor_losses", &message, &reasons, outlet);
     }
 
     /// Tells that somebody has detached a program, which cannot be attached again: what it saw is seen no more.

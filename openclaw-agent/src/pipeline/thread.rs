@@ -16,7 +16,6 @@ use openclaw_detect::interest::ReadInterest;
 use openclaw_detect::{Engine, EngineStats, EventKind, KindSet, ProcessId};
 use serde::{Deserialize, Serialize};
 
-use super::losses::LossWatch;
 use super::priority;
 use super::questions::{Bell, Question, Questions};
 use super::stage::{Counts, Outlet, Stage};
@@ -92,8 +91,6 @@ pub struct Settings {
     pub environment: Environment,
     /// Bytes of the largest executable whose SHA-256 is taken; 0 for none at all.
     pub hash_limit: u64,
-    /// So many events lost within ten seconds are a finding; 0 for none ever.
-    pub loss_limit: u64,
     /// How long after a record for which answers wait the kernel does not wake the thread for another.
     pub wake_interval: Duration,
     /// Who asks the runtimes about containers.
@@ -225,11 +222,11 @@ where
         process_seen: 0,
         network_seen: Instant::now(),
         losses: Losses::default(),
-        loss_watch: LossWatch::new(settings.loss_limit, Instant::now()),
         to_mend: None,
         listing: None,
         discovered: None,
         history: VecDeque::from([(Instant::now(), Counts::default())]),
+        fields: settings.layout.capability(),
         hooks: Arc::default(),
         witness: None,
         snapshot: Arc::default(),
@@ -246,11 +243,10 @@ where
         }
     }
     pipeline.begin()?;
-    pipeline.hooks = pipeline.sensor.hooks().iter().cloned().collect();
-    if let Some(path) = settings.witness {
-        pipeline.remember_the_end(path);
-    }
-    pipeline.tell_snapshot();
+    let witness = settings.witness.map(|path| pipeline.remember_the_end(path));
+    pipeline.set_hooks(witness);
+    let (_, programs) = pipeline.sensor.figures();
+    pipeline.tell_snapshot(programs);
     pipeline.follow_logs(settings.logs);
     let (stop, snapshot) = (Arc::new(AtomicBool::new(false)), Arc::clone(&pipeline.snapshot));
     let stopping = Arc::clone(&stop);
@@ -284,7 +280,6 @@ struct Pipeline<O> {
     /// When the network ring last held something.
     network_seen: Instant,
     losses: Losses,
-    loss_watch: LossWatch,
     /// Since when the process table may be wrong, as events were lost.
     to_mend: Option<Instant>,
     /// By what it is to be mended.
@@ -293,6 +288,8 @@ struct Pipeline<O> {
     discovered: Option<(u64, Vec<ProcessId>)>,
     /// Counts of the last seconds.
     history: VecDeque<(Instant, Counts)>,
+    /// Whether the kernel's fields are known.
+    fields: Capability,
     hooks: Arc<[Capability]>,
     /// Dropped, and so unpinned, when the thread ends.
     witness: Option<Witness>,
@@ -333,15 +330,21 @@ impl<O: Outlet> Pipeline<O> {
         Ok(())
     }
 
-    /// Tells of the signal that ended the last agent, and has the one that ends this agent remembered.
-    fn remember_the_end(&mut self, path: PathBuf) {
+    /// Tells of the signal that ended the last agent, and has the one that ends this agent remembered. Returns whether it is.
+    fn remember_the_end(&mut self, path: PathBuf) -> Capability {
         let (before, pinned) = Witness::take_over(path.clone(), &self.sensor);
         if let Some(record) = before {
             self.stage.signalled(&record, &mut self.outlet);
         }
         let capability = Witness::capability(&path, &pinned);
-        self.hooks = self.sensor.hooks().iter().cloned().chain([capability]).collect();
         self.witness = pinned.ok();
+        capability
+    }
+
+    /// Tells how the hooks are by now, and what is not the sensor's.
+    fn set_hooks(&mut self, witness: Option<Capability>) {
+        let fields = std::iter::once(&self.fields);
+        self.hooks = fields.chain(self.sensor.hooks()).cloned().chain(witness).collect();
     }
 
     /// Follows logs from now on.
@@ -535,7 +538,7 @@ impl<O: Outlet> Pipeline<O> {
 
     fn tidy(&mut self) {
         self.stage.tidy();
-        let losses = self.sensor.losses();
+        let (losses, programs) = self.sensor.figures();
         let lost = losses.lost().saturating_sub(self.losses.lost());
         if lost > 0 {
             tracing::error!(lost, reasons = ?losses.named(), "events were lost");
@@ -547,13 +550,10 @@ impl<O: Outlet> Pipeline<O> {
         if unsettled {
             self.to_mend.get_or_insert_with(Instant::now);
         }
-        if let Some(lost) = self.loss_watch.see(Instant::now(), losses.lost()) {
-            self.stage.tell_of_losses(lost, &losses, &mut self.outlet);
-        }
         self.go_on_mending(unsettled);
         self.losses = losses;
         self.restore_hooks();
-        self.tell_snapshot();
+        self.tell_snapshot(programs);
     }
 
     /// Attaches again what somebody has detached, and tells of it.
@@ -573,13 +573,13 @@ impl<O: Outlet> Pipeline<O> {
             }
         }
         if found.iter().any(|(_, failed)| failed.is_some()) {
-            let witness = self.hooks.iter().skip(self.sensor.hooks().len());
-            self.hooks = self.sensor.hooks().iter().chain(witness).cloned().collect();
+            let witness = self.hooks.get(1 + self.sensor.hooks().len()).cloned();
+            self.set_hooks(witness);
         }
         self.stage.detached(found.into_iter().map(|(program, _)| program), &mut self.outlet);
     }
 
-    fn tell_snapshot(&mut self) {
+    fn tell_snapshot(&mut self, programs: Vec<ProgramCost>) {
         let losses = self.losses;
         let counts = self.stage.counts();
         let rates = self.rates(counts);
@@ -592,7 +592,7 @@ impl<O: Outlet> Pipeline<O> {
             processes: self.stage.table().len(),
             rules: self.stage.engine().stats(),
             hooks: Arc::clone(&self.hooks),
-            programs: self.sensor.costs(),
+            programs,
         };
     }
 

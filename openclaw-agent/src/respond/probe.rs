@@ -31,6 +31,9 @@ const TRIAL: u64 = 1;
 /// What the child says before it waits; no [`Step`].
 const READY: u8 = 0;
 
+/// What it says after that where this machine has no IPv6; no [`Step`] either.
+const NO_IPV6: u8 = u8::MAX;
+
 /// How long the trial may take.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -60,7 +63,10 @@ fn try_probe(layout: &Layout) -> Result<Vec<Capability>> {
     let judge = |((program, hook), link): (&(&'static str, Hook), &Result<_>)| {
         let (state, reason) = match (link, &acted) {
             (Err(error), _) => return missing(program, *hook, format!("{error:#}")),
-            (Ok(_), Ok(acted)) if acted.contains(program) => (State::Full, None),
+            (Ok(_), Ok(acted)) if acted.programs.contains(program) => (State::Full, None),
+            (Ok(_), Ok(acted)) if !acted.ipv6 && program.ends_with('6') => {
+                (State::Attached, Some("it could not be tried: this machine has no IPv6".to_owned()))
+            }
             (Ok(_), Ok(_)) => {
                 let reason = "the kernel attached it, but it did not act when it was triggered";
                 (State::Missing, Some(reason.to_owned()))
@@ -72,8 +78,16 @@ fn try_probe(layout: &Layout) -> Result<Vec<Capability>> {
     Ok(PROGRAMS.iter().zip(&attached).map(judge).collect())
 }
 
-/// Has a child process do what each program forbids. Returns the programs that were seen to act.
-fn trial(mut maps: Enforcer, folder: &Path) -> Result<Vec<&'static str>> {
+/// What came of a trial.
+struct Acted {
+    /// The programs that were seen to act.
+    programs: Vec<&'static str>,
+    /// Whether there is IPv6 to be denied.
+    ipv6: bool,
+}
+
+/// Has a child process do what each program forbids.
+fn trial(mut maps: Enforcer, folder: &Path) -> Result<Acted> {
     let until = clock::since_boot() + clock::nanoseconds(PATIENCE);
     let blocked = [Network::from(IpAddr::V4(BLOCKED4)), Network::from(IpAddr::V6(BLOCKED6))];
     maps.block_only(&blocked.map(|network| (network, until)))?;
@@ -107,17 +121,17 @@ fn trial(mut maps: Enforcer, folder: &Path) -> Result<Vec<&'static str>> {
         let error = spawned.err().map_or_else(|| "it saw nothing".to_owned(), |error| error.to_string());
         anyhow::bail!("the trial's process failed: {error}");
     }
-    let mut acted: Vec<&'static str> =
+    let mut programs: Vec<&'static str> =
         Step::ALL.iter().filter(|step| seen.contains(&(**step as u8))).map(|step| step.program()).collect();
     // One packet was stopped on its way out; another one, let out, on its way in.
-    if maps.count(Counter::BlockedPackets) >= 2 && acted.contains(&"verdict_egress") {
-        acted.push("verdict_ingress");
+    if maps.count(Counter::BlockedPackets) >= 2 && programs.contains(&"verdict_egress") {
+        programs.push("verdict_ingress");
     }
     // The child and its child have ended, and so should their marks.
-    if marked.is_ok() && acted.contains(&"verdict_fork") && maps.marked_processes().is_empty() {
-        acted.push("verdict_exit");
+    if marked.is_ok() && programs.contains(&"verdict_fork") && maps.marked_processes().is_empty() {
+        programs.push("verdict_exit");
     }
-    Ok(acted)
+    Ok(Acted { programs, ipv6: !seen.contains(&NO_IPV6) })
 }
 
 /// Waits until the child is ready in the cgroup, marks it and lets it go on.
@@ -142,8 +156,8 @@ fn mark_child(maps: &mut Enforcer, procs: &Path, seen: &OwnedFd, go: &OwnedFd) -
 #[repr(u8)]
 enum Step {
     Connect4 = 1,
-    Connect6,
     Send4,
+    Connect6,
     Send6,
     Egress,
     Socket,
@@ -152,7 +166,7 @@ enum Step {
 
 impl Step {
     const ALL: [Step; 7] =
-        [Step::Connect4, Step::Connect6, Step::Send4, Step::Send6, Step::Egress, Step::Socket, Step::Fork];
+        [Step::Connect4, Step::Send4, Step::Connect6, Step::Send6, Step::Egress, Step::Socket, Step::Fork];
 
     fn program(self) -> &'static str {
         match self {
@@ -192,7 +206,10 @@ impl Child<'_> {
         // What a socket does is judged by the cgroup in which it was made.
         rustix::io::write(self.procs, b"0")?;
         let v4 = socket(AddressFamily::INET, SocketType::DGRAM, None)?;
-        let v6 = socket(AddressFamily::INET6, SocketType::DGRAM, None)?;
+        let v6 = match socket(AddressFamily::INET6, SocketType::DGRAM, None) {
+            Err(rustix::io::Errno::AFNOSUPPORT) => None,
+            made => Some(made?),
+        };
         let raw = socket(AddressFamily::INET, SocketType::RAW, Some(ipproto::ICMP))?;
         let spoof = socket(AddressFamily::INET, SocketType::RAW, Some(ipproto::ICMP))?;
         bind(&spoof, &SocketAddr::new(IpAddr::V4(BLOCKED4), 0))?;
@@ -206,9 +223,13 @@ impl Child<'_> {
         // Isolated by now. The raw sockets are not marked, so the block is what stops its packets.
         self.note(Step::Socket, socket(AddressFamily::INET, SocketType::DGRAM, None).map(drop));
         self.note(Step::Connect4, connect(&v4, &to4));
-        self.note(Step::Connect6, connect(&v6, &to6));
         self.note(Step::Send4, sendto(&v4, b".", flags, &to4).map(drop));
-        self.note(Step::Send6, sendto(&v6, b".", flags, &to6).map(drop));
+        if let Some(v6) = v6 {
+            self.note(Step::Connect6, connect(&v6, &to6));
+            self.note(Step::Send6, sendto(&v6, b".", flags, &to6).map(drop));
+        } else {
+            rustix::io::write(self.seen, &[NO_IPV6])?;
+        }
         self.note(Step::Egress, sendto(&raw, &packet, flags, &to4).map(drop));
         // From the blocked address to one that is not: stopped where the first raw socket would receive it.
         let _ = sendto(&spoof, &packet, flags, &SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0));

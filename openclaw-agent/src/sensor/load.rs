@@ -401,9 +401,9 @@ impl Sensor {
         second::fired(&self.ebpf)
     }
 
-    /// What was lost, or left out.
-    pub fn losses(&self) -> Losses {
-        let mut losses = Losses::default();
+    /// What was lost, or left out, and what the programs that were loaded have cost, by their names.
+    pub fn figures(&self) -> (Losses, Vec<ProgramCost>) {
+        let (mut losses, mut costs) = (Losses::default(), Vec::new());
         if let Some(map) = self.ebpf.map("LOSSES")
             && let Ok(counters) = PerCpuArray::<_, u64>::try_from(map)
         {
@@ -411,27 +411,20 @@ impl Sensor {
                 *count = counters.get(&index, 0).map_or(0, |each| each.iter().sum());
             }
         }
-        for (name, program) in self.ebpf.programs().filter(|(name, _)| !second::is_second(name)) {
-            let missed = programs::missed_runs(program).unwrap_or(0);
-            let counter = if objects::sees_files(name, program) {
-                &mut losses.missed_file_runs
+        for (name, program) in self.ebpf.programs() {
+            let Ok(cost) = programs::cost(name, program) else { continue };
+            if objects::sees_files(name, program) {
+                losses.missed_file_runs += cost.skipped;
             } else if name == SYSCALL_EXIT {
-                &mut losses.missed_call_runs
-            } else {
-                &mut losses.missed_runs
-            };
-            *counter += missed;
+                losses.missed_call_runs += cost.skipped;
+            } else if !second::is_second(name) {
+                losses.missed_runs += cost.skipped;
+            }
+            costs.push(cost);
         }
         losses.missed_runs = losses.missed_runs.saturating_sub(second::made_good(&self.ebpf));
-        losses
-    }
-
-    /// How large the programs are that were loaded, and what they have cost, by their names.
-    pub fn costs(&self) -> Vec<ProgramCost> {
-        let costs = self.ebpf.programs().filter_map(|(name, program)| programs::cost(name, program).ok());
-        let mut costs: Vec<_> = costs.collect();
         costs.sort_by(|a, b| a.name.cmp(&b.name));
-        costs
+        (losses, costs)
     }
 }
 

@@ -24,6 +24,10 @@ pub struct ProgramCost {
     pub runs: u64,
     /// How long it ran in all, likewise.
     pub time: Duration,
+    /// Runs that were skipped since the program was running on that processor already; 0 before 5.12, which does not
+    /// count them.
+    #[serde(default)]
+    pub skipped: u64,
 }
 
 /// Bytes of an instruction (`struct bpf_insn` of `include/uapi/linux/bpf.h`).
@@ -47,12 +51,6 @@ fn told(name: &str, program: BorrowedFd<'_>) -> io::Result<ProgramCost> {
         verified: info.verified_insns,
         runs: info.run_cnt,
         time: Duration::from_nanos(info.run_time_ns),
+        skipped: info.recursion_misses,
     })
-}
-
-/// Runs that were skipped since the program was running on that CPU already: each is a lost event. Counted by
-/// the kernel since 5.12; 0 before.
-pub(super) fn missed_runs(program: &Program) -> io::Result<u64> {
-    let fd = program.fd().map_err(io::Error::other)?;
-    Ok(sys::program_info(fd.as_fd())?.recursion_misses)
 }

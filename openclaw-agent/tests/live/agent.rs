@@ -60,7 +60,16 @@ fn status_tells_hooks_counts_rules_and_mode() {
     assert_eq!(before["pid"], agent.pid());
     assert_eq!(before["mode"], "observe");
     assert_eq!(before["rules"], 1);
-    let hooks = before["hooks"].as_array().unwrap();
+    let [fields, hooks @ ..] = &before["hooks"].as_array().unwrap()[..] else { panic!("{before}") };
+    assert_eq!(fields["capability"], "kernel fields");
+    // A kernel that lacks some says which, there and in the log.
+    let lacks = fields["state"] != "full";
+    assert_eq!(agent.log().contains("this kernel lacks "), lacks, "{fields}\n{}", agent.log());
+    assert_eq!(
+        fields["reason"].as_str().is_some_and(|why| why.starts_with("this kernel lacks ")),
+        lacks,
+        "{fields}"
+    );
     let works = |hook: &Value| {
         hook["state"] == "attached"
             || (hook["capability"] == "connections refused"

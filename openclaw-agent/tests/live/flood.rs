@@ -12,7 +12,7 @@ use serde_json::Value;
 use crate::credential::USER;
 use crate::support::agent::{Agent, Setup};
 use crate::support::deed::{self, Deed, Deeds, say};
-use crate::support::{live, wait_for};
+use crate::support::{live, live_once, wait_for};
 
 pub(crate) const DEEDS: Deeds = &[("flood", flood), ("act beside a flood", act)];
 
@@ -175,4 +175,25 @@ fn while_the_agent_stands_still_files_alone_are_lost_and_counted() {
     assert!(told() < made, "{made} files fit into a ring of 64 KiB");
     let finding = agent.wait_for_finding("sensor_losses", |_| true);
     assert!(finding["event"]["openclaw"]["sensor_losses"]["kernel.file_ring_full"].as_u64().unwrap() > 0);
+}
+
+#[test]
+fn what_rules_forget_to_make_room_is_told_as_a_loss() {
+    live_once!();
+    let folder = tempfile::tempdir().unwrap();
+    let agent = Setup::new()
+        .rules(&format!(
+            "rules:\n  - name: twice\n    event: file_access\n    condition: file.directory == \"{}\"\n    \
+             threshold: {{at_least: 100, within: 10m, by: [file.path]}}\n    severity: info\n    action: alert\n",
+            folder.path().display()
+        ))
+        .sensor("loss_limit: 100")
+        .start();
+    // More than a rule keeps keys.
+    for number in 0..20_000 {
+        File::create(folder.path().join(number.to_string())).unwrap();
+    }
+    let finding = agent.wait_for_finding("sensor_losses", |_| true);
+    let forgotten = &finding["event"]["openclaw"]["sensor_losses"]["rules.memory_full"];
+    assert!(forgotten.as_u64().unwrap() >= 100, "{finding}");
 }
