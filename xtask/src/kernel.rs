@@ -1,8 +1,10 @@
 //! The kernel programs: built for the BPF target by the toolchain that set-up chose.
 
+use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
+use object::{Object as _, ObjectSection as _, SectionKind};
 
 use crate::console::Step;
 use crate::setup::toolchain::Toolchain;
@@ -22,7 +24,7 @@ pub(crate) fn build(toolchain: &Toolchain) -> Result<()> {
     let step = Step::begin("building the kernel programs");
     process::run(cargo(toolchain).args(["build", "--release", "--locked"]).args(target_arguments()))?;
     for object in OBJECTS {
-        let path = workspace::kernel_target().join(TARGET).join("release").join(object);
+        let path = object_path(object);
         let content =
             std::fs::read(&path).with_context(|| format!("the build left no {}", path.display()))?;
         if !content.starts_with(b"\x7fELF") {
@@ -31,6 +33,29 @@ pub(crate) fn build(toolchain: &Toolchain) -> Result<()> {
     }
     step.done("");
     Ok(())
+}
+
+/// A checksum of the code of the objects that are built: of their instructions alone, which are the same in whatever folder
+/// they were built.
+///
+/// # Errors
+/// Where they are not built.
+pub(crate) fn code() -> Result<String> {
+    let mut checksum = crc32fast::Hasher::new();
+    for object in OBJECTS {
+        let path = object_path(object);
+        let content = std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        let object =
+            object::File::parse(&*content).with_context(|| format!("{} is no ELF object", path.display()))?;
+        for section in object.sections().filter(|section| section.kind() == SectionKind::Text) {
+            checksum.update(section.data().with_context(|| format!("{} is cut", path.display()))?);
+        }
+    }
+    Ok(format!("{:08x}", checksum.finalize()))
+}
+
+fn object_path(object: &str) -> PathBuf {
+    workspace::kernel_target().join(TARGET).join("release").join(object)
 }
 
 /// Checks the kernel programs with clippy, warnings being errors.

@@ -78,8 +78,8 @@ pub(super) fn measure(toolchain: &Toolchain, arguments: &Arguments) -> Result<()
     }
     print!("{}", now.render(TABLE.1));
     let before = Written::read(TABLE.0)?;
-    if now.place != before.place {
-        console::note(&format!("not compared: what is written down is of {}", before.place));
+    if !now.is_like(&before) {
+        console::note(&format!("not compared: what is written down is of {}", before.place()));
         return Ok(());
     }
     let risen = risen(&before.rows, &now.rows);
@@ -90,7 +90,34 @@ pub(super) fn measure(toolchain: &Toolchain, arguments: &Arguments) -> Result<()
             risen.join("\n    ")
         );
     }
-    Ok(())
+    if now.is_of_same_code(&before) {
+        return Ok(());
+    }
+    console::note("none executes more: the code is another, which is written down");
+    now.write(TABLE.0, TABLE.1)
+}
+
+/// Why the counts that are written down say nothing of the programs that are built; none where they do.
+///
+/// # Errors
+/// Where there are no counts, or the programs are not built.
+pub(super) fn outdated(toolchain: &Toolchain) -> Result<Option<String>> {
+    let counted = Written::read(TABLE.0)?;
+    Ok(match counted.is_of_what_is_built(toolchain)? {
+        Some(true) => None,
+        Some(false) => Some(
+            "the kernel programs are others than those whose instructions docs/programs.md has: count them by \
+             `cargo xtask bench instructions`"
+                .to_owned(),
+        ),
+        None => {
+            console::note(&format!(
+                "whether kernel programs execute more is not known: what is written down is of {}",
+                counted.place()
+            ));
+            None
+        }
+    })
 }
 
 /// What runs in the guest: the loops under the agent, with the kernel's statistics on.

@@ -153,12 +153,16 @@ pub(crate) fn command(arguments: &Arguments) -> Result<()> {
     }
 }
 
-/// The kernel programs that are larger than what is written down, as lines.
+/// What has risen of the kernel programs, or may have, as lines: their sizes on this kernel, and what they execute.
 ///
 /// # Errors
 /// Where the agent that is built does not work.
-pub(crate) fn grown_programs(toolchain: &Toolchain) -> Result<Vec<String>> {
-    size::compare(&Folder::new()?.path, toolchain)
+pub(crate) fn risen_programs(toolchain: &Toolchain) -> Result<Vec<String>> {
+    let grown = size::compare(&Folder::new()?.path, toolchain)?.into_iter();
+    let grown = grown.map(|line| {
+        format!("a kernel program has grown, see `cargo xtask bench size` and docs/programs.md: {line}")
+    });
+    Ok(grown.chain(instructions::outdated(toolchain)?).collect())
 }
 
 fn rules() -> Result<()> {

@@ -90,13 +90,9 @@ pub(crate) fn run(arguments: &Arguments, toolchain: &Toolchain) -> Result<()> {
         }
         plan.run_here(&mut tally, &mut troubles)?;
         if arguments.filter.is_empty() && process::is_root() {
-            match bench::grown_programs(toolchain) {
-                Ok(grown) => {
-                    grown
-                        .iter()
-                        .for_each(|line| console::note(&format!("a kernel program has grown: {line}")));
-                }
-                Err(error) => console::note(&format!("the kernel programs' sizes are not known: {error:#}")),
+            match bench::risen_programs(toolchain) {
+                Ok(risen) => troubles.extend(risen),
+                Err(error) => troubles.push(format!("the kernel programs' sizes are not known: {error:#}")),
             }
         }
         if arguments.filter.is_empty()
