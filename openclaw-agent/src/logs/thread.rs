@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::counts::LogCounts;
 use super::entry::Entry;
@@ -15,6 +15,12 @@ use crate::config::LogSource;
 
 /// How often it is looked whether logs have grown.
 const LOOK: Duration = Duration::from_millis(250);
+
+/// How often it is looked once none has for [`QUIET`].
+const LOOK_IN_QUIET: Duration = Duration::from_secs(1);
+
+/// So long without a line, and the logs are quiet.
+const QUIET: Duration = Duration::from_secs(10);
 
 /// Batches that wait to be taken. Logs wait on disk: what does not fit is read later.
 const QUEUE: usize = 4;
@@ -142,13 +148,14 @@ struct Worker {
 
 impl Worker {
     fn run(mut self, ring: impl Fn()) {
-        let mut buffer = Vec::new();
+        let (mut buffer, mut heard) = (Vec::new(), Instant::now());
         while !self.stop.load(Ordering::Acquire) {
             let mut more = false;
             for source in &mut self.sources {
                 let (further, batch) = source.poll(&mut buffer);
                 more |= further;
                 if let Some(batch) = batch {
+                    heard = Instant::now();
                     // An error says that the agent is stopping.
                     if self.hand_on.send(batch).is_err() {
                         return;
@@ -158,7 +165,7 @@ impl Worker {
             }
             self.counts.set(self.sources.iter().map(Source::status).collect());
             if !more {
-                std::thread::park_timeout(LOOK);
+                std::thread::park_timeout(if heard.elapsed() >= QUIET { LOOK_IN_QUIET } else { LOOK });
             }
         }
     }

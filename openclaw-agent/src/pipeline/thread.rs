@@ -38,7 +38,7 @@ const SAMPLE: Duration = Duration::from_millis(500);
 
 /// How often they are sampled once the network has been [`QUIET`]: the walk over the kernel's tables is what an idle
 /// agent costs most.
-const SAMPLE_IN_QUIET: Duration = Duration::from_secs(2);
+const SAMPLE_IN_QUIET: Duration = Duration::from_secs(3);
 
 /// So long without any record of the network, and it is quiet.
 const QUIET: Duration = Duration::from_secs(10);

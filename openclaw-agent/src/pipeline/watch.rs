@@ -28,33 +28,73 @@ pub(super) fn watches(reads: &ReadInterest) -> Option<Vec<(WatchKey, Watch)>> {
         ReadInterest::All => return None,
         ReadInterest::Prefixes(prefixes) => prefixes,
     };
-    let mut watches = HashMap::new();
+    let mut folders = HashMap::new();
     for prefix in prefixes {
-        add(prefix, &mut watches)?;
+        add(prefix, &mut folders)?;
+    }
+    let mut watches = HashMap::new();
+    for (path, folder) in folders {
+        if let Folder::There { metadata, beginnings } = folder {
+            watch(path, &metadata, &beginnings, &mut watches)?;
+        }
     }
     (watches.len() <= MAX_WATCHES).then(|| watches.into_iter().collect())
 }
 
-/// Adds what a prefix needs. `None` where inodes cannot be told.
-fn add(prefix: &str, watches: &mut HashMap<WatchKey, Watch>) -> Option<()> {
-    let (folder, beginning) = prefix.rsplit_once('/')?;
-    let folder = Path::new(if folder.is_empty() { "/" } else { folder });
-    let Ok(metadata) = fs::metadata(folder) else {
+/// A folder that prefixes name, which is looked for once, however many do.
+enum Folder<'a> {
+    Missing,
+    There {
+        metadata: fs::Metadata,
+        /// What the names begin with that are looked for in it; the empty one is everything.
+        beginnings: Vec<&'a str>,
+    },
+}
+
+impl Folder<'_> {
+    fn look(path: &Path) -> Self {
+        match fs::metadata(path) {
+            Ok(metadata) => Folder::There { metadata, beginnings: Vec::new() },
+            Err(_) => Folder::Missing,
+        }
+    }
+}
+
+/// Adds a prefix to the folder in which it is looked for. `None` where it is no path.
+fn add<'a>(prefix: &'a str, folders: &mut HashMap<&'a Path, Folder<'a>>) -> Option<()> {
+    let (path, beginning) = prefix.rsplit_once('/')?;
+    let path = Path::new(if path.is_empty() { "/" } else { path });
+    match folders.entry(path).or_insert_with(|| Folder::look(path)) {
+        Folder::There { beginnings, .. } => beginnings.push(beginning),
         // It may be made later; whoever makes it does so below a directory that is there now.
-        return add(folder.parent()?.to_str()?, watches);
-    };
+        Folder::Missing => add(path.parent()?.to_str()?, folders)?,
+    }
+    Some(())
+}
+
+/// Watches a folder, or what in it begins so. `None` where inodes cannot be told.
+fn watch(
+    folder: &Path,
+    metadata: &fs::Metadata,
+    beginnings: &[&str],
+    watches: &mut HashMap<WatchKey, Watch>,
+) -> Option<()> {
     if UNLIKE_STAT.contains(&file_system(folder)?) {
         return None;
     }
-    let watch = watches.entry(key(&metadata)).or_default();
-    if beginning.is_empty() {
+    let watch = watches.entry(key(metadata)).or_default();
+    if beginnings.iter().any(|beginning| beginning.is_empty()) {
         watch.subtree = 1;
         return Some(());
     }
-    let shortest = beginning.len().min(63);
-    watch.name_lengths |= u64::MAX << shortest;
+    for beginning in beginnings {
+        watch.name_lengths |= u64::MAX << beginning.len().min(63);
+    }
     for entry in fs::read_dir(folder).ok()?.flatten() {
-        if entry.file_name().as_bytes().starts_with(beginning.as_bytes())
+        let name = entry.file_name();
+        let may_be_folder = entry.file_type().is_ok_and(|kind| kind.is_dir() || kind.is_symlink());
+        if may_be_folder
+            && beginnings.iter().any(|beginning| name.as_bytes().starts_with(beginning.as_bytes()))
             && let Ok(metadata) = fs::metadata(entry.path())
             && metadata.is_dir()
         {
@@ -118,6 +158,22 @@ mod tests {
         fs::create_dir(&inner).unwrap();
         let found = watched(&[format!("{}/secret", folder.path().display())]);
         assert_eq!(found[&key_of(&inner)].subtree, 1);
+    }
+
+    #[test]
+    fn several_names_in_one_folder_are_all_watched_and_what_is_below_them_too() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join("long-name.d")).unwrap();
+        std::os::unix::fs::symlink("long-name.d", folder.path().join("ab.link")).unwrap();
+        let prefix = |name: &str| format!("{}/{name}", folder.path().display());
+        let found = watched(&[prefix("long-name"), prefix("ab")]);
+        let watch = found[&key_of(folder.path())];
+        assert_eq!((watch.subtree, watch.name_lengths & 0b110), (0, 0b100));
+        assert_eq!(found[&key_of(&folder.path().join("long-name.d"))].subtree, 1);
+        let whole = watched(&[prefix("ab"), prefix("")]);
+        assert_eq!(whole[&key_of(folder.path())].subtree, 1);
+        let linked = watched(&[prefix("ab")]);
+        assert_eq!(linked[&key_of(&folder.path().join("long-name.d"))].subtree, 1, "by the link");
     }
 
     #[test]
