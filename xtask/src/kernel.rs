@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
-use object::{Object as _, ObjectSection as _, SectionKind};
+use object::{Object as _, ObjectSection as _, ObjectSymbol as _, RelocationTarget, SectionFlags, elf};
 
 use crate::console::Step;
 use crate::setup::toolchain::Toolchain;
@@ -35,8 +35,8 @@ pub(crate) fn build(toolchain: &Toolchain) -> Result<()> {
     Ok(())
 }
 
-/// A checksum of the code of the objects that are built: of their instructions alone, which are the same in whatever folder
-/// they were built.
+/// A checksum of what the kernel is given of the objects that are built: instructions, constants, maps, and what refers to
+/// which of them. It is the same in whatever folder they were built, as names and the information for debuggers are not.
 ///
 /// # Errors
 /// Where they are not built.
@@ -47,8 +47,19 @@ pub(crate) fn code() -> Result<String> {
         let content = std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
         let object =
             object::File::parse(&*content).with_context(|| format!("{} is no ELF object", path.display()))?;
-        for section in object.sections().filter(|section| section.kind() == SectionKind::Text) {
+        let is_loaded = |section: &object::Section<'_, '_>| matches!(section.flags(), SectionFlags::Elf { sh_flags } if sh_flags & u64::from(elf::SHF_ALLOC) != 0);
+        for section in object.sections().filter(is_loaded) {
+            checksum.update(section.name_bytes()?);
             checksum.update(section.data().with_context(|| format!("{} is cut", path.display()))?);
+            for (at, relocation) in section.relocations() {
+                let RelocationTarget::Symbol(symbol) = relocation.target() else { continue };
+                let symbol = object.symbol_by_index(symbol)?;
+                let of = symbol.section_index().map(|index| object.section_by_index(index)).transpose()?;
+                checksum.update(of.as_ref().map_or(Ok(&b""[..]), |of| of.name_bytes())?);
+                checksum.update(&at.to_le_bytes());
+                checksum.update(&symbol.address().to_le_bytes());
+                checksum.update(&relocation.addend().to_le_bytes());
+            }
         }
     }
     Ok(format!("{:08x}", checksum.finalize()))

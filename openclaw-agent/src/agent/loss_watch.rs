@@ -39,8 +39,8 @@ impl LossWatch {
         let reasons: BTreeMap<String, u64> =
             missing.iter().map(|loss| (format!("{}.{}", loss.stage, loss.reason), loss.count)).collect();
         let message = format!(
-            "{lost} were lost of late, of events, of what rules remembered, or of what was to be told: rules may have \
-             missed what happened, and you what they found. `openclaw status` says where"
+            "{lost} events, or what rules remembered or found, were lost within ten seconds: something may have been \
+             missed. `openclaw status` says where they were lost"
         );
         notices.tell(SENSOR_LOSSES, &message, &reasons);
     }

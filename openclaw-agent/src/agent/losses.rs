@@ -14,6 +14,9 @@ use crate::store::Writer;
 /// Stages whose failures leave an event that is told all the same, with less that is known of it.
 const LEAVE_AN_EVENT: [&str; 2] = ["hash", "containers"];
 
+/// What anybody can send: whatever goes to or from port 53 and is no DNS.
+const MALFORMED_DNS: &str = "malformed_dns";
+
 /// Where losses are counted.
 pub(super) struct LossCounters {
     pub(super) snapshot: Arc<Mutex<Snapshot>>,
@@ -33,7 +36,7 @@ impl LossCounters {
             ("hash", "program_gone", hash_misses.gone),
             (Losses::FILTER, "program_not_hashed", hash_misses.left_out),
             ("containers", "queue_full", counts.containers_unasked),
-            ("decode", "malformed_dns", counts.malformed_dns),
+            ("decode", MALFORMED_DNS, counts.malformed_dns),
             ("rules", "memory_full", rules.evicted),
             ("findings", "queue_full", self.findings.load(Relaxed)),
             ("store", "queue_full", self.store.lost()),
@@ -47,7 +50,7 @@ impl LossCounters {
 
 /// Whether something is missing with it, which the rules, the store or the SOC should have had.
 pub(super) fn is_missing(loss: &Loss) -> bool {
-    loss.stage != Losses::FILTER && !LEAVE_AN_EVENT.contains(&&*loss.stage)
+    loss.stage != Losses::FILTER && !LEAVE_AN_EVENT.contains(&&*loss.stage) && loss.reason != MALFORMED_DNS
 }
 
 #[cfg(test)]
@@ -56,11 +59,13 @@ mod tests {
 
     #[test]
     fn what_is_left_out_on_purpose_or_told_with_less_is_not_missing() {
-        let of =
-            |stage: &str| is_missing(&Loss { stage: stage.into(), reason: "queue_full".into(), count: 1 });
-        assert_eq!(
-            ["kernel", "findings", "alert", "filter", "hash"].map(of),
-            [true, true, true, false, false]
-        );
+        let of = |(stage, reason): (&str, &str)| {
+            is_missing(&Loss { stage: stage.into(), reason: reason.into(), count: 1 })
+        };
+        let missing =
+            [("kernel", "file_ring_full"), ("alert", "outbox_full"), ("decode", "malformed_record")];
+        assert_eq!(missing.map(of), [true; 3]);
+        let told = [("filter", "path_cut"), ("hash", "queue_full"), ("decode", MALFORMED_DNS)];
+        assert_eq!(told.map(of), [false; 3]);
     }
 }

@@ -235,7 +235,9 @@ async fn run_until_stopped(options: RunOptions) -> Result<()> {
         let state = match hook.state {
             State::Missing => "not available",
             State::Degraded => "available in part",
-            State::Full | State::Attached => "available, though not by the best hook or not of all",
+            // What lies in a module that is not loaded is missed by nobody.
+            State::Full => continue,
+            State::Attached => "available, though not by the best hook or not of all",
         };
         warn!(capability = hook.capability, hook = hook.hook, reason = hook.reason, "{state}");
     }
@@ -279,6 +281,7 @@ async fn run_until_stopped(options: RunOptions) -> Result<()> {
     tokio::task::spawn_blocking(move || reload.finish()).await?;
     heartbeat.abort();
     let stopped = tokio::task::spawn_blocking(move || sensor.stop()).await?;
+    loss_watch.look(Instant::now(), &losses.all(), &notices);
     let release_on_exit = options.release_on_exit || config.security.response.release_on_exit;
     let answered = answers_thread.finish(release_on_exit);
     server.stop().await;

@@ -161,7 +161,7 @@ fn while_the_agent_stands_still_files_alone_are_lost_and_counted() {
             "rules:\n  - name: made\n    event: file_access\n    condition: |\n      event.action == \"create\" and \
              file.directory startswith \"{below}\"\n    severity: info\n    action: alert\n"
         ))
-        .sensor("file_ring: 64KiB\n    loss_limit: 1")
+        .sensor("file_ring: 64KiB\n    loss_limit: 500")
         .without_events()
         .start();
     agent.signal(libc::SIGSTOP);
@@ -187,7 +187,7 @@ fn what_rules_forget_to_make_room_is_told_as_a_loss() {
              threshold: {{at_least: 100, within: 10m, by: [file.path]}}\n    severity: info\n    action: alert\n",
             folder.path().display()
         ))
-        .sensor("loss_limit: 100")
+        .sensor("file_ring: 32MiB\n    loss_limit: 100")
         .start();
     // More than a rule keeps keys.
     for number in 0..20_000 {

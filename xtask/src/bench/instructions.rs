@@ -17,7 +17,7 @@ use crate::setup::toolchain::Toolchain;
 use crate::{process, vm};
 
 /// The table's name, and its columns.
-const TABLE: (&str, [&str; 2]) = ("runs", ["instructions a run", "runs"]);
+pub(super) const TABLE: (&str, [&str; 2]) = ("runs", ["instructions a run", "runs"]);
 
 /// The kernel under which they are counted: Debian's stable.
 const KERNEL: &str = "6.12";
@@ -79,7 +79,10 @@ pub(super) fn measure(toolchain: &Toolchain, arguments: &Arguments) -> Result<()
     print!("{}", now.render(TABLE.1));
     let before = Written::read(TABLE.0)?;
     if !now.is_like(&before) {
-        console::note(&format!("not compared: what is written down is of {}", before.place()));
+        console::note(&format!(
+            "not compared: what is written down is of {}. --write writes these down instead",
+            before.place()
+        ));
         return Ok(());
     }
     let risen = risen(&before.rows, &now.rows);
@@ -90,34 +93,7 @@ pub(super) fn measure(toolchain: &Toolchain, arguments: &Arguments) -> Result<()
             risen.join("\n    ")
         );
     }
-    if now.is_of_same_code(&before) {
-        return Ok(());
-    }
-    console::note("none executes more: the code is another, which is written down");
-    now.write(TABLE.0, TABLE.1)
-}
-
-/// Why the counts that are written down say nothing of the programs that are built; none where they do.
-///
-/// # Errors
-/// Where there are no counts, or the programs are not built.
-pub(super) fn outdated(toolchain: &Toolchain) -> Result<Option<String>> {
-    let counted = Written::read(TABLE.0)?;
-    Ok(match counted.is_of_what_is_built(toolchain)? {
-        Some(true) => None,
-        Some(false) => Some(
-            "the kernel programs are others than those whose instructions docs/programs.md has: count them by \
-             `cargo xtask bench instructions`"
-                .to_owned(),
-        ),
-        None => {
-            console::note(&format!(
-                "whether kernel programs execute more is not known: what is written down is of {}",
-                counted.place()
-            ));
-            None
-        }
-    })
+    before.confirm(TABLE.0, TABLE.1)
 }
 
 /// What runs in the guest: the loops under the agent, with the kernel's statistics on.
@@ -188,11 +164,12 @@ fn counts(statuses: &[Value]) -> Result<Rows> {
 fn risen(before: &Rows, now: &Rows) -> Vec<String> {
     #[expect(clippy::cast_precision_loss, reason = "no program has 2^52 instructions")]
     let more = |old: u64, new: u64| new as f64 > old as f64 * TOLERANCE;
+    let gone = before.keys().filter(|name| !now.contains_key(*name));
     let risen = now.iter().filter_map(|(name, (each, _))| match before.get(name) {
         Some((old, _)) => more(*old, *each).then(|| format!("{name}: {old} to {each} instructions a run")),
         None => Some(format!("{name} is new: {each} instructions a run")),
     });
-    risen.collect()
+    risen.chain(gone.map(|name| format!("{name} did not run"))).collect()
 }
 
 #[cfg(test)]
@@ -219,6 +196,7 @@ mod tests {
         assert_eq!(counted, Rows::from([("exit".to_owned(), (400, 31))]));
         assert!(risen(&counted, &Rows::from([("exit".to_owned(), (440, 9))])).is_empty());
         assert_eq!(risen(&Rows::new(), &counted), ["exit is new: 400 instructions a run"]);
+        assert_eq!(risen(&counted, &Rows::new()), ["exit did not run"]);
         assert_eq!(
             risen(&counted, &Rows::from([("exit".to_owned(), (441, 9))])),
             ["exit: 400 to 441 instructions a run"]

@@ -24,6 +24,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 
+use self::written::Written;
 use crate::console::{self, Step};
 use crate::setup::packages::{self, Purpose};
 use crate::setup::toolchain::Toolchain;
@@ -153,16 +154,36 @@ pub(crate) fn command(arguments: &Arguments) -> Result<()> {
     }
 }
 
-/// What has risen of the kernel programs, or may have, as lines: their sizes on this kernel, and what they execute.
+/// The kernel programs that are larger than what is written down, as lines.
 ///
 /// # Errors
 /// Where the agent that is built does not work.
-pub(crate) fn risen_programs(toolchain: &Toolchain) -> Result<Vec<String>> {
-    let grown = size::compare(&Folder::new()?.path, toolchain)?.into_iter();
-    let grown = grown.map(|line| {
-        format!("a kernel program has grown, see `cargo xtask bench size` and docs/programs.md: {line}")
-    });
-    Ok(grown.chain(instructions::outdated(toolchain)?).collect())
+pub(crate) fn grown_programs(toolchain: &Toolchain) -> Result<Vec<String>> {
+    size::grown(&Folder::new()?.path, toolchain)
+}
+
+/// What is written down of other kernel programs than those that are built, as lines: whether they have grown, or execute more,
+/// nobody has looked.
+///
+/// # Errors
+/// Where nothing is written down, or the programs are not built.
+pub(crate) fn outdated_figures(toolchain: &Toolchain) -> Result<Vec<String>> {
+    let mut outdated = Vec::new();
+    for (table, part) in [(size::TABLE.0, "size"), (instructions::TABLE.0, "instructions")] {
+        let written = Written::read(table)?;
+        match written.is_of_what_is_built(toolchain)? {
+            Some(true) => {}
+            Some(false) => outdated.push(format!(
+                "docs/programs.md has the {table} of other kernel programs than those that are built: compare them by \
+                 `cargo xtask bench {part}`, as root, and commit what that writes"
+            )),
+            None => console::note(&format!(
+                "whether docs/programs.md has the {table} of what is built is not known: they are of {}",
+                written.place()
+            )),
+        }
+    }
+    Ok(outdated)
 }
 
 fn rules() -> Result<()> {

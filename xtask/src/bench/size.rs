@@ -12,7 +12,7 @@ use crate::console;
 use crate::setup::toolchain::Toolchain;
 
 /// The table's name, and its columns.
-const TABLE: (&str, [&str; 2]) = ("sizes", ["instructions", "looked at by the verifier"]);
+pub(super) const TABLE: (&str, [&str; 2]) = ("sizes", ["instructions", "looked at by the verifier"]);
 
 /// What `bench size` takes.
 #[derive(Debug, Clone, clap::Args)]
@@ -30,7 +30,8 @@ pub(super) fn measure(folder: &Path, toolchain: &Toolchain, arguments: &Argument
     if arguments.write {
         return found(folder, toolchain)?.write(TABLE.0, TABLE.1);
     }
-    let grown = compare(folder, toolchain)?;
+    let before = Written::read(TABLE.0)?;
+    let Some(grown) = compare(folder, toolchain, &before)? else { return Ok(()) };
     if !grown.is_empty() {
         bail!(
             "kernel programs have grown:\n    {}\nmake them smaller, or write it down by `cargo xtask bench size \
@@ -38,22 +39,28 @@ pub(super) fn measure(folder: &Path, toolchain: &Toolchain, arguments: &Argument
             grown.join("\n    ")
         );
     }
-    Ok(())
+    before.confirm(TABLE.0, TABLE.1)
 }
 
-/// The programs that have grown, as lines; none where what is written down is of another kernel or compiler.
+/// The programs that have grown, as lines.
 ///
 /// # Errors
 /// Where the agent does not work, or nothing is written down.
-pub(super) fn compare(folder: &Path, toolchain: &Toolchain) -> Result<Vec<String>> {
-    let (now, before) = (found(folder, toolchain)?, Written::read(TABLE.0)?);
-    if !now.is_like(&before) {
+pub(super) fn grown(folder: &Path, toolchain: &Toolchain) -> Result<Vec<String>> {
+    Ok(compare(folder, toolchain, &Written::read(TABLE.0)?)?.unwrap_or_default())
+}
+
+/// The same; none where what is written down is of another kernel or compiler.
+fn compare(folder: &Path, toolchain: &Toolchain, before: &Written) -> Result<Option<Vec<String>>> {
+    let now = found(folder, toolchain)?;
+    if !now.is_like(before) {
         console::note(&format!(
-            "the sizes of kernel programs are not compared: this is {}, those written down are of {}",
+            "the sizes of kernel programs are not compared: this is {}, those written down are of {}. `cargo xtask \
+             bench size --write` writes these down instead",
             now.place(),
             before.place()
         ));
-        return Ok(Vec::new());
+        return Ok(None);
     }
     let (grown, other) = differences(&before.rows, &now.rows);
     for line in other {
@@ -61,7 +68,7 @@ pub(super) fn compare(folder: &Path, toolchain: &Toolchain) -> Result<Vec<String
     }
     let same = now.rows.len() - grown.len();
     console::note(&format!("{same} kernel programs are no larger than what is written down"));
-    Ok(grown)
+    Ok(Some(grown))
 }
 
 /// What has grown, and what differs otherwise.

@@ -8,7 +8,7 @@ use std::process::Command;
 use anyhow::{Context, Result};
 
 use crate::setup::toolchain::Toolchain;
-use crate::{kernel, page, process};
+use crate::{console, kernel, page, process};
 
 /// The page.
 const PAGE: &str = "programs.md";
@@ -43,11 +43,6 @@ impl Written {
         (&self.kernel, &self.compiler) == (&other.kernel, &other.compiler)
     }
 
-    /// Whether they are of the same code.
-    pub(super) fn is_of_same_code(&self, other: &Self) -> bool {
-        self.code == other.code
-    }
-
     /// What they are of.
     pub(super) fn place(&self) -> String {
         format!("kernel {}, {}", self.kernel, self.compiler)
@@ -76,6 +71,19 @@ impl Written {
     /// Where it cannot be written.
     pub(super) fn write(&self, table: &str, columns: [&str; 2]) -> Result<()> {
         page::write(PAGE, table, &self.render(columns))
+    }
+
+    /// Writes down that they hold of the code that is built too, where that is another.
+    ///
+    /// # Errors
+    /// Where the programs are not built, or it cannot be written.
+    pub(super) fn confirm(self, table: &str, columns: [&str; 2]) -> Result<()> {
+        let code = kernel::code()?;
+        if code == self.code {
+            return Ok(());
+        }
+        console::note("none is higher, though the code is another: that is written down");
+        Self { code, ..self }.write(table, columns)
     }
 
     /// The table in Markdown.

@@ -79,6 +79,12 @@ pub(crate) fn run(arguments: &Arguments, toolchain: &Toolchain) -> Result<()> {
     if let Err(error) = pages::check(&agent) {
         troubles.push(format!("{error:#}"));
     }
+    if arguments.filter.is_empty() {
+        match bench::outdated_figures(toolchain) {
+            Ok(outdated) => troubles.extend(outdated),
+            Err(error) => troubles.push(format!("the figures of the kernel programs: {error:#}")),
+        }
+    }
     unprivileged(&programs, arguments, &mut tally, &mut troubles)?;
 
     let live: Vec<&Program> = programs.iter().filter(|program| program.is_live()).collect();
@@ -90,9 +96,13 @@ pub(crate) fn run(arguments: &Arguments, toolchain: &Toolchain) -> Result<()> {
         }
         plan.run_here(&mut tally, &mut troubles)?;
         if arguments.filter.is_empty() && process::is_root() {
-            match bench::risen_programs(toolchain) {
-                Ok(risen) => troubles.extend(risen),
-                Err(error) => troubles.push(format!("the kernel programs' sizes are not known: {error:#}")),
+            match bench::grown_programs(toolchain) {
+                Ok(grown) => {
+                    grown
+                        .iter()
+                        .for_each(|line| console::note(&format!("a kernel program has grown: {line}")));
+                }
+                Err(error) => console::note(&format!("the kernel programs' sizes are not known: {error:#}")),
             }
         }
         if arguments.filter.is_empty()
