@@ -131,8 +131,8 @@ pub(super) fn in_guest(folder: &Path) -> Result<()> {
 }
 
 /// Instructions of a run, by program, and how many runs there were, of what the kernel had counted after each batch. Of the
-/// averages the least is taken, of those batches in which the program ran more than a tenth as often as it ever did: in the others
-/// it ran by chance, perhaps on another path.
+/// averages the least is taken, of those batches in which the program ran more than half as often as it ever did: in the others
+/// it ran by chance, as for what the agent itself does, and mostly on another path.
 fn counts(statuses: &[Value]) -> Result<Rows> {
     let (mut before, mut batches) = (Rows::new(), BTreeMap::<String, Vec<(u64, u64)>>::new());
     for status in statuses {
@@ -154,7 +154,7 @@ fn counts(statuses: &[Value]) -> Result<Rows> {
     }
     let counts = batches.into_iter().map(|(name, batches)| {
         let most = batches.iter().map(|(_, runs)| *runs).max().unwrap_or(0);
-        let usual = batches.iter().filter(|(_, runs)| runs * 10 > most);
+        let usual = batches.iter().filter(|(_, runs)| runs * 2 > most);
         let least = usual.map(|(each, _)| *each).min().unwrap_or(0);
         (name, (least, batches.iter().map(|(_, runs)| runs).sum()))
     });
