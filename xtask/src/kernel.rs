@@ -36,7 +36,8 @@ pub(crate) fn build(toolchain: &Toolchain) -> Result<()> {
 }
 
 /// A checksum of what the kernel is given of the objects that are built: instructions, constants, maps, and what refers to
-/// which of them. It is the same in whatever folder they were built, as names and the information for debuggers are not.
+/// which of them. It is the same in whatever folder they were built, as names and types are not, among which are the sizes of
+/// maps that are defined by them.
 ///
 /// # Errors
 /// Where they are not built.

@@ -175,7 +175,9 @@ pub(crate) fn outdated_figures(toolchain: &Toolchain) -> Result<Vec<String>> {
             Some(true) => {}
             Some(false) => outdated.push(format!(
                 "docs/programs.md has the {table} of other kernel programs than those that are built: compare them by \
-                 `cargo xtask bench {part}`, as root, and commit what that writes"
+                 `cargo xtask bench {part}`, as root, and commit what that writes (on another kernel than {}: \
+                 by --write)",
+                written.place()
             )),
             None => console::note(&format!(
                 "whether docs/programs.md has the {table} of what is built is not known: they are of {}",

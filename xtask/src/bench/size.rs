@@ -30,8 +30,8 @@ pub(super) fn measure(folder: &Path, toolchain: &Toolchain, arguments: &Argument
     if arguments.write {
         return found(folder, toolchain)?.write(TABLE.0, TABLE.1);
     }
-    let before = Written::read(TABLE.0)?;
-    let Some(grown) = compare(folder, toolchain, &before)? else { return Ok(()) };
+    let (now, before) = (found(folder, toolchain)?, Written::read(TABLE.0)?);
+    let Some(grown) = compare(&now, &before) else { return Ok(()) };
     if !grown.is_empty() {
         bail!(
             "kernel programs have grown:\n    {}\nmake them smaller, or write it down by `cargo xtask bench size \
@@ -39,7 +39,8 @@ pub(super) fn measure(folder: &Path, toolchain: &Toolchain, arguments: &Argument
             grown.join("\n    ")
         );
     }
-    before.confirm(TABLE.0, TABLE.1)
+    // What has shrunk is not to grow again unseen.
+    if now == before { Ok(()) } else { now.write(TABLE.0, TABLE.1) }
 }
 
 /// The programs that have grown, as lines.
@@ -47,12 +48,11 @@ pub(super) fn measure(folder: &Path, toolchain: &Toolchain, arguments: &Argument
 /// # Errors
 /// Where the agent does not work, or nothing is written down.
 pub(super) fn grown(folder: &Path, toolchain: &Toolchain) -> Result<Vec<String>> {
-    Ok(compare(folder, toolchain, &Written::read(TABLE.0)?)?.unwrap_or_default())
+    Ok(compare(&found(folder, toolchain)?, &Written::read(TABLE.0)?).unwrap_or_default())
 }
 
 /// The same; none where what is written down is of another kernel or compiler.
-fn compare(folder: &Path, toolchain: &Toolchain, before: &Written) -> Result<Option<Vec<String>>> {
-    let now = found(folder, toolchain)?;
+fn compare(now: &Written, before: &Written) -> Option<Vec<String>> {
     if !now.is_like(before) {
         console::note(&format!(
             "the sizes of kernel programs are not compared: this is {}, those written down are of {}. `cargo xtask \
@@ -60,15 +60,15 @@ fn compare(folder: &Path, toolchain: &Toolchain, before: &Written) -> Result<Opt
             now.place(),
             before.place()
         ));
-        return Ok(None);
+        return None;
     }
     let (grown, other) = differences(&before.rows, &now.rows);
     for line in other {
-        console::note(&format!("{line}: write it down by `cargo xtask bench size --write`"));
+        console::note(&format!("{line}: `cargo xtask bench size` writes it down"));
     }
     let same = now.rows.len() - grown.len();
     console::note(&format!("{same} kernel programs are no larger than what is written down"));
-    Ok(Some(grown))
+    Some(grown)
 }
 
 /// What has grown, and what differs otherwise.
