@@ -329,10 +329,18 @@ fn a_socket_is_told_where_it_was_bound_whatever_the_memory_holds_by_then() {
 const ROUNDS: [usize; 2] = [400, 20_000];
 
 /// Does something, with the memory of `text`, while another thread turns the letters at `at` into those of one name
-/// and of the other: until that has changed something in between, for the threads may share a processor.
-fn race(text: &mut [u8], at: usize, letters: [[u8; 4]; 2], mut act: impl FnMut(*const u8)) {
+/// and of the other: until what it did was now this and now that, for the threads may share a processor. Returns what was
+/// done, one after another; `act` says it of each round.
+#[track_caller]
+fn race<T: Ord + Clone>(
+    text: &mut [u8],
+    at: usize,
+    letters: [[u8; 4]; 2],
+    mut act: impl FnMut(*const u8) -> Option<T>,
+) -> Vec<T> {
     let (begin, stop) = (text.as_mut_ptr() as usize, &AtomicBool::new(false));
     let changes = &AtomicUsize::new(0);
+    let (mut done, mut different) = (Vec::new(), BTreeSet::new());
     std::thread::scope(|scope| {
         scope.spawn(move || {
             for letters in letters.into_iter().cycle() {
@@ -344,43 +352,48 @@ fn race(text: &mut [u8], at: usize, letters: [[u8; 4]; 2], mut act: impl FnMut(*
                 changes.fetch_add(1, Ordering::Relaxed);
             }
         });
+        // Also when a round fails.
+        let _stopped = OnDrop(|| stop.store(true, Ordering::Relaxed));
         while changes.load(Ordering::Relaxed) == 0 {
             std::thread::yield_now();
         }
         // So many that some fall between two rounds rather than into one.
         let enough = changes.load(Ordering::Relaxed) + ROUNDS[0];
-        // SAFETY: as above.
-        let now = || unsafe { ((begin + at) as *const [u8; 4]).read_volatile() };
-        // What stood there from before a round until after it, which is what the round has seen.
-        let mut seen = BTreeSet::new();
         for round in 0..ROUNDS[1] {
-            let changed = changes.load(Ordering::Relaxed) > enough;
-            if round >= ROUNDS[0] && changed && (seen.len() > 1 || is_emulated()) {
+            let has_raced =
+                different.len() > 1 || (is_emulated() && changes.load(Ordering::Relaxed) > enough);
+            if round >= ROUNDS[0] && has_raced {
                 break;
             }
-            let before = now();
-            act(begin as *const u8);
-            if now() == before {
-                seen.insert(before);
+            if let Some(one) = act(begin as *const u8) {
+                different.insert(one.clone());
+                done.push(one);
             }
         }
-        stop.store(true, Ordering::Relaxed);
     });
+    // On emulated processors threads take turns, and long ones: there nothing may ever change within a call.
+    assert!(is_emulated() || different.len() > 1, "nothing ever changed in {} rounds", ROUNDS[1]);
+    done
 }
 
-/// Whether what happened was now this and now that. On emulated processors threads take turns, and long ones: there
-/// nothing may ever change within a call.
-#[track_caller]
-fn expect_both<T: Ord>(happened: &[T]) {
-    let different: BTreeSet<_> = happened.iter().collect();
-    assert!(is_emulated() || different.len() > 1, "nothing ever changed");
+/// Does something when it is dropped.
+struct OnDrop<F: Fn()>(F);
+
+impl<F: Fn()> Drop for OnDrop<F> {
+    fn drop(&mut self) {
+        self.0();
+    }
 }
 
 /// Does something to a path that is now that of one file and now that of the other.
-fn race_of_paths(names: &[PathBuf; 2], mut act: impl FnMut(*const c_char)) {
+#[track_caller]
+fn race_of_paths(
+    names: &[PathBuf; 2],
+    mut act: impl FnMut(*const c_char) -> Option<PathBuf>,
+) -> Vec<PathBuf> {
     let mut path = CString::new(names[0].as_os_str().as_bytes()).unwrap().into_bytes_with_nul();
     let at = path.len() - 1 - names[0].file_name().unwrap().len();
-    race(&mut path, at, [*b"aaaa", *b"bbbb"], |path| act(path.cast()));
+    race(&mut path, at, [*b"aaaa", *b"bbbb"], |path| act(path.cast()))
 }
 
 /// The paths in a folder to which this process did something, one after another.
@@ -402,18 +415,16 @@ fn each_file_that_is_made_is_told_by_its_name_while_the_callers_path_changes() {
     live!();
     let agent = Agent::start();
     let folder = tempfile::tempdir().unwrap();
-    let mut made = Vec::new();
-    race_of_paths(&files(folder.path()), |path| {
+    let made = race_of_paths(&files(folder.path()), |path| {
         // SAFETY: the path is ended by NUL whatever the other thread does.
         let descriptor = unsafe { libc::open(path, libc::O_CREAT | libc::O_EXCL | libc::O_WRONLY, 0o600) };
         // SAFETY: the descriptor is new.
         let file = (descriptor >= 0).then(|| unsafe { File::from_raw_fd(descriptor) }).unwrap();
         let name = fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd())).unwrap();
         fs::remove_file(&name).unwrap();
-        made.push(name);
+        Some(name)
     });
     assert_eq!(paths(&agent, "create", folder.path()), made);
-    expect_both(&made);
 }
 
 #[test]
@@ -423,29 +434,31 @@ fn each_file_that_is_deleted_is_told_by_its_name_while_the_callers_path_changes(
     needs_hook!(&agent, "paths changed");
     let folder = tempfile::tempdir().unwrap();
     let names = files(folder.path());
-    let mut gone = Vec::new();
-    race_of_paths(&names, |path| {
+    let gone = race_of_paths(&names, |path| {
         names.iter().for_each(|name| fs::write(name, "").unwrap());
         // SAFETY: the path is ended by NUL whatever the other thread does.
         let deleted = unsafe { libc::unlink(path) } == 0;
-        let missing = names.iter().filter(|name| !name.exists());
-        gone.extend(missing.cloned());
+        let missing = names.iter().find(|name| !name.exists());
         // Half of one name and half of the other is neither.
-        assert_eq!(deleted, names.iter().any(|name| !name.exists()));
+        assert_eq!(deleted, missing.is_some());
+        missing.cloned()
     });
     assert_eq!(paths(&agent, "delete", folder.path()), gone);
-    expect_both(&gone);
 }
 
 /// Does something at a port of 127.0.0.1 that is now this and now that.
-fn race_of_ports(addresses: [SocketAddrV4; 2], mut act: impl FnMut(*const libc::sockaddr)) {
+#[track_caller]
+fn race_of_ports(
+    addresses: [SocketAddrV4; 2],
+    mut act: impl FnMut(*const libc::sockaddr) -> SocketAddrV4,
+) -> Vec<SocketAddrV4> {
     let mut bytes = [0; ADDRESS as usize];
     bytes[..8].copy_from_slice(&address_bytes(addresses[0]));
     let changing = addresses.map(|address| {
         let [high, low] = address.port().to_be_bytes();
         [high, low, 127, 0]
     });
-    race(&mut bytes, 2, changing, |address| act(address.cast()));
+    race(&mut bytes, 2, changing, |address| Some(act(address.cast())))
 }
 
 #[test]
@@ -454,17 +467,15 @@ fn each_connection_is_told_to_where_it_went_while_the_callers_address_changes() 
     let agent = Agent::start();
     let servers = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
     let addresses = servers.each_ref().map(|server| v4(server.local_addr().unwrap()));
-    let mut went = Vec::new();
-    race_of_ports(addresses, |address| {
+    let went = race_of_ports(addresses, |address| {
         let socket = socket(SocketType::STREAM);
         // SAFETY: the memory is a whole `sockaddr_in`, which the kernel copies.
         assert_eq!(unsafe { libc::connect(socket.as_raw_fd(), address, ADDRESS) }, 0);
         let to = v4(TcpStream::from(socket).peer_addr().unwrap());
         servers[usize::from(to == addresses[1])].accept().unwrap();
-        went.push(to);
+        to
     });
     assert_eq!(reached(&agent, "connection_established", addresses), went);
-    expect_both(&went);
 }
 
 #[test]
@@ -474,13 +485,11 @@ fn each_socket_is_told_where_it_was_bound_while_the_callers_address_changes() {
     // Ports that are free, as of this moment.
     let free = [(); 2].map(|()| UdpSocket::bind("127.0.0.1:0").unwrap());
     let addresses = free.map(|socket| v4(socket.local_addr().unwrap()));
-    let mut bound = Vec::new();
-    race_of_ports(addresses, |address| {
+    let bound = race_of_ports(addresses, |address| {
         let socket = socket(SocketType::DGRAM);
         // SAFETY: the memory is a whole `sockaddr_in`, which the kernel copies.
         assert_eq!(unsafe { libc::bind(socket.as_raw_fd(), address, ADDRESS) }, 0);
-        bound.push(v4(UdpSocket::from(socket).local_addr().unwrap()));
+        v4(UdpSocket::from(socket).local_addr().unwrap())
     });
     assert_eq!(reached(&agent, "bind", addresses)[2..], bound);
-    expect_both(&bound);
 }
