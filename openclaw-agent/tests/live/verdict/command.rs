@@ -95,15 +95,14 @@ fn a_program_that_somebody_detaches_is_attached_anew_while_the_isolated_stay_cut
     let idle = helper.tcp(listener.address()).unwrap();
     let isolation = act(&agent, &format!("isolate {}", helper.pid));
     assert!(isolation["outcome"] == "done" && isolation["verified"].is_string(), "{isolation}");
+    // One after the other: what is detached while the agent attaches all anew for another is attached anew with it, untold.
     for program in ["verdict_egress", "verdict_connect4"] {
         detach(&agent.pins(), program);
+        agent.wait_for_finding("verdicts_detached", |event| {
+            let reason = event["openclaw"]["verdicts_detached"]["reason"].as_str().unwrap_or_default();
+            reason.contains(program) && reason.contains("were attached anew")
+        });
     }
-    // The one may have been attached anew before the other was detached.
-    let anew = |event: &Value| {
-        let reason = event["openclaw"]["verdicts_detached"]["reason"].as_str().unwrap_or_default();
-        reason.contains("verdict_connect4") && reason.contains("were attached anew")
-    };
-    agent.wait_for_finding("verdicts_detached", anew);
     assert_eq!(helper.connect(idle, listener.address()).unwrap_err().raw_os_error(), Some(libc::EPERM));
     session.assert_cut(&mut helper);
     act(&agent, &format!("release {}", isolation["id"].as_str().unwrap()));
