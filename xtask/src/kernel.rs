@@ -4,7 +4,9 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
-use object::{Object as _, ObjectSection as _, ObjectSymbol as _, RelocationTarget, SectionFlags, elf};
+use object::{
+    Object as _, ObjectSection as _, ObjectSymbol as _, RelocationTarget, Section, SectionFlags, elf,
+};
 
 use crate::console::Step;
 use crate::setup::toolchain::Toolchain;
@@ -48,7 +50,6 @@ pub(crate) fn code() -> Result<String> {
         let content = std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
         let object =
             object::File::parse(&*content).with_context(|| format!("{} is no ELF object", path.display()))?;
-        let is_loaded = |section: &object::Section<'_, '_>| matches!(section.flags(), SectionFlags::Elf { sh_flags } if sh_flags & u64::from(elf::SHF_ALLOC) != 0);
         for section in object.sections().filter(is_loaded) {
             checksum.update(section.name_bytes()?);
             checksum.update(section.data().with_context(|| format!("{} is cut", path.display()))?);
@@ -64,6 +65,12 @@ pub(crate) fn code() -> Result<String> {
         }
     }
     Ok(format!("{:08x}", checksum.finalize()))
+}
+
+/// Whether the section is part of the program, and not information about it.
+fn is_loaded(section: &Section<'_, '_>) -> bool {
+    let SectionFlags::Elf { sh_flags } = section.flags() else { return false };
+    sh_flags & u64::from(elf::SHF_ALLOC) != 0
 }
 
 fn object_path(object: &str) -> PathBuf {

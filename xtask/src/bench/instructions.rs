@@ -93,7 +93,7 @@ pub(super) fn measure(toolchain: &Toolchain, arguments: &Arguments) -> Result<()
             risen.join("\n    ")
         );
     }
-    before.confirm(TABLE.0, TABLE.1)
+    before.confirm(now, TABLE.0, TABLE.1)
 }
 
 /// What runs in the guest: the loops under the agent, with the kernel's statistics on.

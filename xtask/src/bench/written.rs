@@ -73,17 +73,16 @@ impl Written {
         page::write(PAGE, table, &self.render(columns))
     }
 
-    /// Writes down that they hold of the code that is built too, where that is another.
+    /// Writes down that they hold of the code of `now` too, where that is another.
     ///
     /// # Errors
-    /// Where the programs are not built, or it cannot be written.
-    pub(super) fn confirm(self, table: &str, columns: [&str; 2]) -> Result<()> {
-        let code = kernel::code()?;
-        if code == self.code {
+    /// Where it cannot be written.
+    pub(super) fn confirm(self, now: Self, table: &str, columns: [&str; 2]) -> Result<()> {
+        if now.code == self.code {
             return Ok(());
         }
         console::note("none is higher, though the code is another: that is written down");
-        Self { code, ..self }.write(table, columns)
+        Self { rows: self.rows, ..now }.write(table, columns)
     }
 
     /// The table in Markdown.
